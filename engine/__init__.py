@@ -1,0 +1,1 @@
+"""The engine: graphs, streaming plans, sessions, models, server and commands."""
