@@ -1,0 +1,33 @@
+"""All native kernel files, imported so that their kernels are registered."""
+
+from __future__ import annotations
+
+from . import (
+    convolution_depthwise,
+    convolution_narrow,
+    convolution_wide,
+    elementwise,
+    gru,
+    lstm,
+    movement,
+    pooling,
+    products,
+    reduction,
+    resize,
+    spectrum,
+)
+
+__all__ = [
+    "convolution_depthwise",
+    "convolution_narrow",
+    "convolution_wide",
+    "elementwise",
+    "gru",
+    "lstm",
+    "movement",
+    "pooling",
+    "products",
+    "reduction",
+    "resize",
+    "spectrum",
+]

@@ -1,0 +1,108 @@
+"""Compile kernels to native functions once, keep them in the user's cache, and hand out their addresses."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import types
+
+from ..errors import KernelError
+
+SIGNATURE = types.void(types.CPointer(types.int64), types.CPointer(types.int64))
+"""Every kernel: (operand words, context words) -> nothing."""
+
+FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
+"""What LLVM may do to float arithmetic: fuse multiply-adds and reorder sums. NaN and infinity keep their meaning."""
+
+_HERE = Path(__file__).parent
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: WAVETILE_CACHE, else the platform's cache folder for users."""
+    if override := os.environ.get("WAVETILE_CACHE"):
+        return Path(override) / "kernels"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/wavetile/kernels"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "wavetile/kernels"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wavetile/kernels"
+
+
+def _local_imports(path: Path) -> set[Path]:
+    """The files of the kernels package that a file imports by a relative import."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parent if node.level == 1 else path.parent.parent
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {folder / f"{name}.py" for name in names if (folder / f"{name}.py").exists()}
+    return found
+
+
+@cache
+def source_digest(path: Path) -> str:
+    """A digest of a source file and of all it imports from this package.
+
+    Numba's own cache looks at the file of the compiled function alone; an inlined function that changed elsewhere
+    would go unnoticed.
+    """
+    seen, waiting = set(), [path]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting += _local_imports(current)
+    digest = hashlib.sha256(f"numba {numba.__version__} llvmlite {sys.version_info[:2]}".encode())
+    for source in sorted(seen):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class NativeKernel:
+    """A kernel that compiles, or loads from the cache, when its address is first asked for."""
+
+    def __init__(self, name: str, function: Callable[[Any, Any], None]) -> None:
+        self.name = name
+        self._function = function
+        self._compiled: Any = None
+
+    @property
+    def address(self) -> int:
+        """Address of the native function `void(int64 *operands, int64 *context)`."""
+        if self._compiled is None:
+            self._compiled = compile_cached(
+                lambda: numba.cfunc(SIGNATURE, cache=True, fastmath=FAST_MATH, error_model="numpy")(self._function),
+                Path(self._function.__code__.co_filename),
+            )
+        return self._compiled.address
+
+
+def compile_cached(build: Callable[[], Any], source: Path) -> Any:
+    """Run a Numba compilation with its cache in our folder, under the digest of `source` and what it imports."""
+    previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(cache_folder() / source_digest(source))  # type: ignore[attr-defined]
+    try:
+        return build()
+    finally:
+        numba.config.CACHE_DIR = previous  # type: ignore[attr-defined]
+
+
+NATIVE: dict[str, NativeKernel] = {}
+"""Kernels by name; a kernel file adds its own with `@native`."""
+
+
+def native(function: Callable[[Any, Any], None]) -> NativeKernel:
+    """Register a Python function (operands, context) as the native kernel of its name."""
+    if function.__name__ in NATIVE:
+        raise KernelError(f"the native kernel {function.__name__!r} is defined twice")
+    kernel = NativeKernel(function.__name__, function)
+    NATIVE[function.__name__] = kernel
+    return kernel

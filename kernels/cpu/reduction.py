@@ -1,0 +1,275 @@
+"""Native reduce and softmax.
+
+Sums are accurate to about the rounding of their result: a run of at most RUN elements is added in float32, in as many
+vector lanes as the machine has, and the runs are added in float64. The order of additions follows from shapes and
+strides alone. Where the reduced axes are contiguous, vectors run along them; where the kept axis is, across it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..contract import Context
+from ..opcodes import Reduce
+from ..schemas import KERNEL_BY_NAME
+from .loops import BLOCK, pack, read, shift, stack_doubles, stack_floats, write
+from .maths import absolute_f32, choose, exp_f32, log_f32, plain_divide, plain_subtract
+from .memory import float_pointer, locate
+from .native import FAST_MATH, native
+from .operators import maximum, minimum
+
+_LANES = int(Context.LANES)
+_REDUCE = KERNEL_BY_NAME["reduce"].positions()
+_OPERATOR, _X, _Y = _REDUCE["operator"], _REDUCE["x"], _REDUCE["y"]
+_SOFTMAX = KERNEL_BY_NAME["softmax"].positions()
+_SOFTMAX_X, _SOFTMAX_Y, _SOFTMAX_LOGARITHM = _SOFTMAX["x"], _SOFTMAX["y"], _SOFTMAX["logarithm"]
+
+_SUM, _MEAN, _MAX, _MIN = int(Reduce.SUM), int(Reduce.MEAN), int(Reduce.MAX), int(Reduce.MIN)
+_PROD, _SUM_SQUARE, _L1, _L2 = int(Reduce.PROD), int(Reduce.SUM_SQUARE), int(Reduce.L1), int(Reduce.L2)
+_ZERO, _ONE, _INFINITY = np.float32(0), np.float32(1), np.float32(np.inf)
+
+RUN = 1024
+"""Most elements that are added in float32 before the sum goes on in float64."""
+
+_COLUMN_RUN = 128
+_SHORT_ROW = 16
+
+
+@njit(inline="always")
+def _identity(operator):
+    """What an empty reduction gives."""
+    if operator == _PROD:
+        return _ONE
+    if operator == _MAX:
+        return -_INFINITY
+    if operator == _MIN:
+        return _INFINITY
+    return _ZERO
+
+
+@njit(inline="always")
+def _join(operator, total, value):
+    """One more partial result, in float64."""
+    if operator == _PROD:
+        return total * value
+    if operator == _MAX:
+        return total if total > value or total != total else value
+    if operator == _MIN:
+        return total if total < value or total != total else value
+    return total + value
+
+
+@njit(inline="always")
+def _finish(operator, total, count):
+    if operator == _MEAN:
+        total = total / count
+    elif operator == _L2:
+        total = math.sqrt(total)
+    return np.float32(total)
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _reduce_run(operator, x, count):
+    """The reduction of x[0 .. count - 1], without its last step (division, root)."""
+    result = _identity(operator)
+    if operator in (_SUM, _MEAN):
+        for i in range(count):
+            result += read(x, i)
+    elif operator in (_SUM_SQUARE, _L2):
+        for i in range(count):
+            result += read(x, i) * read(x, i)
+    elif operator == _L1:
+        for i in range(count):
+            result += absolute_f32(read(x, i))
+    elif operator == _MAX:
+        for i in range(count):
+            result = maximum(result, read(x, i))
+    elif operator == _MIN:
+        for i in range(count):
+            result = minimum(result, read(x, i))
+    else:
+        for i in range(count):
+            result *= read(x, i)
+    return result
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _reduce_row(operator, x, stride, count):
+    """The same in float64 for a row of any stride and length."""
+    total = np.float64(_identity(operator))
+    if stride == 1:
+        for start in range(0, count, RUN):
+            total = _join(operator, total, np.float64(_reduce_run(operator, shift(x, start), min(RUN, count - start))))
+        return total
+    block = stack_floats(BLOCK)
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        pack(shift(x, start * stride), stride, block, size)
+        total = _join(operator, total, np.float64(_reduce_run(operator, block, size)))
+    return total
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _join_row(operator, x, partial, count):
+    """partial[j] = join(partial[j], x[j])."""
+    if operator in (_SUM, _MEAN):
+        for j in range(count):
+            write(partial, j, partial[j] + read(x, j))
+    elif operator in (_SUM_SQUARE, _L2):
+        for j in range(count):
+            write(partial, j, partial[j] + read(x, j) * read(x, j))
+    elif operator == _L1:
+        for j in range(count):
+            write(partial, j, partial[j] + absolute_f32(read(x, j)))
+    elif operator == _MAX:
+        for j in range(count):
+            write(partial, j, maximum(partial[j], read(x, j)))
+    elif operator == _MIN:
+        for j in range(count):
+            write(partial, j, minimum(partial[j], read(x, j)))
+    else:
+        for j in range(count):
+            write(partial, j, partial[j] * read(x, j))
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _reduce_columns(operands, operator, x, y, columns):
+    """y[j] = the reduction of x[j, :, :, :] for `columns` values of the last kept axis, at most BLOCK."""
+    stride = operands[_X + 9]
+    packed, partial, totals = stack_floats(BLOCK), stack_floats(BLOCK), stack_doubles(BLOCK)
+    identity = _identity(operator)
+    for j in range(columns):
+        partial[j] = identity
+        totals[j] = identity
+    rows, count = 0, operands[_X + 4] * operands[_X + 5] * operands[_X + 6]
+    for r0 in range(operands[_X + 4]):
+        for r1 in range(operands[_X + 5]):
+            row = shift(x, r0 * operands[_X + 10] + r1 * operands[_X + 11])
+            for r2 in range(operands[_X + 6]):
+                source = shift(row, r2 * operands[_X + 12])
+                if stride == 1:
+                    _join_row(operator, source, partial, columns)
+                else:
+                    pack(source, stride, packed, columns)
+                    _join_row(operator, packed, partial, columns)
+                rows += 1
+                if rows % _COLUMN_RUN == 0:
+                    for j in range(columns):
+                        totals[j] = _join(operator, totals[j], np.float64(partial[j]))
+                        partial[j] = identity
+    for j in range(columns):
+        y[j * operands[_Y + 6]] = _finish(operator, _join(operator, totals[j], np.float64(partial[j])), count)
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _reduce_rows(operands, operator, x, y):
+    """The same for all of the last kept axis, one output after another."""
+    count = operands[_X + 4] * operands[_X + 5] * operands[_X + 6]
+    for k in range(operands[_X + 3]):
+        total = np.float64(_identity(operator))
+        for r0 in range(operands[_X + 4]):
+            for r1 in range(operands[_X + 5]):
+                row = shift(x, k * operands[_X + 9] + r0 * operands[_X + 10] + r1 * operands[_X + 11])
+                total = _join(operator, total, _reduce_row(operator, row, operands[_X + 12], operands[_X + 6]))
+        y[k * operands[_Y + 6]] = _finish(operator, total, count)
+
+
+@native
+def reduce(operands, context):
+    """y[k0, k1, k2] = the reduction of x[k0, k1, k2, :, :, :]."""
+    operator, columns = operands[_OPERATOR], operands[_X + 3]
+    long_rows = operands[_X + 12] == 1 and operands[_X + 6] >= _SHORT_ROW
+    across = not long_rows and columns > 1 and (operands[_X + 9] == 1 or columns >= operands[_X + 6])
+    for lane in range(context[_LANES]):
+        x_base = float_pointer(locate(operands, _X, context, lane))
+        y_base = float_pointer(locate(operands, _Y, context, lane))
+        for k0 in range(operands[_X + 1]):
+            for k1 in range(operands[_X + 2]):
+                x = shift(x_base, k0 * operands[_X + 7] + k1 * operands[_X + 8])
+                y = shift(y_base, k0 * operands[_Y + 4] + k1 * operands[_Y + 5])
+                if across:
+                    for start in range(0, columns, BLOCK):
+                        source, target = shift(x, start * operands[_X + 9]), shift(y, start * operands[_Y + 6])
+                        _reduce_columns(operands, operator, source, target, min(BLOCK, columns - start))
+                else:
+                    _reduce_rows(operands, operator, x, y)
+
+
+@njit(inline="always")
+def _softmax_strided(x, x_step, y, y_step, count, logarithm):
+    largest, total = -_INFINITY, _ZERO
+    for i in range(count):
+        largest = maximum(largest, read(x, i * x_step))
+    if logarithm:
+        for i in range(count):
+            total += exp_f32(plain_subtract(read(x, i * x_step), largest))
+        logarithm_of_total = log_f32(total)
+        for i in range(count):
+            write(y, i * y_step, plain_subtract(plain_subtract(read(x, i * x_step), largest), logarithm_of_total))
+        return
+    for i in range(count):
+        value = exp_f32(plain_subtract(read(x, i * x_step), largest))
+        write(y, i * y_step, value)
+        total += value
+    scale = plain_divide(_ONE, total)
+    for i in range(count):
+        write(y, i * y_step, y[i * y_step] * scale)
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _softmax_row(x, x_step, y, y_step, count, logarithm):
+    """One softmax; the frequent case of contiguous rows as vectors."""
+    if x_step == 1 and y_step == 1:
+        _softmax_strided(x, 1, y, 1, count, logarithm)
+    else:
+        _softmax_strided(x, x_step, y, y_step, count, logarithm)
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _softmax_columns(x, x_step, y, y_step, count, columns, logarithm):
+    """`columns` softmaxes side by side, at most BLOCK, x and y contiguous across them."""
+    largest, total = stack_floats(BLOCK), stack_floats(BLOCK)
+    for j in range(columns):
+        largest[j] = -_INFINITY
+        total[j] = _ZERO
+    for i in range(count):
+        source = shift(x, i * x_step)
+        for j in range(columns):
+            write(largest, j, maximum(largest[j], read(source, j)))
+    for i in range(count):
+        source, target = shift(x, i * x_step), shift(y, i * y_step)
+        for j in range(columns):
+            shifted = plain_subtract(read(source, j), largest[j])
+            value = exp_f32(shifted)
+            write(total, j, total[j] + value)
+            write(target, j, choose(logarithm, shifted, value))
+    for j in range(columns):
+        total[j] = log_f32(total[j]) if logarithm else plain_divide(_ONE, total[j])
+    for i in range(count):
+        target = shift(y, i * y_step)
+        for j in range(columns):
+            target[j] = target[j] - total[j] if logarithm else target[j] * total[j]
+
+
+@native
+def softmax(operands, context):
+    """y[o, a, i] = exp(x[o, a, i]) / sum over a of it, or its logarithm; the largest x is subtracted first."""
+    outer, count, inner = operands[_SOFTMAX_Y + 1], operands[_SOFTMAX_Y + 2], operands[_SOFTMAX_Y + 3]
+    x_axis, x_inner = operands[_SOFTMAX_X + 5], operands[_SOFTMAX_X + 6]
+    y_axis, y_inner = operands[_SOFTMAX_Y + 5], operands[_SOFTMAX_Y + 6]
+    logarithm = operands[_SOFTMAX_LOGARITHM] != 0
+    for lane in range(context[_LANES]):
+        x_base = float_pointer(locate(operands, _SOFTMAX_X, context, lane))
+        y_base = float_pointer(locate(operands, _SOFTMAX_Y, context, lane))
+        for o in range(outer):
+            x, y = shift(x_base, o * operands[_SOFTMAX_X + 4]), shift(y_base, o * operands[_SOFTMAX_Y + 4])
+            if inner > 1 and x_inner == 1 and y_inner == 1:
+                for start in range(0, inner, BLOCK):
+                    columns = min(BLOCK, inner - start)
+                    _softmax_columns(shift(x, start), x_axis, shift(y, start), y_axis, count, columns, logarithm)
+            else:
+                for i in range(inner):
+                    _softmax_row(shift(x, i * x_inner), x_axis, shift(y, i * y_inner), y_axis, count, logarithm)

@@ -1,0 +1,47 @@
+"""Binds a table to native kernels: addresses are looked up once, then a step is one native call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..contract import CONTEXT_WORDS, Context
+from ..errors import KernelError
+from ..schemas import KERNELS
+from ..table import Memory, Table
+from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
+from .execute import interpreter
+from .native import NATIVE
+
+
+class CpuRunner:
+    """A table on native kernels. `run` allocates nothing and holds no GIL."""
+
+    def __init__(self, table: Table, memory: Memory) -> None:
+        lanes = max(1, memory.arena.shape[0])
+        self.slots = np.zeros(lanes, np.int64)
+        self._memory = memory
+        self._operands = np.ascontiguousarray(table.operands)
+        addresses = {int(kernel_id): NATIVE[KERNELS[kernel_id].name].address for kernel_id in set(table.kernels)}
+        first = self._operands.ctypes.data
+        self._calls = np.empty((len(table.kernels), 2), np.int64)
+        self._calls[:, 0] = [addresses[int(kernel_id)] for kernel_id in table.kernels]
+        self._calls[:, 1] = first + 8 * table.starts[:-1]
+        self._context = np.zeros(CONTEXT_WORDS, np.int64)
+        self._context[Context.WEIGHTS_BASE] = memory.weights.ctypes.data
+        self._context[Context.ARENA_BASE] = memory.arena.ctypes.data
+        self._context[Context.STATE_BASE] = memory.state.ctypes.data
+        self._context[Context.ARENA_STRIDE] = memory.arena.shape[1]
+        self._context[Context.STATE_STRIDE] = memory.state.shape[1]
+        self._context[Context.SLOTS] = self.slots.ctypes.data
+        self._execute = interpreter()
+
+    def run(self, lanes: int) -> None:
+        """Execute the table once for lanes 0 .. lanes - 1.
+
+        Raises:
+            KernelError: more lanes than the memory has.
+        """
+        if lanes > len(self.slots):
+            raise KernelError(f"{lanes} lanes asked of a runner with {len(self.slots)}")
+        self._context[Context.LANES] = lanes
+        self._execute(self._calls, self._operands, self._context)

@@ -1,0 +1,136 @@
+"""Weights in the order in which the product and convolution kernels read them, and back.
+
+All layouts are 1-D float32, the same for every back end, zero where they are padded. `pack_x` and `unpack_x` are
+each other's inverse; a program keeps packed weights only, and the reference back end unpacks them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .contract import PANEL
+
+CHANNEL_BLOCK = 8
+"""Output channels that one tile of `conv_wide` works on: neighbours in its packed weights."""
+
+
+def pack_panels(w: np.ndarray) -> np.ndarray:
+    """Split the columns of a matrix into panels of PANEL.
+
+    Args:
+        w: [inner, columns].
+
+    Returns:
+        [ceil(columns / PANEL) * inner * PANEL] float32: panel by panel, each [inner, PANEL].
+    """
+    return _pack_blocks(w, PANEL)
+
+
+def unpack_panels(packed: np.ndarray, inner: int, columns: int) -> np.ndarray:
+    """The inverse of `pack_panels`: [inner, columns] float32."""
+    return _unpack_blocks(packed, inner, columns, PANEL)
+
+
+def _pack_blocks(w: np.ndarray, block: int) -> np.ndarray:
+    inner, columns = w.shape
+    blocks = -(-columns // block)
+    wide = np.zeros((inner, blocks * block), np.float32)
+    wide[:, :columns] = w
+    return np.ascontiguousarray(wide.reshape(inner, blocks, block).transpose(1, 0, 2)).reshape(-1)
+
+
+def _unpack_blocks(packed: np.ndarray, inner: int, columns: int, block: int) -> np.ndarray:
+    blocks = -(-columns // block)
+    wide = packed[: blocks * inner * block].reshape(blocks, inner, block).transpose(1, 0, 2)
+    return wide.reshape(inner, blocks * block)[:, :columns]
+
+
+def bias(b: np.ndarray) -> np.ndarray:
+    """A bias, or the slopes of a PRelu, padded with zeros to whole panels.
+
+    Args:
+        b: [channels] or [columns]; for grouped convolutions all groups end to end.
+    """
+    padded = np.zeros(-(-b.size // PANEL) * PANEL, np.float32)
+    padded[: b.size] = b.reshape(-1)
+    return padded
+
+
+def dense(w: np.ndarray) -> np.ndarray:
+    """Weights of `dense`.
+
+    Args:
+        w: [inner, columns].
+    """
+    return pack_panels(w)
+
+
+def unpack_dense(packed: np.ndarray, inner: int, columns: int) -> np.ndarray:
+    """The inverse of `dense`: [inner, columns] float32."""
+    return unpack_panels(packed, inner, columns)
+
+
+def conv_wide(w: np.ndarray, groups: int = 1) -> np.ndarray:
+    """Weights of `conv_wide`.
+
+    Args:
+        w: [output channels, input channels / groups, kernel height, kernel width], as ONNX Conv.
+
+    Returns:
+        [groups, ceil(output channels / groups / CHANNEL_BLOCK), kernel height, kernel width,
+        input channels / groups, CHANNEL_BLOCK], flat.
+    """
+    return _pack_convolution(w, groups, CHANNEL_BLOCK)
+
+
+def unpack_conv_wide(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+    """The inverse of `conv_wide`; `shape` is that of the ONNX weights."""
+    return _unpack_convolution(packed, shape, groups, CHANNEL_BLOCK)
+
+
+def conv_narrow(w: np.ndarray, groups: int = 1) -> np.ndarray:
+    """Weights of `conv_narrow`.
+
+    Args:
+        w: [output channels, input channels / groups, kernel height, kernel width], as ONNX Conv.
+
+    Returns:
+        [groups, ceil(output channels / groups / PANEL), kernel height, kernel width,
+        input channels / groups, PANEL], flat.
+    """
+    return _pack_convolution(w, groups, PANEL)
+
+
+def unpack_conv_narrow(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+    """The inverse of `conv_narrow`; `shape` is that of the ONNX weights."""
+    return _unpack_convolution(packed, shape, groups, PANEL)
+
+
+def conv_depthwise(w: np.ndarray) -> np.ndarray:
+    """Weights of `conv_depthwise`, as they are.
+
+    Args:
+        w: [output channels, 1, kernel height, kernel width], as ONNX Conv with one input channel a group.
+    """
+    return np.ascontiguousarray(w, np.float32).reshape(-1)
+
+
+def unpack_conv_depthwise(packed: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """The inverse of `conv_depthwise`; `shape` is that of the ONNX weights."""
+    return packed[: int(np.prod(shape))].reshape(shape)
+
+
+def _pack_convolution(w: np.ndarray, groups: int, block: int) -> np.ndarray:
+    outputs, inputs, height, width = w.shape
+    per_group = w.reshape(groups, outputs // groups, inputs, height, width).transpose(0, 3, 4, 2, 1)
+    matrices = per_group.reshape(groups, height * width * inputs, outputs // groups)
+    return np.concatenate([_pack_blocks(matrix, block) for matrix in matrices])
+
+
+def _unpack_convolution(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int, block: int) -> np.ndarray:
+    outputs, inputs, height, width = shape
+    inner, columns = height * width * inputs, outputs // groups
+    size = -(-columns // block) * inner * block
+    matrices = np.stack([_unpack_blocks(part, inner, columns, block) for part in packed.reshape(-1, size)[:groups]])
+    per_group = matrices.reshape(groups, height, width, inputs, columns).transpose(0, 4, 3, 1, 2)
+    return per_group.reshape(shape)

@@ -1,0 +1,63 @@
+"""Runs a table with NumPy: decodes each instruction into array views and calls the definition of its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..contract import Space, Tensor, TensorRef
+from ..errors import KernelError
+from ..schemas import KERNELS
+from ..table import Memory, Table
+
+DEFINITIONS: dict[str, Callable[..., None]] = {}
+"""Kernel name -> function that takes the schema's operands by name, arrays as views, and writes its outputs in place."""
+
+
+def definition(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a NumPy function as the definition of the kernel of its name."""
+    if function.__name__ in DEFINITIONS:
+        raise KernelError(f"the kernel {function.__name__!r} is defined twice")
+    DEFINITIONS[function.__name__] = function
+    return function
+
+
+class ReferenceRunner:
+    """A table on NumPy. Slow, and the specification: all other back ends are held against it."""
+
+    def __init__(self, table: Table, memory: Memory) -> None:
+        self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
+        self._memory = memory
+        self._instructions: list[tuple[str, dict[str, Any], dict[str, str]]] = []
+        for index, kernel_id in enumerate(table.kernels):
+            kernel = KERNELS[kernel_id]
+            words = table.operands[table.starts[index] : table.starts[index + 1]].tolist()
+            types = {field.name: field.dtype for field in kernel.fields if isinstance(field, Tensor)}
+            self._instructions.append((kernel.name, kernel.decode(words), types))
+
+    def run(self, lanes: int) -> None:
+        """Execute the table once for lanes 0 .. lanes - 1."""
+        for lane in range(lanes):
+            for name, operands, types in self._instructions:
+                DEFINITIONS[name](
+                    **{
+                        key: self._view(value, types[key], lane) if isinstance(value, TensorRef) else value
+                        for key, value in operands.items()
+                    }
+                )
+
+    def _view(self, tensor: TensorRef, dtype: str, lane: int) -> np.ndarray:
+        memory = self._memory
+        if tensor.space is Space.WEIGHTS:
+            source = memory.weights
+        elif tensor.space is Space.ARENA:
+            source = memory.arena[lane]
+        else:
+            source = memory.state[self.slots[lane]]
+        start = source[tensor.offset_bytes :].view(np.uint8)
+        element = np.dtype(dtype)
+        flat = start[: len(start) // element.itemsize * element.itemsize].view(element)
+        return as_strided(flat, tensor.shape, [stride * element.itemsize for stride in tensor.strides])

@@ -1,0 +1,27 @@
+"""All files of definitions, imported so that their kernels are registered."""
+
+from __future__ import annotations
+
+from . import (
+    convolution,
+    elementwise,
+    movement,
+    pooling,
+    products,
+    recurrent,
+    reduction,
+    resize,
+    spectrum,
+)
+
+__all__ = [
+    "convolution",
+    "elementwise",
+    "movement",
+    "pooling",
+    "products",
+    "recurrent",
+    "reduction",
+    "resize",
+    "spectrum",
+]

@@ -1,0 +1,53 @@
+"""A program as back ends see it: the instruction table, the memories it works on, and the face of a back end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .contract import ALIGNMENT_BYTES
+
+
+@dataclass(frozen=True)
+class Table:
+    """Instructions in the order in which they run."""
+
+    kernels: np.ndarray
+    """[instructions] int64: index into `schemas.KERNELS`."""
+    operands: np.ndarray
+    """[words] int64: the operand words of all instructions, end to end."""
+    starts: np.ndarray
+    """[instructions + 1] int64: where each instruction's operands start; the last entry is the end."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The three spaces of a running program. All are aligned to ALIGNMENT_BYTES."""
+
+    weights: np.ndarray
+    """[bytes] uint8, read-only."""
+    arena: np.ndarray
+    """[lanes, bytes] uint8."""
+    state: np.ndarray
+    """[slots, bytes] uint8."""
+
+
+class Runner(Protocol):
+    """A table bound to memories by one back end. Used by one thread at a time."""
+
+    slots: np.ndarray
+    """[lanes] int64: the state slot that each lane works on; written by the caller before `run`."""
+
+    def run(self, lanes: int) -> None:
+        """Execute the table once for lanes 0 .. lanes - 1."""
+        ...
+
+
+def aligned_bytes(*shape: int) -> np.ndarray:
+    """Zeroed uint8 memory whose first byte is aligned; the last axis should be a multiple of ALIGNMENT_BYTES."""
+    size = int(np.prod(shape, dtype=np.int64))
+    raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT_BYTES
+    return raw[start : start + size].reshape(shape)

@@ -1,0 +1,118 @@
+"""How the convolutions place padded copies of their input in scratch: shared by the schemas and the native kernels.
+
+Those without type hints are plain integer arithmetic: native code compiles the same source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from .contract import PANEL
+
+STRIP_COLUMNS = 12 * PANEL
+"""Output columns that `conv_wide` works on at a time: a multiple of every tile's width."""
+
+
+def needs_padding(size, outputs, kernel, stride, dilation, pad):
+    """Whether a window leaves the input along one axis, at either end.
+
+    Args:
+        size: elements of the input, `outputs` of the output, along this axis.
+        kernel, stride, dilation, pad: the convolution's; pad at the start.
+    """
+    return pad > 0 or (outputs - 1) * stride + (kernel - 1) * dilation - pad >= size
+
+
+def window_span(outputs, kernel, stride, dilation):
+    """Input elements that all windows cover along one axis, padding included."""
+    return (outputs - 1) * stride + (kernel - 1) * dilation + 1
+
+
+def whole_vectors(elements):
+    """Elements rounded up to whole vectors."""
+    return -(-elements // PANEL) * PANEL
+
+
+def strip_columns(width):
+    """Output columns of one strip of `conv_wide`: no more than the output has, in whole vectors."""
+    return min(STRIP_COLUMNS, -(-width // PANEL) * PANEL)
+
+
+def strip_phases(kernel, stride, dilation):
+    """Sets of columns, each `stride` apart, into which `conv_wide` sorts the input of a strip."""
+    return min(stride, (kernel - 1) * dilation + 1)
+
+
+def phase_columns(strip, kernel, stride, dilation):
+    """Elements of one phase of one input row of a strip of output columns, in whole vectors.
+
+    A tap at column k * dilation reads phase (k * dilation) % stride, shifted by (k * dilation) // stride.
+    """
+    return -(-(strip + (kernel - 1) * dilation // stride) // PANEL) * PANEL
+
+
+def row_floats(phases, columns):
+    """Elements of one input row of a strip: an odd number of vectors, so that rows spread over the cache's sets."""
+    return ((phases * columns // PANEL) | 1) * PANEL
+
+
+def tap_floats(taps):
+    """Float32 elements that the table of a window's taps takes at the start of scratch: an int64 each."""
+    return -(-2 * taps // PANEL) * PANEL
+
+
+def copies_strips(inputs, outputs, height, width, padded, stride_width, column_step):
+    """Whether `conv_wide` works on a copy of each strip rather than on the input where it lies.
+
+    It must where windows leave the input or columns are apart. It pays where more than two blocks of output channels
+    read an input that does not stay in the first cache by itself.
+
+    Args:
+        inputs, outputs: channels of one group.
+        height, width: of the input.
+        padded: whether windows leave the input.
+        stride_width: the convolution's; column_step: elements from column to column of the input.
+    """
+    return padded or stride_width != 1 or column_step != 1 or (outputs > 16 and inputs * height * width > 8192)
+
+
+def conv_wide_scratch(operands: Mapping[str, Any]) -> int:
+    """Float32 elements of scratch of a `conv_wide`: `kernel_height` input rows of a strip, all channels of a group."""
+    x, y, o = operands["x"], operands["y"], operands
+    inputs, outputs = x.shape[1] // o["groups"], y.shape[1] // o["groups"]
+    padded = _reaches_over(operands)
+    if not copies_strips(inputs, outputs, x.shape[2], x.shape[3], padded, o["stride_width"], x.strides[3]):
+        return tap_floats(o["kernel_height"] * o["kernel_width"])
+    # A 1x1 kernel may see the whole image as one row.
+    width = prod(y.shape[2:]) if o["kernel_height"] * o["kernel_width"] == 1 else y.shape[3]
+    along = o["kernel_width"], o["stride_width"], o["dilation_width"]
+    row = row_floats(strip_phases(*along), phase_columns(strip_columns(width), *along))
+    return tap_floats(o["kernel_height"] * o["kernel_width"]) + o["kernel_height"] * inputs * row
+
+
+def conv_narrow_scratch(operands: Mapping[str, Any]) -> int:
+    """Float32 elements of scratch of a `conv_narrow`: one image, if it has to be padded."""
+    y, o = operands["y"], operands
+    taps = tap_floats(o["kernel_height"] * o["kernel_width"])
+    if not _reaches_over(operands):
+        return taps
+    height = window_span(y.shape[2], o["kernel_height"], o["stride_height"], o["dilation_height"])
+    width = window_span(y.shape[3], o["kernel_width"], o["stride_width"], o["dilation_width"])
+    return taps + operands["x"].shape[1] * height * whole_vectors(width)
+
+
+def _reaches_over(operands: Mapping[str, Any]) -> bool:
+    x, y = operands["x"], operands["y"]
+    return any(
+        needs_padding(
+            x.shape[axis],
+            y.shape[axis],
+            operands[f"kernel_{name}"],
+            operands[f"stride_{name}"],
+            operands[f"dilation_{name}"],
+            operands[pad],
+        )
+        for axis, name, pad in ((2, "height", "pad_top"), (3, "width", "pad_left"))
+    )

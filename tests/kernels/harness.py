@@ -1,0 +1,150 @@
+"""Runs one kernel on one back end over guarded memory, so that a problem needs to state only its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from wavetile.kernels.contract import ALIGNMENT_BYTES, Space, Tensor, TensorRef
+from wavetile.kernels.cpu.runner import CpuRunner
+from wavetile.kernels.reference.execute import ReferenceRunner
+from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
+from wavetile.kernels.table import Memory, Table, aligned_bytes
+
+RUNNERS = {"reference": ReferenceRunner, "cpu": CpuRunner}
+GUARD_BYTES = 256
+CANARY = np.float32(np.nan).tobytes()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor in the weights, one for all lanes: array of the operand's own shape."""
+
+    array: np.ndarray
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """A tensor that every lane has: array [lanes, *shape]; `strides` in elements, dense if not given."""
+
+    array: np.ndarray
+    space: Space = Space.ARENA
+    strides: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Out:
+    """A tensor to be written: its shape; filled with NaN before."""
+
+    shape: tuple[int, ...]
+    space: Space = Space.ARENA
+    strides: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Same:
+    """A written tensor that is another operand's own memory."""
+
+    operand: str
+
+
+def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+class _Region:
+    """Bytes of one space, allotted end to end with guards between."""
+
+    def __init__(self) -> None:
+        self.size = GUARD_BYTES
+
+    def allot(self, size_bytes: int) -> int:
+        offset = self.size
+        self.size = -(-(offset + size_bytes + GUARD_BYTES) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        return offset
+
+
+def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> dict[str, np.ndarray]:
+    """Run a kernel once and return what it wrote: operand name -> [lanes, *shape].
+
+    Scratch is added. Every byte that no operand owns is a guard of NaNs and must come back untouched;
+    reading one shows as NaN in the result. Lane i works on slot lanes - 1 - i.
+    """
+    kernel = KERNEL_BY_NAME[name]
+    regions = {space: _Region() for space in Space}
+    refs: dict[str, Any] = {}
+    fields = {field.name: field for field in kernel.fields}
+    for key, value in operands.items():
+        if isinstance(value, Constant):
+            space, shape, strides = Space.WEIGHTS, value.array.shape, None
+        elif isinstance(value, Lanes):
+            space, shape, strides = value.space, value.array.shape[1:], value.strides
+        elif isinstance(value, Out):
+            space, shape, strides = value.space, value.shape, value.strides
+        else:
+            refs[key] = value
+            continue
+        strides = strides or dense_strides(shape)
+        extent = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+        refs[key] = TensorRef(space, regions[space].allot(4 * max(extent, 1)), tuple(shape), tuple(strides))
+    for key, value in list(refs.items()):
+        if isinstance(value, Same):
+            refs[key] = refs[value.operand]
+    if kernel.scratch is not None:
+        size = kernel.scratch(refs)
+        refs["scratch"] = TensorRef(Space.ARENA, regions[Space.ARENA].allot(4 * size), (size,), (1,))
+
+    memory = Memory(
+        aligned_bytes(regions[Space.WEIGHTS].size),
+        aligned_bytes(lanes, regions[Space.ARENA].size),
+        aligned_bytes(lanes, regions[Space.STATE].size),
+    )
+    for space in (memory.weights, memory.arena, memory.state):
+        space.reshape(-1).view(np.float32)[:] = np.nan
+    owned = [np.zeros(region.shape[-1], bool) for region in (memory.weights, memory.arena, memory.state)]
+    slots = np.arange(lanes)[::-1]
+
+    def view(ref: TensorRef, lane: int, dtype: str) -> np.ndarray:
+        source = {
+            Space.WEIGHTS: memory.weights,
+            Space.ARENA: memory.arena[lane],
+            Space.STATE: memory.state[slots[lane]],
+        }[ref.space]
+        flat = source[ref.offset_bytes :].view(dtype)
+        return as_strided(flat, ref.shape, [4 * stride for stride in ref.strides])
+
+    for key, ref in refs.items():
+        if not isinstance(ref, TensorRef):
+            continue
+        mark = as_strided(owned[ref.space][ref.offset_bytes :], (*ref.shape, 4), [*(4 * s for s in ref.strides), 1])
+        mark[...] = True
+        value = operands.get(key)
+        field = fields[key]
+        assert isinstance(field, Tensor)
+        for lane in range(lanes):
+            if isinstance(value, Constant):
+                view(ref, lane, field.dtype)[...] = value.array
+            elif isinstance(value, Lanes):
+                view(ref, lane, field.dtype)[...] = value.array[lane]
+
+    words = kernel.encode(refs)
+    table = Table(
+        np.array([KERNEL_IDS[name]], np.int64), np.array(words, np.int64), np.array([0, len(words)], np.int64)
+    )
+    runner = RUNNERS[backend](table, memory)
+    runner.slots[:] = slots
+    runner.run(lanes)
+
+    for space, mask in zip((memory.weights, memory.arena, memory.state), owned, strict=True):
+        guards = space.reshape(-1, space.shape[-1])[:, ~mask]
+        assert guards.tobytes() == CANARY * (guards.size // 4), f"{name} on {backend} wrote outside its operands"
+    written = [key for key, f in fields.items() if isinstance(f, Tensor) and f.written and refs.get(key) is not None]
+    return {key: np.stack([view(refs[key], lane, "float32").copy() for lane in range(lanes)]) for key in written}
