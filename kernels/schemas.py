@@ -192,7 +192,7 @@ KERNELS: tuple[Kernel, ...] = (
         Tensor("initial_cell", 2, "rows", optional=True),
         Tensor("last_cell", 2, "rows", written=True, optional=True),
     ),
-    _recurrent("gru", 3, Int("linear_before_reset")),
+    _recurrent("gru", 3, Int("linear_before_reset"), Choice("candidate", Activation)),  # candidate: TANH or RELU
     # Spectra
     Kernel(
         "real_fft",  # y[r, k] = sum over n of x[r, n] exp(-2 pi i k n / N), k = 0 .. N/2, as (real, imaginary)

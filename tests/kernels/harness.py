@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from wavetile.kernels.contract import ALIGNMENT_BYTES, Space, Tensor, TensorRef
 from wavetile.kernels.cpu.runner import CpuRunner
-from wavetile.kernels.reference.execute import ReferenceRunner
+from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
 from wavetile.kernels.table import Memory, Table, aligned_bytes
 

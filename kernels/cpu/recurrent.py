@@ -1,0 +1,159 @@
+"""What the native LSTM and GRU share: rows in scratch, products of rows with gate weights, state in and out.
+
+A row is one sequence: an element of the batch, or a lane when the batch is 1, so that lanes share each pass over the
+weights. A row owns a region of its lane's scratch, in vectors of PANEL (P = panels of the hidden axis):
+
+    hidden [P], second state [P], hidden part of the gates [P, gates], input part [steps, P, gates]
+
+Per group of rows: the input part of up to RECURRENT_STEPS steps as one matrix product, then step by step the hidden
+part for all rows, and the cells. Bound by reading the weights once a step (T = 1), else by the latency of the cells.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from ..contract import ABSENT, SPACE_SHIFT, Context, Space
+from ..schemas import RECURRENT_STEPS
+from .gate_vectors import VECTOR_BYTES, copy_floats, panel_products, zero_vector
+from .memory import float_pointer, locate
+from .vectors import device
+
+STEPS = RECURRENT_STEPS
+
+_ARENA_STRIDE = int(Context.ARENA_STRIDE)
+_WEIGHTS_STRIDE = int(Context.WEIGHTS_STRIDE)
+_LANES = int(Context.LANES)
+_SHIFT = SPACE_SHIFT
+_STATE = int(Space.STATE)
+_ABSENT = ABSENT
+_VECTOR = VECTOR_BYTES
+
+
+def gate_products(gates: int, most_rows: int):
+    """A native function: products of any number of rows with packed gate weights; arguments as `panel_products`.
+
+    `most_rows` rows share a pass over a panel's weights: as many as leave registers for the weights.
+    """
+    most = panel_products(most_rows, gates, 1)
+    two = panel_products(2, gates, 1)
+    pair = panel_products(1, gates, 2)
+    single = panel_products(1, gates, 1)
+    column = gates * VECTOR_BYTES
+
+    @device
+    def products(target, target_row, bias, x, x_row, x_step, weights, inner, rows, panels):
+        panel_weights = inner * column
+        if rows == 1:
+            # One row alone waits for its sums: two panels at once halve the wait.
+            while panels >= 2:
+                pair(target, target_row, column, bias, column, x, x_row, x_step, weights, panel_weights, inner)
+                target += 2 * column
+                bias += 2 * column
+                weights += 2 * panel_weights
+                panels -= 2
+        for _panel in range(panels):
+            to, source, left = target, x, rows
+            while left >= most_rows:
+                most(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
+                to += most_rows * target_row
+                source += most_rows * x_row
+                left -= most_rows
+            while left >= 2:
+                two(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
+                to += 2 * target_row
+                source += 2 * x_row
+                left -= 2
+            if left == 1:
+                single(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
+            target += column
+            bias += column
+            weights += panel_weights
+
+    return products
+
+
+def input_products(products, gates: int):
+    """A native function: the input part of the gates for some steps of all rows, as one matrix product or a few.
+
+    Args of the function (int64; addresses and strides in bytes): target [rows, steps, panels, gates, PANEL] and its
+    row stride; bias; x at the first step of the first row, its strides by row, step and input; weights; sizes.
+    """
+
+    @device
+    def compute(target, target_row, bias, x, x_row, x_time, x_step, weights, inner, rows, steps, panels):
+        step_bytes = panels * gates * VECTOR_BYTES
+        if rows > steps:
+            for step in range(steps):
+                to = target + step * step_bytes
+                products(to, target_row, bias, x + step * x_time, x_row, x_step, weights, inner, rows, panels)
+        else:
+            for row in range(rows):
+                to = target + row * target_row
+                products(to, step_bytes, bias, x + row * x_row, x_time, x_step, weights, inner, steps, panels)
+
+    return compute
+
+
+@njit(inline="always")
+def shares_weights(operands, position_x, context):
+    """Whether the lanes are the rows: the batch is 1 and x lies at one distance from lane to lane."""
+    return operands[position_x + 2] == 1 and operands[position_x] >> _SHIFT != _STATE and context[_LANES] > 1
+
+
+@njit(inline="always")
+def row_distance(operands, position_x, context, shared):
+    """Bytes from one row of x to the next."""
+    if shared:
+        return context[_WEIGHTS_STRIDE + (operands[position_x] >> _SHIFT)]
+    return 4 * operands[position_x + 5]
+
+
+@njit(inline="always")
+def region_distance(context, shared, vectors):
+    """Bytes from one row's region of scratch to the next: regions of `vectors` vectors, or lanes."""
+    return context[_ARENA_STRIDE] if shared else vectors * _VECTOR
+
+
+@njit(inline="always")
+def row_address(operands, position, context, group, row, shared, batch_stride):
+    """Address of a row of an operand: of lane `row` where lanes are the rows, else of row `row` of lane `group`."""
+    if shared:
+        return locate(operands, position, context, row)
+    return locate(operands, position, context, group) + 4 * row * batch_stride
+
+
+@njit(inline="always")
+def load_state(operands, position, context, group, rows, shared, target, target_row, panels):
+    """Copy an optional [batch, hidden] operand to the rows' regions, padded with zeros; zeros where it is absent."""
+    for row in range(rows):
+        to = target + row * target_row
+        for panel in range(panels):
+            zero_vector(to + panel * _VECTOR)
+        if operands[position] != _ABSENT:
+            source = row_address(operands, position, context, group, row, shared, operands[position + 3])
+            copy_floats(to, source, operands[position + 2])
+
+
+@njit(inline="always")
+def store_state(operands, position, context, group, rows, shared, source, source_row):
+    """Copy the rows' state to an optional [batch, hidden] operand."""
+    if operands[position] != _ABSENT:
+        for row in range(rows):
+            target = row_address(operands, position, context, group, row, shared, operands[position + 3])
+            copy_floats(target, source + row * source_row, operands[position + 2])
+
+
+@njit(inline="always")
+def store_step(operands, position, context, group, rows, shared, step, source, source_row):
+    """Copy the rows' hidden state to y[step]."""
+    hidden, stride = operands[position + 3], operands[position + 6]
+    for row in range(rows):
+        target = row_address(operands, position, context, group, row, shared, operands[position + 5])
+        target += 4 * step * operands[position + 4]
+        if stride == 1:
+            copy_floats(target, source + row * source_row, hidden)
+        else:
+            y, h = float_pointer(target), float_pointer(source + row * source_row)
+            for i in range(hidden):
+                y[i * stride] = h[i]

@@ -1,0 +1,200 @@
+"""Native Fourier transforms of real signals; even lengths go through a complex transform of half the length."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from ..contract import PANEL, Context
+from ..schemas import KERNEL_BY_NAME
+from .fourier import HEADER_BYTES, complex_transform
+from .fourier_vectors import half_length_bins, join_pairs, real_bins, split_pairs
+from .memory import float_pointer, locate
+from .native import native
+from .vectors import device
+
+_LANES = int(Context.LANES)
+_PANEL = PANEL
+_REAL = KERNEL_BY_NAME["real_fft"].positions()
+_REAL_X, _REAL_TABLES, _REAL_Y, _REAL_SCRATCH = (_REAL[name] for name in ("x", "tables", "y", "scratch"))
+_INVERSE = KERNEL_BY_NAME["inverse_real_fft"].positions()
+_INVERSE_X, _INVERSE_TABLES, _INVERSE_Y, _INVERSE_SCRATCH = (_INVERSE[n] for n in ("x", "tables", "y", "scratch"))
+
+
+@njit(inline="always")
+def _split(source, real, imaginary, count):
+    """`count` pairs to two planes."""
+    if count < _PANEL:
+        x, a, b = float_pointer(source), float_pointer(real), float_pointer(imaginary)
+        for i in range(count):
+            a[i], b[i] = x[2 * i], x[2 * i + 1]
+    else:
+        for start in range(0, count, _PANEL):
+            i = min(start, count - _PANEL)
+            split_pairs(source + 8 * i, real + 4 * i, imaginary + 4 * i)
+
+
+@njit(inline="always")
+def _join(real, imaginary, target, count):
+    """Two planes to `count` pairs."""
+    if count < _PANEL:
+        y, a, b = float_pointer(target), float_pointer(real), float_pointer(imaginary)
+        for i in range(count):
+            y[2 * i], y[2 * i + 1] = a[i], b[i]
+    else:
+        for start in range(0, count, _PANEL):
+            i = min(start, count - _PANEL)
+            join_pairs(real + 4 * i, imaginary + 4 * i, target + 8 * i)
+
+
+@njit(inline="always")
+def _copy_pairs(source, source_step, target, target_step, count):
+    x, y = float_pointer(source), float_pointer(target)
+    for i in range(count):
+        y[i * target_step] = x[i * source_step]
+        y[i * target_step + 1] = x[i * source_step + 1]
+
+
+@device
+def _bins(spectrum, length, cosines, target):
+    """The length + 1 pairs of a real transform from the complex one of half its length, in planes."""
+    z, y = float_pointer(spectrum), float_pointer(target)
+    plane, sines = 4 * length, cosines + 4 * length
+    y[0], y[1] = z[0] + z[length], 0.0
+    y[2 * length], y[2 * length + 1] = z[0] - z[length], 0.0
+    if length <= _PANEL:
+        c, s = float_pointer(cosines), float_pointer(sines)
+        for k in range(1, length):
+            mirror = length - k
+            even_real, even_imaginary = z[k] + z[mirror], z[length + k] - z[length + mirror]
+            odd_real, odd_imaginary = z[k] - z[mirror], z[length + k] + z[length + mirror]
+            y[2 * k] = (even_real + c[k] * odd_imaginary - s[k] * odd_real) / 2
+            y[2 * k + 1] = (even_imaginary - c[k] * odd_real - s[k] * odd_imaginary) / 2
+    else:
+        for start in range(1, length, _PANEL):
+            k = min(start, length - _PANEL)
+            behind = spectrum + 4 * (length - k - _PANEL + 1)
+            real_bins(spectrum + 4 * k, behind, plane, cosines + 4 * k, sines + 4 * k, target + 8 * k)
+
+
+@device
+def _half_length(source, length, cosines, scale_at, real, imaginary):
+    """The complex transform of half the length, times 2 * scale, in planes, from length + 1 pairs."""
+    x, a, b = float_pointer(source), float_pointer(real), float_pointer(imaginary)
+    sines, scale = cosines + 4 * length, float_pointer(scale_at)[0]
+    a[0], b[0] = (x[0] + x[2 * length]) * scale, (x[0] - x[2 * length]) * scale
+    if length <= _PANEL:
+        c, s = float_pointer(cosines), float_pointer(sines)
+        for k in range(1, length):
+            mirror = length - k
+            even_real, even_imaginary = x[2 * k] + x[2 * mirror], x[2 * k + 1] - x[2 * mirror + 1]
+            odd_real, odd_imaginary = x[2 * k] - x[2 * mirror], x[2 * k + 1] + x[2 * mirror + 1]
+            a[k] = (even_real - c[k] * odd_imaginary - s[k] * odd_real) * scale
+            b[k] = (even_imaginary + c[k] * odd_real - s[k] * odd_imaginary) * scale
+    else:
+        for start in range(1, length, _PANEL):
+            k = min(start, length - _PANEL)
+            behind = source + 8 * (length - k - _PANEL + 1)
+            half_length_bins(
+                source + 8 * k, behind, cosines + 4 * k, sines + 4 * k, scale_at, real + 4 * k, imaginary + 4 * k
+            )
+
+
+@njit(inline="always")
+def _odd_bins(spectrum, length, y, step):
+    z, target = float_pointer(spectrum), float_pointer(y)
+    target[0], target[1] = z[0], 0.0
+    for k in range(1, length // 2 + 1):
+        target[k * step], target[k * step + 1] = z[k], z[length + k]
+
+
+@device
+def _forward(x, tables, y, step, scratch, n):
+    """One row of n samples; `step` is the distance of y's pairs in floats."""
+    even = n % 2 == 0
+    length = n // 2 if even else n
+    plane = 4 * length
+    cosines = tables + HEADER_BYTES
+    stages = cosines
+    if even:
+        stages += 2 * plane
+        _split(x, scratch, scratch + plane, length)
+    else:
+        source, real, imaginary = float_pointer(x), float_pointer(scratch), float_pointer(scratch + plane)
+        for i in range(length):
+            real[i], imaginary[i] = source[i], 0.0
+    spectrum = complex_transform(scratch, scratch + 2 * plane, plane, tables, stages)
+    if even:
+        target = y if step == 2 else scratch + 4 * plane
+        _bins(spectrum, length, cosines, target)
+        if step != 2:
+            _copy_pairs(target, 2, y, step, length + 1)
+    else:
+        _odd_bins(spectrum, length, y, step)
+
+
+@native
+def real_fft(operands, context):
+    """`reference.spectrum.real_fft`, row by row."""
+    n, step = operands[_REAL_X + 2], operands[_REAL_Y + 5]
+    tables = locate(operands, _REAL_TABLES, context, 0)
+    for lane in range(context[_LANES]):
+        x = locate(operands, _REAL_X, context, lane)
+        y = locate(operands, _REAL_Y, context, lane)
+        scratch = locate(operands, _REAL_SCRATCH, context, lane)
+        for row in range(operands[_REAL_X + 1]):
+            source, target = x + 4 * row * operands[_REAL_X + 3], y + 4 * row * operands[_REAL_Y + 4]
+            _forward(source, tables, target, step, scratch, n)
+
+
+@njit(inline="always")
+def _whole_spectrum(x, step, length, real_at, imaginary_at):
+    """All `length` (odd) bins, in planes, from the lower half."""
+    source, real, imaginary = float_pointer(x), float_pointer(real_at), float_pointer(imaginary_at)
+    scale = 1.0 / length
+    real[0], imaginary[0] = source[0] * scale, 0.0
+    for k in range(1, length // 2 + 1):
+        a, b = source[k * step] * scale, source[k * step + 1] * scale
+        real[k], imaginary[k] = a, b
+        real[length - k], imaginary[length - k] = a, -b
+
+
+@device
+def _inverse(x, step, tables, y, scratch, n):
+    """One row to n samples. With its planes swapped, a forward transform is an inverse one."""
+    even = n % 2 == 0
+    length = n // 2 if even else n
+    plane = 4 * length
+    cosines = tables + HEADER_BYTES
+    stages = cosines
+    if even:
+        stages += 2 * plane
+        pairs, free = x, scratch + 4 * plane
+        if step != 2:
+            pairs = free
+            _copy_pairs(x, step, pairs, 2, length + 1)
+        scale_at = free + 8 * (length + 1)
+        float_pointer(scale_at)[0] = 1.0 / n
+        _half_length(pairs, length, cosines, scale_at, scratch + plane, scratch)
+    else:
+        _whole_spectrum(x, step, length, scratch + plane, scratch)
+    signal = complex_transform(scratch, scratch + 2 * plane, plane, tables, stages)
+    if even:
+        _join(signal + plane, signal, y, length)
+    else:
+        z, target = float_pointer(signal + plane), float_pointer(y)
+        for i in range(length):
+            target[i] = z[i]
+
+
+@native
+def inverse_real_fft(operands, context):
+    """`reference.spectrum.inverse_real_fft`, row by row."""
+    n, step = operands[_INVERSE_Y + 2], operands[_INVERSE_X + 5]
+    tables = locate(operands, _INVERSE_TABLES, context, 0)
+    for lane in range(context[_LANES]):
+        x = locate(operands, _INVERSE_X, context, lane)
+        y = locate(operands, _INVERSE_Y, context, lane)
+        scratch = locate(operands, _INVERSE_SCRATCH, context, lane)
+        for row in range(operands[_INVERSE_X + 1]):
+            source, target = x + 4 * row * operands[_INVERSE_X + 4], y + 4 * row * operands[_INVERSE_Y + 3]
+            _inverse(source, step, tables, target, scratch, n)
