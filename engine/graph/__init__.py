@@ -1,0 +1,12 @@
+"""A network at rest: from an ONNX file to a checked, bound and fused graph."""
+
+from __future__ import annotations
+
+from .fuse import fuse
+from .ir import Graph, Node, State, TensorType
+from .limits import Limits
+from .load import load_network
+from .network import Network
+from .specialise import specialise
+
+__all__ = ["Graph", "Limits", "Network", "Node", "State", "TensorType", "fuse", "load_network", "specialise"]

@@ -1,0 +1,127 @@
+"""A bound graph written back as an ONNX model: fused activations and biases become nodes again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+from onnx.helper import (
+    find_min_ir_version_for,
+    make_graph,
+    make_model,
+    make_node,
+    make_opsetid,
+    make_value_info,
+)
+from onnx.numpy_helper import from_array
+
+from ..errors import ModelError, UnsupportedError
+from .attributes import schema_of, to_attribute
+from .infer import to_type_proto
+from .ir import STREAM_DOMAIN, Graph, Node
+from .load import OLDEST_OPSET
+from .passes.rewriter import BIAS_INPUT, CONVOLUTIONS, SLOPE_INPUT
+
+
+def to_model(graph: Graph) -> ModelProto:
+    """Return `graph` as an ONNX model with the same inputs, outputs and numbers, for other runtimes to run.
+
+    Carried state stays what it is in ONNX, an input and an output. Raises UnsupportedError for the project's own
+    stream operators, ModelError for nodes of different operator sets.
+    """
+    versions = {node.opset for node in graph.nodes}
+    if len(versions) > 1:
+        raise ModelError(f"graph '{graph.name}' mixes the operator sets {sorted(versions)}; an ONNX model has one")
+    opset = versions.pop() if versions else OLDEST_OPSET
+    exporter = _Exporter(graph)
+    nodes = [proto for node in graph.nodes for proto in exporter.protos(node)]
+    constants = {**graph.constants, **exporter.constants}
+    outputs = [make_value_info(name, to_type_proto(graph.types[name])) for name in graph.outputs]
+    body = make_graph(
+        nodes,
+        graph.name,
+        [make_value_info(name, to_type_proto(bound)) for name, bound in graph.inputs.items()],
+        outputs,
+        initializer=[from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    imports = [make_opsetid("", opset)]
+    return make_model(body, opset_imports=imports, ir_version=find_min_ir_version_for(imports))
+
+
+class _Exporter:
+    """Writes nodes; keeps the constants that written-out activations need."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.constants: dict[str, np.ndarray] = {}
+        self._graph = graph
+        self._count = 0
+
+    def protos(self, node: Node) -> Iterator[NodeProto]:
+        """Yield the ONNX nodes that one node stands for."""
+        if node.domain == STREAM_DOMAIN:
+            raise UnsupportedError(f"{node} is a stream operator, which ONNX does not have; export the graph before it")
+        # Written-out windows include attributes that older operator sets lack, and fusion adds some of its own.
+        known = schema_of(node.op, node.opset).attributes
+        attributes = {key: value for key, value in node.attributes.items() if key in known}
+        result = node.outputs[0]
+        activation = node.attributes.get("activation")
+        inputs = node.inputs[:SLOPE_INPUT] if activation else node.inputs
+        bias = ""
+        if node.op == "MatMul":
+            inputs, bias = inputs[:BIAS_INPUT], inputs[BIAS_INPUT] if len(inputs) > BIAS_INPUT else ""
+        plain = replace(node, inputs=inputs)
+        before = self._fresh(result) if activation else result
+        product = self._fresh(result) if bias else before
+        yield self._proto(plain, node.op, node.name, inputs, (product, *node.outputs[1:]), attributes)
+        if bias:
+            yield self._proto(node, "Add", f"{node.name}.bias", (product, bias), (before,), {})
+        if activation:
+            extra, parameters = self._activation(node, activation)
+            yield self._proto(node, activation, f"{node.name}.activation", (before, *extra), (result,), parameters)
+
+    def _proto(
+        self,
+        node: Node,
+        op: str,
+        name: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        attributes: dict[str, Any],
+    ) -> NodeProto:
+        proto = make_node(op, inputs, outputs, name=name)
+        proto.attribute.extend(to_attribute(key, value) for key, value in attributes.items() if value is not None)
+        return proto
+
+    def _activation(self, node: Node, activation: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Return the further inputs and the attributes of the node that a fused activation stands for."""
+        alpha, beta = node.attributes["activation_alpha"], node.attributes["activation_beta"]
+        bound = self._graph.types[node.outputs[0]]
+        if activation == "PRelu":
+            slope = self._graph.constants[node.attributes["slope"]]
+            after = len(bound.shape) - 2 if node.op in CONVOLUTIONS else 0
+            return (self._constant(node, slope.reshape(-1, *[1] * after)),), {}
+        if activation == "Clip" and node.opset < 11:
+            return (), {"min": alpha, "max": beta}
+        if activation == "Clip":
+            dtype = bound.dtype
+            return (self._constant(node, np.array(alpha, dtype)), self._constant(node, np.array(beta, dtype))), {}
+        if activation in ("LeakyRelu", "Elu"):
+            return (), {"alpha": alpha}
+        if activation == "HardSigmoid":
+            return (), {"alpha": alpha, "beta": beta}
+        return (), {}
+
+    def _constant(self, node: Node, array: np.ndarray) -> str:
+        name = self._fresh(node.outputs[0])
+        self.constants[name] = array
+        return name
+
+    def _fresh(self, base: str) -> str:
+        while True:
+            self._count += 1
+            name = f"{base}.{self._count}"
+            if name not in self._graph.types:
+                return name

@@ -1,0 +1,45 @@
+"""Fuse: the same numbers from fewer nodes."""
+
+from __future__ import annotations
+
+from .ir import Graph
+from .passes.activations import fold_activations, simplify_prelus
+from .passes.batch_norm import fold_batch_norms
+from .passes.bias import fold_biases
+from .passes.duplicates import share_constants
+from .passes.pads import fold_pads
+from .passes.views import drop_identities, merge_transposes
+from .passes.windows import explicit_windows
+from .prune import prune
+
+PASSES = (
+    prune,
+    explicit_windows,
+    drop_identities,
+    merge_transposes,
+    fold_batch_norms,
+    fold_pads,
+    fold_biases,
+    simplify_prelus,
+    fold_activations,
+    share_constants,
+)
+"""In this order: each only needs those before it. Every one keeps the numbers, up to the rounding of folded weights."""
+
+
+def fuse(graph: Graph) -> Graph:
+    """Return an equivalent graph with fewer nodes; the given one is not changed.
+
+    - Conv, ConvTranspose and pools have explicit kernel_shape, strides, dilations and pads; auto_pad is gone.
+    - BatchNormalization, zero Pad, per-channel Add and activations are part of the Conv, ConvTranspose, MatMul or Gemm
+      next to them. Inputs of these four are then: data, weight, bias or '', slope of PRelu; a MatMul has a bias only
+      here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Clip, applied to
+      the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for PRelu,
+      `slope`: the name of a constant `[channels]`.
+    - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
+
+    No value that is a graph output or carried state is fused away.
+    """
+    for rewrite in PASSES:
+        graph = rewrite(graph)
+    return graph

@@ -1,0 +1,109 @@
+"""The types of one node's outputs, by ONNX's own shape inference, one node at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, TypeProto
+from onnx.helper import make_opsetid, make_tensor_type_proto, np_dtype_to_tensor_dtype
+from onnx.numpy_helper import from_array
+from onnx.shape_inference import InferenceError, infer_node_outputs
+
+from ..errors import ModelError, UnsupportedError
+from .attributes import schema_of
+from .ir import TensorType
+from .network import read_type
+
+KNOWN_ELEMENTS = 1024
+"""Inference is shown constants of up to this many elements: shapes, axes, sizes, scales are far smaller."""
+
+LIKE_THEIR_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+"""Operators for which ONNX has no inference; the specification gives the output the input's type."""
+
+
+def to_type_proto(value: TensorType) -> TypeProto:
+    """Return a bound type as ONNX's message."""
+    return make_tensor_type_proto(np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+class TypeInference:
+    """Infers output types in one operator set. Messages of types and constants are made once a value."""
+
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._imports = [make_opsetid("", opset)]
+        self._types: dict[str, TypeProto] = {}
+        self._data: dict[str, TensorProto] = {}
+
+    def outputs(
+        self,
+        node: NodeProto,
+        scope: Mapping[str, str],
+        types: Mapping[str, TensorType],
+        constants: Mapping[str, np.ndarray],
+        captures: tuple[str, ...] = (),
+    ) -> dict[str, TensorType | None]:
+        """Return each output's type by the node's own name for it; None where it depends on data.
+
+        `scope` maps the node's names to the graph's, `types` and `constants` go by the graph's.
+        Raises ModelError if the inputs do not go together.
+        """
+        input_types, input_data = {}, {}
+        for name in (*filter(None, node.input), *captures):
+            bound = scope[name]
+            if bound not in types:
+                raise UnsupportedError(f"{node.op_type} '{node.name}' reads '{name}', a sequence; tensors would work")
+            input_types[name] = self._type(bound, types)
+            if bound in constants and constants[bound].size <= KNOWN_ELEMENTS:
+                input_data[name] = self._datum(bound, constants)
+        try:
+            inferred = infer_node_outputs(
+                schema_of(node.op_type, self._opset), node, input_types, input_data, opset_imports=self._imports
+            )
+        except (InferenceError, onnx.checker.ValidationError, RuntimeError) as error:
+            given = ", ".join(f"'{name}' {types[scope[name]]}" for name in node.input if name)
+            raise ModelError(
+                f"{node.op_type} '{node.name}' can not take the inputs {given}: {_first_line(error)}"
+            ) from None
+        if node.op_type in LIKE_THEIR_INPUT:
+            return {node.output[0]: types[scope[node.input[0]]]}
+        return {name: concrete(inferred.get(name), node) for name in node.output if name}
+
+    def _type(self, name: str, types: Mapping[str, TensorType]) -> TypeProto:
+        proto = self._types.get(name)
+        if proto is None:
+            proto = self._types[name] = to_type_proto(types[name])
+        return proto
+
+    def _datum(self, name: str, constants: Mapping[str, np.ndarray]) -> TensorProto:
+        proto = self._data.get(name)
+        if proto is None:
+            proto = self._data[name] = from_array(np.asarray(constants[name]), name)
+        return proto
+
+
+def concrete(proto: TypeProto | None, node: NodeProto) -> TensorType | None:
+    """Return a type whose dimensions are all numbers, else None. Raises UnsupportedError for no dense tensor."""
+    if proto is None or proto.WhichOneof("value") is None:
+        return None
+    dtype, dims = read_type(proto, f"the output of {node.op_type} '{node.name}'")
+    if dims is None or not all(isinstance(dim, int) for dim in dims):
+        return None
+    shape = tuple(dim for dim in dims if isinstance(dim, int))
+    if any(dim < 0 for dim in shape):
+        raise ModelError(f"{node.op_type} '{node.name}' would have an output of the impossible shape {list(shape)}")
+    return TensorType(shape, dtype)
+
+
+def data_dependent(node: NodeProto, output: str) -> UnsupportedError:
+    """Return the error for an output whose shape is not known before data arrive."""
+    return UnsupportedError(
+        f"{node.op_type} '{node.name}': the shape of its output '{output}' depends on the data; every shape must "
+        "follow from the input shapes (bind the values of inputs that shapes are made from: values={...})"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,184 @@
+"""From a file to a checked network: size, format, versions, limits, external data, operators, in that order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto
+from onnx.inliner import inline_local_functions
+
+from ..errors import LimitError, ModelError, UnsupportedError
+from .external import load_external_data, refuse_external_data
+from .limits import DEFAULT_LIMITS, Limits, all_graphs, all_nodes, check_network, nodes_below
+from .network import Network, declared_type, read_array
+
+OLDEST_OPSET = 9
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+def load_network(
+    source: Path | str | bytes, *, limits: Limits = DEFAULT_LIMITS, external_data: bool = False
+) -> Network:
+    """Read and check an ONNX network.
+
+    `source` is a path, or the bytes of a file. Operator sets from 9 to the newest that the installed onnx knows.
+    `external_data` allows weights in files below the network's folder: for networks that you trust.
+
+    Raises ModelError (no file, not ONNX, invalid, unsafe external data), LimitError, UnsupportedError.
+    """
+    if isinstance(source, bytes):
+        path, what, data = None, "the network", source
+        check_file_size(len(source), what, limits)
+    else:
+        path = Path(source)
+        what = f"'{path}'"
+        data = read_file(path, limits)
+    model = parse(data, what)
+    opset = check_versions(model, what)
+    check_names(model, what)
+    check_network(model, limits)
+    if external_data:
+        load_external_data(model, path.parent if path else None, limits)
+    else:
+        refuse_external_data(model)
+    check_operators(model, opset)
+    check_validity(model.SerializeToString() if external_data else data, what)
+    if model.functions:
+        model = inline_local_functions(model)
+        check_operators(model, opset)
+    initializers = {tensor.name: read_array(tensor) for tensor in model.graph.initializer}
+    # The arrays are what is used from here on; a second copy of every weight would only take memory.
+    del model.graph.initializer[:]
+    return Network(
+        name=path.stem if path else model.graph.name or "network",
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        opset=opset,
+        inputs={v.name: declared_type(v) for v in model.graph.input if v.name not in initializers},
+        outputs={v.name: declared_type(v) for v in model.graph.output},
+        model=model,
+        initializers=initializers,
+        limits=limits,
+    )
+
+
+def read_file(path: Path, limits: Limits) -> bytes:
+    """Return a regular file's bytes; its size is checked on the open file, before reading."""
+    try:
+        # O_NONBLOCK: a named pipe must be refused, not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"can not open network '{path}': {getattr(error, 'strerror', None) or error}") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"network '{path}' is not a regular file")
+        check_file_size(status.st_size, f"'{path}'", limits)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limits.file_bytes + 1)
+    finally:
+        os.close(descriptor)
+    check_file_size(len(data), f"'{path}'", limits)
+    return data
+
+
+def check_file_size(size: int, what: str, limits: Limits) -> None:
+    """Raise LimitError for a file that is too large, ModelError for an empty one."""
+    if size > limits.file_bytes:
+        raise LimitError(f"{what} has {size} bytes, the limit is {limits.file_bytes}; raise Limits(file_bytes=...)")
+    if size == 0:
+        raise ModelError(f"{what} is empty")
+
+
+def parse(data: bytes, what: str) -> ModelProto:
+    """Decode the protobuf message."""
+    try:
+        model = ModelProto.FromString(data)
+    except DecodeError as error:
+        raise ModelError(f"{what} is not an ONNX file, or it is cut short ({error})") from None
+    if not model.ir_version or not model.HasField("graph"):
+        raise ModelError(f"{what} is not an ONNX network: it has no graph or no format version")
+    return model
+
+
+def check_versions(model: ModelProto, what: str) -> int:
+    """Check the format version and operator sets; return the version of the default operator set."""
+    newest = onnx.defs.onnx_opset_version()
+    if model.ir_version > onnx.IR_VERSION:
+        raise UnsupportedError(
+            f"{what} has ONNX format version {model.ir_version}; onnx {onnx.__version__} reads up to {onnx.IR_VERSION}"
+        )
+    versions = {entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS}
+    if not versions:
+        raise ModelError(f"{what} imports no default operator set; set opset_import to {OLDEST_OPSET}..{newest}")
+    opset = max(versions)
+    if len(versions) > 1 or not OLDEST_OPSET <= opset <= newest:
+        raise UnsupportedError(
+            f"{what} uses operator set {sorted(versions)}; one from {OLDEST_OPSET} to {newest} would work "
+            "(onnx.version_converter can convert it)"
+        )
+    return opset
+
+
+def check_names(model: ModelProto, what: str) -> None:
+    """Raise ModelError for a name that is not UTF-8: protobuf hands these out as bytes."""
+    names = [model.graph.name, *(text for function in model.functions for text in (function.domain, function.name))]
+    for graph in all_graphs(model):
+        names += [tensor.name for tensor in graph.initializer]
+        for value in (*graph.input, *graph.output):
+            names.append(value.name)
+            names += [dim.dim_param for dim in value.type.tensor_type.shape.dim]
+    for node in all_nodes(model):
+        names += [node.op_type, node.domain, node.name, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    for name in names:
+        if not isinstance(name, str):
+            raise ModelError(f"{what} is damaged: {name!r} is no text")
+
+
+def check_operators(model: ModelProto, opset: int) -> None:
+    """Raise UnsupportedError for a node of a custom domain, or of an operator that the operator set has not.
+
+    Calls of model-local functions pass: they are replaced by their bodies, which are then checked in their turn.
+    """
+    functions = {(function.domain, function.name) for function in model.functions}
+    for node in nodes_below(model.graph.node):
+        if (node.domain, node.op_type) in functions:
+            continue
+        if node.domain not in DEFAULT_DOMAINS:
+            raise UnsupportedError(
+                f"node '{node.name or ', '.join(node.output)}' is {node.domain}.{node.op_type}: operators of the "
+                f"domain '{node.domain}' are not supported; export it with operators of the default domain"
+            )
+        try:
+            schema = onnx.defs.get_schema(node.op_type, opset, "")
+        except onnx.defs.SchemaError:
+            schema = None
+        if schema is None or schema.deprecated:
+            raise UnsupportedError(
+                f"node '{node.name or ', '.join(node.output)}' is {node.op_type}, which operator set {opset} does not "
+                f"have{_operator_hint(node.op_type)}"
+            )
+
+
+def _operator_hint(op: str) -> str:
+    """Return '; operator set N would work' if some operator set has `op`."""
+    versions = [
+        schema.since_version
+        for schema in onnx.defs.get_all_schemas_with_history()
+        if schema.name == op and schema.domain == "" and not schema.deprecated
+    ]
+    return f"; operator set {min(versions)} would work" if versions else ", nor any other; check its spelling"
+
+
+def check_validity(data: bytes, what: str) -> None:
+    """Run ONNX's own checker: attributes, arity, order of nodes, names."""
+    try:
+        onnx.checker.check_model(data)
+    except (onnx.checker.ValidationError, ValueError, UnicodeDecodeError) as error:
+        raise ModelError(f"{what} is not a valid ONNX network: {str(error).strip()}") from None

@@ -1,0 +1,127 @@
+"""Sequences of known length: taken apart into tensors, so that no sequence is left in a bound graph.
+
+Exporters write `SplitToSequence` and `SequenceAt` where `Split` would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnx import NodeProto
+from onnx.helper import make_attribute, make_node
+from onnx.numpy_helper import from_array
+
+from ..errors import LimitError, ModelError, UnsupportedError
+from .attributes import read_attributes
+from .ir import TensorType
+
+GROWING = frozenset({"SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap"})
+SEQUENCE_OPS = GROWING | {"SplitToSequence", "SequenceConstruct", "SequenceAt", "SequenceLength", "ConcatFromSequence"}
+
+
+def element_name(sequence: str, index: int) -> str:
+    """Return the name of one tensor of a sequence that a lowered node makes."""
+    return f"{sequence}[{index}]"
+
+
+def lower(
+    node: NodeProto,
+    inputs: Sequence[str],
+    types: Mapping[str, TensorType],
+    constants: Mapping[str, np.ndarray],
+    sequences: Mapping[str, tuple[str, ...]],
+    opset: int,
+    node_limit: int,
+) -> tuple[list[NodeProto], int | None]:
+    """Return plain nodes that do the work of a sequence operator, and the length of its output (None: it is a tensor).
+
+    `inputs` are the graph's names of the node's inputs. A node that makes a sequence is lowered to nodes whose outputs
+    are `element_name(output, i)`. Raises UnsupportedError for a length or position that depends on data,
+    LimitError for more elements than `node_limit`.
+    """
+    if node.op_type == "SplitToSequence":
+        return _split(node, inputs, types, constants, opset, node_limit)
+    if node.op_type == "SequenceConstruct":
+        nodes = [
+            make_node("Identity", [name], [element_name(node.output[0], index)], name=f"{node.name}[{index}]")
+            for index, name in enumerate(node.input)
+        ]
+        return nodes, len(nodes)
+    if node.op_type in GROWING:
+        raise UnsupportedError(
+            f"{node.op_type} '{node.name}': sequences that grow are not supported; Concat would work"
+        )
+    if inputs[0] not in sequences:
+        raise UnsupportedError(f"{node.op_type} '{node.name}': its sequence '{node.input[0]}' comes from the outside")
+    elements = sequences[inputs[0]]
+    if node.op_type == "SequenceLength":
+        value = from_array(np.array(len(elements), np.int64))
+        return [make_node("Constant", [], list(node.output), name=node.name, value=value)], None
+    names = [element_name(node.input[0], index) for index in range(len(elements))]
+    if node.op_type == "ConcatFromSequence":
+        attributes = read_attributes(node, opset)
+        if attributes.get("new_axis", 0):
+            raise UnsupportedError(f"ConcatFromSequence '{node.name}' has new_axis=1; Unsqueeze and Concat would work")
+        return [make_node("Concat", names, list(node.output), name=node.name, axis=attributes["axis"])], None
+    position = constants.get(inputs[1])
+    if position is None:
+        raise UnsupportedError(f"SequenceAt '{node.name}': its position depends on the data; a constant would work")
+    if not -len(names) <= int(position) < len(names):
+        raise ModelError(f"SequenceAt '{node.name}': position {int(position)} in a sequence of {len(names)}")
+    return [make_node("Identity", [names[int(position)]], list(node.output), name=node.name)], None
+
+
+def _split(
+    node: NodeProto,
+    inputs: Sequence[str],
+    types: Mapping[str, TensorType],
+    constants: Mapping[str, np.ndarray],
+    opset: int,
+    node_limit: int,
+) -> tuple[list[NodeProto], int]:
+    """Lower SplitToSequence: to Gather where the axis is dropped, else to Slice."""
+    attributes = read_attributes(node, opset)
+    shape = types[inputs[0]].shape
+    axis = attributes["axis"] % len(shape)
+    given = len(inputs) > 1 and bool(inputs[1])
+    sizes = np.array(1) if not given else constants.get(inputs[1])
+    if sizes is None:
+        raise UnsupportedError(f"SplitToSequence '{node.name}': its lengths depend on the data; constants would work")
+    if sizes.ndim == 0:
+        if sizes <= 0:
+            raise ModelError(f"SplitToSequence '{node.name}': pieces of {int(sizes)}; 1 or more would work")
+        count = -(-shape[axis] // int(sizes))
+        if count > node_limit:
+            raise LimitError(
+                f"SplitToSequence '{node.name}' makes {count} tensors, {node_limit} nodes are left of the limit; "
+                "raise Limits(nodes=...)"
+            )
+        starts = np.arange(count) * int(sizes)
+        ends = np.minimum(starts + int(sizes), shape[axis])
+    else:
+        ends = np.cumsum(sizes)
+        starts = ends - sizes
+        if (sizes < 0).any() or (ends[-1] if len(ends) else 0) != shape[axis]:
+            raise ModelError(f"SplitToSequence '{node.name}': lengths {sizes.tolist()} do not add up to {shape[axis]}")
+    nodes: list[NodeProto] = []
+    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        output = element_name(node.output[0], index)
+        name = f"{node.name}[{index}]"
+        if not given and not attributes["keepdims"]:
+            nodes += _with_constants("Gather", node.input[0], [np.array(start)], output, name)
+            nodes[-1].attribute.append(make_attribute("axis", axis))
+        else:
+            bounds = [np.array([start]), np.array([end]), np.array([axis])]
+            nodes += _with_constants("Slice", node.input[0], bounds, output, name)
+    return nodes, len(starts)
+
+
+def _with_constants(op: str, data: str, values: Sequence[np.ndarray], output: str, name: str) -> list[NodeProto]:
+    """Return a node that reads `data` and integer constants, behind the nodes that make these."""
+    names = [f"{output}.{index}" for index in range(len(values))]
+    nodes = [
+        make_node("Constant", [], [constant], value=from_array(value.astype(np.int64)))
+        for constant, value in zip(names, values, strict=True)
+    ]
+    return [*nodes, make_node(op, [data, *names], [output], name=name)]

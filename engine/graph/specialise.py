@@ -1,0 +1,284 @@
+"""Specialise: one pass over a network that binds shapes, folds constants and takes the live branches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from onnx import GraphProto, NodeProto
+
+from ..errors import LimitError, ModelError, UnsupportedError
+from .attributes import constant_value, read_attributes
+from .bind import bind_shapes, bind_values
+from .captures import captured_names, rename_captures
+from .fold import Folder
+from .infer import TypeInference, data_dependent
+from .ir import Graph, Node, TensorType
+from .names import names_of, unique
+from .network import Network, read_array
+from .prune import drop_unread_outputs, prune, rename_value
+from .sequences import SEQUENCE_OPS, element_name, lower
+
+Scope = dict[str, str]
+"""A name in the network -> the bound graph's name for that value."""
+
+
+def specialise(
+    network: Network, shapes: Mapping[str, Sequence[int]] | None = None, values: Mapping[str, ArrayLike] | None = None
+) -> Graph:
+    """Bind a network's input shapes and return its graph.
+
+    `shapes`: input name -> shape; inputs whose dimensions are declared as numbers may be left out.
+    `values`: input name -> value; such an input becomes a constant (a sample rate, a flag, a length).
+
+    Constants are folded, `If` on a constant is replaced by its live branch, `Identity`, `Dropout` and `Constant`
+    disappear, dead nodes and constants are dropped. Every type of the result is concrete.
+
+    Raises ModelError (shapes that contradict the network or each other), LimitError (a value or constant too large),
+    UnsupportedError (a shape or condition that depends on data); each names the node or input.
+    """
+    bound_values = bind_values(network, values or {})
+    types = bind_shapes(network, shapes or {}, bound_values)
+    work = _Specialiser(network)
+    scope: Scope = {}
+    for name, value_type in types.items():
+        scope[name] = name
+        if name in bound_values:
+            work.add_constant(name, bound_values[name])
+        else:
+            work.check_size(value_type, f"input '{name}'")
+            work.types[name] = value_type
+    for name, array in network.initializers.items():
+        scope[name] = name
+        work.add_constant(name, array)
+    body = network.model.graph
+    work.run(live_nodes(body.node, network.outputs), scope)
+    inputs = {name: types[name] for name in network.inputs if name not in bound_values}
+    return work.finish(inputs, {name: scope[name] for name in network.outputs})
+
+
+def live_nodes(nodes: Iterable[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+    """Return the nodes that the wanted values need, in order."""
+    needed = set(wanted)
+    live = []
+    for node in reversed(list(nodes)):
+        if needed.intersection(node.output):
+            live.append(node)
+            needed.update(node.input)
+            needed.update(captured_names([node]))
+    live.reverse()
+    return live
+
+
+class _Specialiser:
+    """The bound graph while it grows: nodes, constants and types, all by the graph's own names."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.nodes: list[Node] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.types: dict[str, TensorType] = {}
+        self._inference = TypeInference(network.opset)
+        self._folder = Folder(network.opset, network.limits.folded_elements)
+        self._node_names: set[str] = set()
+        self._sequences: dict[str, tuple[str, ...]] = {}
+        self._visited = 0
+        # Names that an inlined branch may not take: those of the network's main graph and of loop bodies.
+        self._used = names_of(network.model.graph) | set(network.inputs) | set(network.initializers)
+
+    def run(self, nodes: Iterable[NodeProto], scope: Scope, *, inlined: bool = False) -> None:
+        """Bind `nodes` in order; adds the values they make to `scope`."""
+        for node in nodes:
+            self._visited += 1
+            if self._visited > self.network.limits.nodes:
+                raise LimitError(
+                    f"with its sequences taken apart the network has more than {self.network.limits.nodes} nodes; "
+                    "raise Limits(nodes=...)"
+                )
+            inputs = [scope[name] if name else "" for name in node.input]
+            if node.op_type == "If":
+                self._take_branch(node, inputs, scope)
+            elif node.op_type == "Identity":
+                scope[node.output[0]] = inputs[0]
+            elif node.op_type == "Dropout":
+                self._drop_dropout(node, inputs, scope, inlined)
+            elif node.op_type in SEQUENCE_OPS:
+                self._take_apart(node, inputs, scope)
+            else:
+                self._bind(node, inputs, scope, inlined)
+
+    def add_constant(self, name: str, array: np.ndarray) -> None:
+        """Define `name` as a read-only constant."""
+        array = np.asarray(array).view()
+        array.setflags(write=False)
+        self.constants[name] = array
+        self.types[name] = TensorType(array.shape, array.dtype)
+
+    def check_size(self, value_type: TensorType, what: str) -> None:
+        """Raise LimitError for a value over the tensor limit."""
+        limit = self.network.limits.tensor_bytes
+        if value_type.nbytes > limit:
+            raise LimitError(
+                f"{what} is {value_type}, {value_type.nbytes} bytes; the limit is {limit}; "
+                "raise Limits(tensor_bytes=...)"
+            )
+
+    def _bind(self, node: NodeProto, inputs: list[str], scope: Scope, inlined: bool) -> None:
+        """Infer the node's types, then fold it or append it."""
+        array = self._value_without_reading(node, inputs)
+        if array is not None:
+            self.add_constant(self._define(node.output[0], scope, inlined), array)
+            return
+        captures = captured_names([node])
+        inferred = self._inference.outputs(node, scope, self.types, self.constants, captures)
+        for name, value_type in inferred.items():
+            if value_type is not None:
+                self.check_size(value_type, f"output '{name}' of {node.op_type} '{node.name}'")
+        if self._folder.can_fold(node, inputs, self.constants, inferred):
+            arrays = self._folder.fold(node, inputs, self.constants, inferred)
+            if arrays is not None:
+                for name, array in arrays.items():
+                    self.add_constant(self._define(name, scope, inlined), array)
+                return
+        self._append(node, inputs, captures, inferred, scope, inlined)
+
+    def _value_without_reading(self, node: NodeProto, inputs: list[str]) -> np.ndarray | None:
+        """Return the value of a node that needs no input's data: Constant, Shape, Size."""
+        if node.op_type == "Constant":
+            return constant_value(node)
+        if node.op_type == "Shape":
+            attributes = read_attributes(node, self.network.opset)
+            dims = self.types[inputs[0]].shape
+            # Python's slice clamps and counts from the end exactly as the specification of `start` and `end` says.
+            return np.array(dims[attributes.get("start", 0) : attributes.get("end")], np.int64)
+        if node.op_type == "Size":
+            return np.array(self.types[inputs[0]].size, np.int64)
+        return None
+
+    def _append(
+        self,
+        node: NodeProto,
+        inputs: list[str],
+        captures: tuple[str, ...],
+        inferred: Mapping[str, TensorType | None],
+        scope: Scope,
+        inlined: bool,
+    ) -> None:
+        """Add a node that has to run."""
+        attributes = read_attributes(node, self.network.opset)
+        if captures:
+            outer = dict(scope)
+            for key, body in attributes.items():
+                if isinstance(body, GraphProto):
+                    attributes[key] = copy = GraphProto()
+                    copy.CopyFrom(body)
+                    rename_captures(copy, lambda name: outer.get(name, name))
+            attributes["captures"] = [scope[name] for name in captures]
+        outputs = []
+        for name in node.output:
+            if not name:
+                outputs.append("")
+                continue
+            value_type = inferred[name]
+            if value_type is None:
+                raise data_dependent(node, name)
+            outputs.append(self._define(name, scope, inlined))
+            self.types[outputs[-1]] = value_type
+        while inputs and not inputs[-1]:
+            inputs.pop()
+        name = self._node_name(node.name or f"{node.op_type}_{len(self.nodes)}")
+        bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, self.network.opset)
+        check_counts(bound, self.types)
+        self.nodes.append(bound)
+
+    def _take_branch(self, node: NodeProto, inputs: list[str], scope: Scope) -> None:
+        """Put the live branch of an If in its place."""
+        condition = self.constants.get(inputs[0])
+        if condition is None or condition.size != 1:
+            raise UnsupportedError(
+                f"If '{node.name}': its condition '{node.input[0]}' depends on the data; a condition that follows from "
+                "input shapes or from bound values (values={...}) would work"
+            )
+        wanted = "then_branch" if condition.item() else "else_branch"
+        branch = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
+        inner = dict(scope)
+        for tensor in branch.initializer:
+            self.add_constant(self._define(tensor.name, inner, True), read_array(tensor))
+        names = [value.name for value in branch.output]
+        self.run(live_nodes(branch.node, names), inner, inlined=True)
+        if len(names) < len(node.output):
+            raise ModelError(f"If '{node.name}' has {len(node.output)} outputs, its {wanted} has {len(names)}")
+        scope.update((output, inner[name]) for output, name in zip(node.output, names, strict=False) if output)
+
+    def _take_apart(self, node: NodeProto, inputs: list[str], scope: Scope) -> None:
+        """Put plain nodes in the place of a sequence operator."""
+        room = self.network.limits.nodes - self._visited
+        nodes, length = lower(node, inputs, self.types, self.constants, self._sequences, self.network.opset, room)
+        inner = dict(scope)
+        elements = self._sequences.get(inputs[0], ()) if inputs else ()
+        inner.update((element_name(node.input[0], index), name) for index, name in enumerate(elements))
+        self.run(nodes, inner, inlined=True)
+        output = node.output[0]
+        if length is None:
+            scope[output] = inner[output]
+        else:
+            scope[output] = f"sequence:{len(self._sequences)}"
+            self._sequences[scope[output]] = tuple(inner[element_name(output, index)] for index in range(length))
+
+    def _drop_dropout(self, node: NodeProto, inputs: list[str], scope: Scope, inlined: bool) -> None:
+        """Hand a Dropout's input on; its mask, if anybody reads it, keeps everything."""
+        if len(inputs) > 2 and inputs[2]:
+            training = self.constants.get(inputs[2])
+            if training is None or training.any():
+                raise UnsupportedError(f"Dropout '{node.name}' is in training mode; export the network for inference")
+        scope[node.output[0]] = inputs[0]
+        if len(node.output) > 1 and node.output[1]:
+            dtype = np.dtype(bool) if self.network.opset >= 10 else self.types[inputs[0]].dtype
+            mask = np.broadcast_to(np.ones((), dtype), self.types[inputs[0]].shape)
+            self.add_constant(self._define(node.output[1], scope, inlined), mask)
+
+    def _define(self, name: str, scope: Scope, inlined: bool) -> str:
+        """Name a new value: as the network does, or made unique when it comes from a branch."""
+        own = unique(name, self._used) if inlined else name
+        self._used.add(own)
+        scope[name] = own
+        return own
+
+    def _node_name(self, wanted: str) -> str:
+        name = unique(wanted, self._node_names)
+        self._node_names.add(name)
+        return name
+
+    def finish(self, inputs: dict[str, TensorType], outputs: Mapping[str, str]) -> Graph:
+        """Give the outputs the network's names and drop what nothing reads."""
+        graph = Graph(self.network.name, inputs, list(outputs), self.nodes, self.constants, self.types)
+        final = {name: name for name, bound in outputs.items() if bound == name}
+        for name, bound in outputs.items():
+            if name in final:
+                continue
+            if bound not in self.types:
+                raise UnsupportedError(f"output '{name}' is a sequence; tensors would work")
+            if bound in self.constants:
+                self.add_constant(name, self.constants[bound])
+            elif bound in inputs or bound in final:
+                # One value under two names that both must stay: the second is a copy.
+                source = final.get(bound, bound)
+                graph.nodes.append(Node("Identity", self._node_name(name), (source,), (name,), {}, self.network.opset))
+                self.types[name] = self.types[source]
+            else:
+                rename_value(graph, bound, name)
+                final[bound] = name
+        graph = drop_unread_outputs(prune(graph))
+        for name in (*graph.constants, *graph.outputs):
+            if graph.types[name].dtype.hasobject:
+                raise UnsupportedError(f"value '{name}' is text; only numbers can be processed")
+        return graph
+
+
+def check_counts(node: Node, types: Mapping[str, TensorType]) -> None:
+    """Refuse a Reshape to another number of elements: ONNX's inference lets it pass."""
+    if node.op == "Reshape":
+        before, after = types[node.inputs[0]], types[node.outputs[0]]
+        if before.size != after.size:
+            raise ModelError(f"{node}: can not reshape '{node.inputs[0]}' {before} into {list(after.shape)}")
