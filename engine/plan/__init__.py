@@ -1,0 +1,21 @@
+"""A graph made to stream: rules, memory, the program, and workspaces that run it."""
+
+from __future__ import annotations
+
+from .certificate import Certificate, certify
+from .compile import compile_graph
+from .lift import lift_state
+from .program import Port, Program
+from .workspace import BACKENDS, StatePool, Workspace
+
+__all__ = [
+    "BACKENDS",
+    "Certificate",
+    "Port",
+    "Program",
+    "StatePool",
+    "Workspace",
+    "certify",
+    "compile_graph",
+    "lift_state",
+]

@@ -1,0 +1,165 @@
+"""Collects the instructions of a program while rules lower one node after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...kernels.contract import LOOP_RANK, Space, Tensor, TensorRef, fits_layout
+from ...kernels.schemas import KERNEL_BY_NAME
+from .view import Buffer, View
+
+
+@dataclass(eq=False)
+class Instruction:
+    """One kernel call; tensors are views until memory is laid out."""
+
+    kernel: str
+    operands: dict[str, Any]
+    node: str
+    """Name of the graph node that it came from."""
+
+    def tensors(self) -> list[tuple[Tensor, View]]:
+        """The tensor operands that are present, with their schema fields."""
+        fields = KERNEL_BY_NAME[self.kernel].fields
+        return [(f, self.operands[f.name]) for f in fields if isinstance(f, Tensor) and self.operands.get(f.name)]
+
+    def writes(self) -> list[View]:
+        return [view for field, view in self.tensors() if field.written]
+
+    def reads(self) -> list[View]:
+        return [view for field, view in self.tensors() if not field.written]
+
+
+class Builder:
+    """Allocates buffers and emits instructions; sees to it that every operand has the strides its kernel takes."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.states: list[tuple[Buffer, np.ndarray]] = []
+        """State buffers with their initial values."""
+        self.owned: set[Buffer] = set()
+        """Buffers to which one value alone refers, so that its only reader may overwrite it."""
+        self.node = ""
+        self._constants: dict[tuple[Any, ...], View] = {}
+
+    def allocate(self, shape: Sequence[int], *, pinned: bool = False) -> View:
+        """A new dense buffer in the arena: [*shape] float32."""
+        phantom = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
+        return View.whole(Buffer(Space.ARENA, phantom, pinned), shape)
+
+    def constant(self, array: np.ndarray) -> View:
+        """An array (float32 or int32) in the weights; equal small arrays are stored once."""
+        data = np.ascontiguousarray(array)
+        key = (id(array),) if data.nbytes > 4096 else (data.tobytes(), data.dtype.str)
+        flat = self._constants.get(key)
+        if flat is None or flat.size != data.size:
+            flat = View.whole(Buffer(Space.WEIGHTS, data.reshape(-1)), (data.size,))
+            self._constants[key] = flat
+        return View.whole(flat.buffer, array.shape)
+
+    def state(self, shape: Sequence[int], initial: np.ndarray | None = None) -> View:
+        """A tensor [*shape] in the stream's slot; starts as `initial`, or as zeros."""
+        value = np.zeros(shape, np.float32) if initial is None else np.asarray(initial, np.float32).reshape(shape)
+        buffer = Buffer(Space.STATE, np.empty(value.size, np.float32), pinned=True)
+        self.states.append((buffer, value))
+        return View.whole(buffer, shape)
+
+    def emit(self, kernel: str, **operands: Any) -> None:
+        """Append an instruction; inputs whose strides do not fit are copied first, outputs afterwards.
+
+        Scratch is added where the kernel's schema asks for it.
+        """
+        schema = KERNEL_BY_NAME[kernel]
+        late_copies: list[tuple[View, View]] = []
+        for field in schema.fields:
+            view = operands.get(field.name)
+            if not isinstance(field, Tensor) or view is None or fits_layout(field.layout, view.shape, view.strides):
+                continue
+            dense = self.allocate(view.shape)
+            if field.written:
+                late_copies.append((dense, view))
+            else:
+                self.copy(view, dense)
+            operands[field.name] = dense
+        if schema.scratch is not None:
+            shapes = {k: _shape_only(v) if isinstance(v, View) else v for k, v in operands.items()}
+            operands["scratch"] = self.allocate((schema.scratch(shapes),))
+        self.instructions.append(Instruction(kernel, operands, self.node))
+        for source, target in late_copies:
+            self.copy(source, target)
+
+    def copy(self, source: View, target: View) -> None:
+        """target = source; shapes broadcast."""
+        if target.size:
+            x, y = loop_views(source.broadcast(target.shape), target)
+            self.emit("copy", x=x, y=y)
+
+    def fill(self, target: View, value: float) -> None:
+        """target = value everywhere."""
+        if target.size:
+            (y,) = loop_views(target)
+            self.emit("fill", y=y, value=value)
+
+    def dense(self, view: View) -> View:
+        """The view itself if it is contiguous in C order, else a copy that is."""
+        if fits_layout("dense", view.shape, view.strides):
+            return view
+        result = self.allocate(view.shape)
+        self.copy(view, result)
+        return result
+
+    def reshape(self, view: View, shape: Sequence[int]) -> View:
+        """The same elements in another shape; copies only where strides can not express it."""
+        reshaped = view.reshape(shape)
+        if reshaped is not None:
+            return reshaped
+        dense = self.dense(view).reshape(shape)
+        assert dense is not None  # a dense view takes every shape of its size
+        return dense
+
+
+def _shape_only(view: View) -> TensorRef:
+    return TensorRef(Space.ARENA, 0, view.shape, view.strides)
+
+
+def merge_axes(*views: View) -> list[View]:
+    """Views of one shape with axes of size 1 dropped and neighbours merged wherever all strides allow."""
+    shape = views[0].shape
+    keep = [axis for axis, size in enumerate(shape) if size != 1]
+    index = tuple(slice(None) if axis in keep else 0 for axis in range(len(shape)))
+    merged = [view[index] for view in views]
+    axis = 0
+    while axis + 1 < merged[0].rank:
+        inner = merged[0].shape[axis + 1]
+        if all(view.strides[axis] == view.strides[axis + 1] * inner for view in merged):
+            joined = (*merged[0].shape[:axis], merged[0].shape[axis] * inner, *merged[0].shape[axis + 2 :])
+            merged = [
+                view.strided(view.offset, joined, (*view.strides[:axis], *view.strides[axis + 1 :])) for view in merged
+            ]
+        else:
+            axis += 1
+    return merged
+
+
+def loop_views(*views: View) -> list[View]:
+    """Views of one shape as the loop tensors of an element-wise kernel: rank LOOP_RANK, axes merged.
+
+    The innermost axis is one along which the last view (the written one) is contiguous, if there is such an axis.
+
+    Raises:
+        ValueError: more than LOOP_RANK axes remain.
+    """
+    merged = merge_axes(*views)
+    target = merged[-1]
+    order = sorted(range(target.rank), key=lambda axis: -abs(target.strides[axis]))
+    merged = merge_axes(*[view.transpose(order) for view in merged])
+    if merged[0].rank > LOOP_RANK:
+        raise ValueError(
+            f"{merged[0].rank} axes remain of shape {views[0].shape}; at most {LOOP_RANK} can be looped over"
+        )
+    missing = LOOP_RANK - merged[0].rank
+    return [view[(None,) * missing + (...,)] for view in merged]

@@ -1,0 +1,96 @@
+"""Compiles a bound graph to a program: rules lower the nodes, copies are elided, memory is laid out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...kernels.errors import KernelError
+from ..errors import ModelError, UnsupportedError
+from ..graph import Graph, Node
+from .builder import Builder
+from .elide import elide_copies
+from .program import Program, assemble
+from .rules import RULES, Lowering
+from .view import View
+
+_RUNNABLE = (np.dtype(np.float32), np.dtype(np.bool_))
+
+
+def compile_graph(graph: Graph, *, name: str = "") -> Program:
+    """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
+
+    Args:
+        graph: every shape a number; best after `fuse`.
+        name: what the program is called in messages; the graph's own name if empty.
+
+    Raises:
+        UnsupportedError: an operator, attribute or type has no rule; the error names the node.
+    """
+    builder = Builder()
+    values: dict[str, View] = {}
+    inputs: dict[str, View] = {}
+    carried = {state.input: state for state in graph.states}
+    for key, tensor in graph.inputs.items():
+        if key in carried:
+            values[key] = builder.state(tensor.shape, carried[key].initial)
+        elif tensor.dtype == np.float32:
+            values[key] = inputs[key] = builder.allocate(tensor.shape, pinned=True)
+        else:
+            raise UnsupportedError(
+                f"input {key!r} is {tensor.dtype}; only float32 signals can stream: bind its value when the model is loaded"
+            )
+    for node in graph.nodes:
+        _lower(node, graph, values, builder)
+
+    builder.node = "outputs"
+    outputs: dict[str, View] = {}
+    carried_outputs = {state.output for state in graph.states}
+    for key in graph.outputs:
+        if key not in carried_outputs:
+            outputs[key] = builder.allocate(graph.types[key].shape, pinned=True)
+            builder.copy(_value(key, graph, values, builder), outputs[key])
+    # State last: until here every reader still saw the state of the step before. Two passes, since one state's
+    # new value may be another state's old one.
+    fresh = []
+    for state in graph.states:
+        source = _value(state.output, graph, values, builder)
+        if any(source.buffer is values[other.input].buffer for other in graph.states):
+            staged = builder.allocate(source.shape)
+            builder.copy(source, staged)
+            source = staged
+        fresh.append((source, values[state.input]))
+    for source, target in fresh:
+        builder.copy(builder.reshape(source, target.shape), target)
+    elide_copies(builder)
+    return assemble(name or graph.name, builder, inputs, outputs)
+
+
+def _value(key: str, graph: Graph, values: dict[str, View], builder: Builder) -> View:
+    if key in values:
+        return values[key]
+    if key not in graph.constants:
+        raise ModelError(f"output {key!r} is made by no node")
+    return builder.constant(np.asarray(graph.constants[key], np.float32))
+
+
+def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) -> None:
+    rule = RULES.get((node.domain, node.op))
+    if rule is None:
+        known = ", ".join(sorted(op for domain, op in RULES if domain == node.domain))
+        raise UnsupportedError(f"{node}: there is no rule for this operator; there are rules for {known}")
+    for output in filter(None, node.outputs):
+        if graph.types[output].dtype not in _RUNNABLE:
+            raise UnsupportedError(
+                f"{node}: its output {output!r} is {graph.types[output].dtype}; signals are float32 inside a program"
+            )
+    builder.node = node.name
+    lowering = Lowering(node, graph, values, builder)
+    try:
+        result = rule(lowering, builder)
+    except (KernelError, ValueError) as error:
+        raise UnsupportedError(f"{node}: {error}") from error
+    views = [result] if isinstance(result, View) else list(result)
+    for output, view in zip(node.outputs, views, strict=False):
+        if output and view is not None:
+            expected = graph.types[output].shape
+            values[output] = view if view.shape == expected else builder.reshape(view, expected)

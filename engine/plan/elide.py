@@ -1,0 +1,163 @@
+"""Removes copies: where a buffer exists only to be copied elsewhere, its producers write to the final place at once.
+
+This is what makes Concat, carried state and kept context cost nothing where strides allow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...kernels.contract import Space, fits_layout
+from .builder import Builder, Instruction
+from .view import Buffer, View
+
+_MAY_ALIAS = {
+    ("last_hidden", "initial_hidden"),
+    ("last_cell", "initial_cell"),
+}
+"""(written, read) operands of one instruction that may be the same memory: each element is read before it is written."""
+
+
+def elide_copies(builder: Builder) -> None:
+    """Rewrite the builder's instructions in place, last copy first."""
+    eliding = _Eliding(builder.instructions)
+    for index in reversed(range(len(builder.instructions))):
+        if builder.instructions[index].kernel == "copy":
+            eliding.redirect(index)
+    builder.instructions = [item for i, item in enumerate(builder.instructions) if i not in eliding.gone]
+
+
+class _Eliding:
+    """The instructions, which of them touch each buffer, and which copies are gone."""
+
+    def __init__(self, instructions: Sequence[Instruction]) -> None:
+        self._instructions = instructions
+        self.gone: set[int] = set()
+        self._touching: dict[Buffer, set[int]] = defaultdict(set)
+        for index, instruction in enumerate(instructions):
+            for _, view in instruction.tensors():
+                self._touching[view.buffer].add(index)
+
+    def redirect(self, index: int) -> None:
+        """Move the source of one copy to its target's memory, if that changes no number."""
+        source, target = self._instructions[index].operands["x"], self._instructions[index].operands["y"]
+        buffer = source.buffer
+        if buffer.space is not Space.ARENA or buffer.pinned or buffer is target.buffer or not source.covers_buffer():
+            return
+        touching = sorted(self._touching[buffer] - self.gone - {index})
+        writes = [i for i in touching if any(view.buffer is buffer for view in self._instructions[i].writes())]
+        if not writes or touching[0] > index or writes[-1] > index:
+            return
+        if not self._target_is_quiet(touching[0], index, touching[-1], buffer, target):
+            return
+        place = _Placement(source, target)
+        moves: list[tuple[Instruction, str, View]] = []
+        for i in touching:
+            for field, view in self._instructions[i].tensors():
+                if view.buffer is buffer:
+                    moved = place.move(view)
+                    if moved is None or not fits_layout(field.layout, moved.shape, moved.strides):
+                        return
+                    moves.append((self._instructions[i], field.name, moved))
+        for instruction, name, moved in moves:
+            instruction.operands[name] = moved
+        self._touching[target.buffer] |= set(touching)
+        self.gone.add(index)
+
+    def _target_is_quiet(self, first: int, index: int, last: int, source: Buffer, target: View) -> bool:
+        """Whether the target's elements are untouched while the source is alive.
+
+        From the source's first write to the copy nobody else may read or write them; from the copy to the source's
+        last reader nobody may write them.
+        """
+        for i in self._touching[target.buffer] - self.gone - {index}:
+            if not first <= i <= max(index, last):
+                continue
+            tensors = self._instructions[i].tensors()
+            written = {field.name for field, view in tensors if field.written and view.buffer is source}
+            for field, view in tensors:
+                if view.buffer is not target.buffer or not _overlap(view, target):
+                    continue
+                if not field.written and i > index:
+                    continue
+                same = view.offset == target.offset and view.size == target.size
+                if i == first and same and written and all((name, field.name) in _MAY_ALIAS for name in written):
+                    continue
+                return False
+        return True
+
+
+def _overlap(a: View, b: View) -> bool:
+    """Whether two views of one buffer may share an element; exact for small cases, careful otherwise."""
+    return bool(np.shares_memory(a.array, b.array, max_work=10_000)) if a.size and b.size else False
+
+
+class _Placement:
+    """How the elements of one buffer map into another: by the axes of the copy that joined them."""
+
+    def __init__(self, source: View, target: View) -> None:
+        axes = [axis for axis in range(source.rank) if source.shape[axis] > 1]
+        axes.sort(key=lambda axis: -source.strides[axis])
+        self._sizes = [source.shape[axis] for axis in axes]
+        self._source_strides = [source.strides[axis] for axis in axes]
+        self._target_strides = [target.strides[axis] for axis in axes]
+        self._target = target
+
+    def move(self, view: View) -> View | None:
+        """The same elements at their new place, or None where strides can not express it."""
+        base = self._split(view.offset)
+        reach = list(base)
+        strides: list[int] = []
+        for size, stride in zip(view.shape, view.strides, strict=True):
+            if size == 1 or stride == 0:
+                strides.append(0)
+                continue
+            steps = self._step(size, stride, reach)
+            if steps is None:
+                return None
+            strides.append(steps)
+        if any(position >= size for position, size in zip(reach, self._sizes, strict=True)):
+            return None
+        offset = self._target.offset + sum(p * s for p, s in zip(base, self._target_strides, strict=True))
+        return self._target.strided(offset, view.shape, strides)
+
+    def _split(self, offset: int) -> list[int]:
+        position = []
+        for stride in self._source_strides:
+            position.append(offset // stride)
+            offset %= stride
+        return position
+
+    def _step(self, size: int, stride: int, reach: list[int]) -> int | None:
+        """The new stride of one axis of a view, and how far it reaches along the buffer's own axes."""
+        if stride < 0:
+            return None
+        for axis, (own, moved) in enumerate(zip(self._source_strides, self._target_strides, strict=True)):
+            if stride % own == 0 and stride // own < self._sizes[axis]:
+                reach[axis] += (size - 1) * (stride // own)
+                if reach[axis] < self._sizes[axis]:
+                    return (stride // own) * moved
+                # The axis runs on into the one outside it: right if that one lies just as densely at the target.
+                return self._run_on(axis, size, stride, reach)
+        return None
+
+    def _run_on(self, axis: int, size: int, stride: int, reach: list[int]) -> int | None:
+        """An axis of a view that spans several axes of the buffer, all of them merged at the target too."""
+        own, moved = self._source_strides[axis], self._target_strides[axis]
+        if reach[axis] != (size - 1) * (stride // own):  # it must start at the beginning of the axis
+            return None
+        remaining, inner = size * (stride // own), axis
+        while remaining > self._sizes[inner]:
+            if remaining % self._sizes[inner] or inner == 0:
+                return None
+            outer = inner - 1
+            if self._target_strides[outer] != self._target_strides[inner] * self._sizes[inner]:
+                return None
+            remaining //= self._sizes[inner]
+            reach[inner] = self._sizes[inner] - 1
+            inner = outer
+        reach[inner] = remaining - 1
+        return (stride // own) * moved

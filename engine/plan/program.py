@@ -1,0 +1,143 @@
+"""The program: a network compiled to a flat table of kernel calls over weights, arena and state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...kernels.contract import Space, TensorRef
+from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
+from ...kernels.table import Table, aligned_bytes
+from .builder import Builder, Instruction
+from .memory import align, lifetimes, place_by_lifetime, place_in_order
+from .view import Buffer, View
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named input or output: dense float32 at a fixed place in every lane's arena."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset_bytes: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """An immutable compiled network. `Workspace` runs it; any number of workspaces may share one program."""
+
+    name: str
+    inputs: dict[str, Port]
+    outputs: dict[str, Port]
+    table: Table
+    weights: np.ndarray
+    """[bytes] uint8, read-only."""
+    arena_bytes: int
+    """A lane."""
+    initial_state: np.ndarray
+    """[state_bytes] uint8: what a fresh slot holds."""
+    multiply_adds: int
+    """A lane and step."""
+    nodes: tuple[str, ...]
+    """The graph node that each instruction came from."""
+
+    @property
+    def state_bytes(self) -> int:
+        return len(self.initial_state)
+
+    @property
+    def weight_bytes(self) -> int:
+        return len(self.weights)
+
+    @property
+    def instruction_count(self) -> int:
+        return len(self.table.kernels)
+
+    def kernel_counts(self) -> Counter[str]:
+        """How often each kernel is called in a step."""
+        names = list(KERNEL_BY_NAME)
+        return Counter(names[kernel_id] for kernel_id in self.table.kernels)
+
+    def listing(self) -> str:
+        """The table as text, one instruction a line: number, kernel, operands, node."""
+        schemas = list(KERNEL_BY_NAME.values())
+        lines = []
+        for index, kernel_id in enumerate(self.table.kernels):
+            words = self.table.operands[self.table.starts[index] : self.table.starts[index + 1]].tolist()
+            operands = [
+                f"{name}={_describe(value)}"
+                for name, value in schemas[kernel_id].decode(words).items()
+                if value is not None
+            ]
+            lines.append(f"{index:4} {schemas[kernel_id].name:15} {' '.join(operands)}  # {self.nodes[index]}")
+        return "\n".join(lines)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, TensorRef):
+        shape = "x".join(map(str, value.shape)).removeprefix("1x" * max(0, len(value.shape) - 2))
+        return f"{value.space.name[0]}{value.offset_bytes:#x}[{shape}]"
+    return getattr(value, "name", str(value))
+
+
+def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict[str, View]) -> Program:
+    """Lay out memory, encode the instructions and freeze the program."""
+    instructions = builder.instructions
+    weights = _buffers(instructions, Space.WEIGHTS)
+    weight_bytes = place_in_order(weights)
+    state_bytes = place_in_order(buffer for buffer, _ in builder.states)
+    spans = lifetimes(instructions)
+    for view in (*inputs.values(), *outputs.values()):
+        if view.buffer.space is Space.ARENA:
+            spans[view.buffer] = (-1, len(instructions))
+    arena_bytes = place_by_lifetime(spans)
+
+    memory = aligned_bytes(align(max(weight_bytes, 1)))
+    for buffer in weights:
+        memory[buffer.offset_bytes : buffer.offset_bytes + buffer.nbytes] = buffer.phantom.view(np.uint8)
+    memory.flags.writeable = False
+    initial = aligned_bytes(align(max(state_bytes, 1)))
+    for buffer, value in builder.states:
+        initial[buffer.offset_bytes : buffer.offset_bytes + buffer.nbytes] = value.reshape(-1).view(np.uint8)
+    initial.flags.writeable = False
+
+    words: list[int] = []
+    starts = [0]
+    multiply_adds = 0
+    for instruction in instructions:
+        schema = KERNEL_BY_NAME[instruction.kernel]
+        operands = {k: v.ref() if isinstance(v, View) else v for k, v in instruction.operands.items()}
+        multiply_adds += schema.multiply_adds(operands)
+        words += schema.encode(operands)
+        starts.append(len(words))
+    kernels = [KERNEL_IDS[instruction.kernel] for instruction in instructions]
+    table = Table(np.array(kernels, np.int64), np.array(words, np.int64), np.array(starts, np.int64))
+    return Program(
+        name=name,
+        inputs={key: _port(key, view) for key, view in inputs.items()},
+        outputs={key: _port(key, view) for key, view in outputs.items()},
+        table=table,
+        weights=memory,
+        arena_bytes=align(max(arena_bytes, 1)),
+        initial_state=initial if state_bytes else initial[:0],
+        multiply_adds=multiply_adds,
+        nodes=tuple(instruction.node for instruction in instructions),
+    )
+
+
+def _port(name: str, view: View) -> Port:
+    ref = view.ref()
+    return Port(name, view.shape, ref.offset_bytes)
+
+
+def _buffers(instructions: Sequence[Instruction], space: Space) -> list[Buffer]:
+    """The buffers of one space in the order of their first use, so that a step reads weights front to back."""
+    found: dict[Buffer, None] = {}
+    for instruction in instructions:
+        for _, view in instruction.tensors():
+            if view.buffer.space is space:
+                found.setdefault(view.buffer)
+    return list(found)

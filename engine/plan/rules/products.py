@@ -1,0 +1,116 @@
+"""Matrix products: constant weights go to `dense`, two arriving matrices to `matmul`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....kernels import packing
+from ....kernels.opcodes import Activation, Binary, Unary
+from ..builder import Builder
+from ..view import View
+from .elementwise import apply_binary, apply_unary
+from .registry import Lowering, rule
+
+_AFTER = {
+    Activation.RELU: Unary.RELU,
+    Activation.LEAKY_RELU: Unary.LEAKY_RELU,
+    Activation.SIGMOID: Unary.SIGMOID,
+    Activation.TANH: Unary.TANH,
+    Activation.ELU: Unary.ELU,
+    Activation.HARD_SIGMOID: Unary.HARD_SIGMOID,
+    Activation.HARD_SWISH: Unary.HARD_SWISH,
+    Activation.CLIP: Unary.CLIP,
+}
+
+
+@rule("MatMul")
+def matmul(node: Lowering, builder: Builder) -> View:
+    """Like numpy.matmul; fusion may have added a bias [columns] as third input, and an activation."""
+    weights = node.constant(1)
+    bias = node.constant(2)
+    if weights is not None and weights.ndim == 2:
+        return _dense(node, builder, node.view(0), weights, bias)
+    left = node.constant(0)
+    if left is not None and left.ndim == 2 and bias is None and len(node.shape(1)) == 2:
+        # y = A x with constant A is (x^T A^T)^T: views turn both sides.
+        return _dense(node, builder, node.view(1).transpose((1, 0)), left.T, None, plain=True).transpose((1, 0))
+    return _finish(node, builder, _matmul(builder, node.view(0), node.view(1)), bias)
+
+
+@rule("Gemm")
+def gemm(node: Lowering, builder: Builder) -> View:
+    """y = alpha A B + beta C; a constant B takes alpha in, a constant C beta."""
+    a = node.view(0)
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    if node.attribute("transA", 0):
+        a = a.transpose((1, 0))
+    weights, bias = node.constant(1), node.constant(2)
+    if weights is None or (node.has(2) and bias is None):
+        raise node.refuse("its matrix B or its bias C is computed from the signal", "use MatMul and Add")
+    matrix = (weights.T if node.attribute("transB", 0) else weights) * np.float32(alpha)
+    if bias is None:
+        return _dense(node, builder, a, matrix, None)
+    bias = bias.astype(np.float32) * np.float32(beta)
+    if bias.size in (1, matrix.shape[1]) and (bias.ndim < 2 or bias.shape[0] == 1):
+        return _dense(node, builder, a, matrix, np.broadcast_to(bias.reshape(-1), (matrix.shape[1],)))
+    y = _dense(node, builder, a, matrix, None, plain=True)
+    return _finish(node, builder, apply_binary(builder, Binary.ADD, y, builder.constant(bias)), None)
+
+
+def _dense(
+    node: Lowering, builder: Builder, x: View, weights: np.ndarray, bias: np.ndarray | None, *, plain: bool = False
+) -> View:
+    """x [..., inner] times constant [inner, columns]; `plain` leaves the node's activation to the caller."""
+    inner, columns = weights.shape
+    y = builder.allocate((*x.shape[:-1], columns))
+    rows = x.size // inner
+    flat = y.reshape((rows, columns))
+    assert flat is not None  # y is dense
+    activation = node.activation(columns)
+    if plain:
+        activation |= {"activation": Activation.NONE, "slope": None}
+    builder.emit(
+        "dense",
+        x=builder.reshape(x, (rows, inner)),
+        weights=builder.constant(packing.dense(weights.astype(np.float32))),
+        bias=None if bias is None else builder.constant(packing.bias(bias)),
+        y=flat,
+        **activation,
+    )
+    return y
+
+
+def _matmul(builder: Builder, a: View, b: View) -> View:
+    """numpy.matmul of two views, up to two batch axes after merging."""
+    squeeze_rows, squeeze_columns = a.rank == 1, b.rank == 1
+    a = a[None] if squeeze_rows else a
+    b = b[:, None] if squeeze_columns else b
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a = a.broadcast((*batch, *a.shape[-2:]))
+    b = b.broadcast((*batch, *b.shape[-2:]))
+    y = builder.allocate((*batch, a.shape[-2], b.shape[-1]))
+    lead = (int(np.prod(batch[:-1], dtype=np.int64)), batch[-1] if batch else 1)
+    target = y.reshape((*lead, *y.shape[-2:]))
+    assert target is not None  # y is dense
+    builder.emit(
+        "matmul",
+        a=builder.reshape(a, (*lead, *a.shape[-2:])),
+        b=builder.reshape(b, (*lead, *b.shape[-2:])),
+        y=target,
+    )
+    if squeeze_columns:
+        y = y[..., 0]
+    return y[..., 0, :] if squeeze_rows and not squeeze_columns else y[..., 0] if squeeze_rows else y
+
+
+def _finish(node: Lowering, builder: Builder, y: View, bias: np.ndarray | None) -> View:
+    """Bias and activation after a product whose kernel has none."""
+    if bias is not None:
+        y = apply_binary(builder, Binary.ADD, y, builder.constant(bias.astype(np.float32)))
+    activation = node.activation(y.shape[-1])
+    code = activation["activation"]
+    if code is Activation.PRELU:
+        return apply_binary(builder, Binary.PRELU, y, activation["slope"][: y.shape[-1]])
+    if code is not Activation.NONE:
+        return apply_unary(builder, _AFTER[code], y, activation["alpha"], activation["beta"])
+    return y

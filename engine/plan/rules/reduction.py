@@ -1,0 +1,87 @@
+"""Reductions and the softmax family."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....kernels.opcodes import Reduce, Unary
+from ..builder import Builder, merge_axes
+from ..view import View
+from .elementwise import apply_unary
+from .registry import Lowering, rule
+
+_REDUCE = {
+    "ReduceSum": Reduce.SUM,
+    "ReduceMean": Reduce.MEAN,
+    "ReduceMax": Reduce.MAX,
+    "ReduceMin": Reduce.MIN,
+    "ReduceProd": Reduce.PROD,
+    "ReduceSumSquare": Reduce.SUM_SQUARE,
+    "ReduceL1": Reduce.L1,
+    "ReduceL2": Reduce.L2,
+}
+
+_SIDE = 3
+"""Kept and reduced axes that the kernel has."""
+
+
+@rule(*_REDUCE)
+def reduce(node: Lowering, builder: Builder) -> View:
+    """Axes are an attribute or, later, an input; none means all, unless noop_with_empty_axes."""
+    axes = node.argument(1, "axes") or []
+    if not axes and node.attribute("noop_with_empty_axes", 0):
+        return node.view(0)
+    return reduce_axes(node, builder, _REDUCE[node.op], axes)
+
+
+@rule("ReduceLogSum")
+def reduce_log_sum(node: Lowering, builder: Builder) -> View:
+    return apply_unary(builder, Unary.LOG, reduce_axes(node, builder, Reduce.SUM, node.argument(1, "axes") or []))
+
+
+@rule("GlobalAveragePool", "GlobalMaxPool")
+def global_pool(node: Lowering, builder: Builder) -> View:
+    operator = Reduce.MEAN if node.op == "GlobalAveragePool" else Reduce.MAX
+    return reduce_axes(node, builder, operator, list(range(2, len(node.shape(0)))))
+
+
+def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[int]) -> View:
+    """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
+    x = node.view(0)
+    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
+    kept = [axis for axis in range(x.rank) if axis not in reduced]
+    y = builder.allocate([x.shape[axis] for axis in kept])
+    grouped = _three_and_three(builder, x.transpose([*kept, *reduced]), len(kept))
+    target = y.reshape(grouped.shape[:_SIDE])
+    assert target is not None  # y is dense
+    builder.emit("reduce", operator=operator, x=grouped, y=target)
+    return builder.reshape(y, node.output_shape())
+
+
+def _three_and_three(builder: Builder, x: View, kept: int) -> View:
+    """x [kept ..., reduced ...] with either side as three axes; copied if its strides do not merge that far."""
+    shape = _merged_shape(x, 0, kept) + _merged_shape(x, kept, x.rank)
+    if len(shape) == 2 * _SIDE:
+        return builder.reshape(x, shape)
+    flat = builder.reshape(x, (int(np.prod(x.shape[:kept], dtype=np.int64)), -1))
+    return flat[None, None, :, None, None, :]
+
+
+def _merged_shape(x: View, start: int, stop: int) -> tuple[int, ...]:
+    """The sizes of some axes, merged and filled up with ones to three; longer if they do not merge so far."""
+    index = tuple(slice(None) if start <= axis < stop else 0 for axis in range(x.rank))
+    shape = merge_axes(x[index])[0].shape
+    return (1,) * (_SIDE - len(shape)) + shape
+
+
+@rule("Softmax", "LogSoftmax")
+def softmax(node: Lowering, builder: Builder) -> View:
+    """Below opset 13 the input is flattened to 2-D at the axis; from 13 on the axis alone is normalised."""
+    x = node.view(0)
+    axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % x.rank
+    outer = int(np.prod(x.shape[:axis], dtype=np.int64))
+    inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64)) if node.opset >= 13 else 1
+    shape = (outer, x.size // (outer * inner), inner)
+    y = builder.allocate(shape)
+    builder.emit("softmax", x=builder.reshape(x, shape), y=y, logarithm=int(node.op == "LogSoftmax"))
+    return builder.reshape(y, x.shape)

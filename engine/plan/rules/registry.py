@@ -1,0 +1,152 @@
+"""How one node becomes instructions: the registry of rules, and what a rule sees of its node.
+
+To add an operator, write a rule `(node, builder) -> views` in the file of its family and register it with `@rule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....kernels import packing
+from ....kernels.opcodes import Activation
+from ...errors import UnsupportedError
+from ...graph import Graph, Node
+from ..builder import Builder
+from ..view import View
+
+Rule = Callable[["Lowering", Builder], "View | Sequence[View | None]"]
+
+RULES: dict[tuple[str, str], Rule] = {}
+"""(domain, operator) -> rule."""
+
+ACTIVATIONS = {
+    "Relu": Activation.RELU,
+    "LeakyRelu": Activation.LEAKY_RELU,
+    "Sigmoid": Activation.SIGMOID,
+    "Tanh": Activation.TANH,
+    "Elu": Activation.ELU,
+    "HardSigmoid": Activation.HARD_SIGMOID,
+    "HardSwish": Activation.HARD_SWISH,
+    "Clip": Activation.CLIP,
+    "PRelu": Activation.PRELU,
+}
+
+
+def rule(*operators: str, domain: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule for one or more operators of a domain."""
+
+    def register(function: Rule) -> Rule:
+        for operator in operators:
+            if (domain, operator) in RULES:
+                raise ValueError(f"two rules for {domain}.{operator}")
+            RULES[domain, operator] = function
+        return function
+
+    return register
+
+
+class Lowering:
+    """A node as its rule sees it: inputs as views or constants, attributes, bound shapes, and a way to refuse."""
+
+    def __init__(self, node: Node, graph: Graph, values: dict[str, View], builder: Builder) -> None:
+        self.node = node
+        self.op = node.op
+        self.opset = node.opset
+        self._graph = graph
+        self._values = values
+        self._builder = builder
+
+    def has(self, index: int) -> bool:
+        """Whether the input is there."""
+        return index < len(self.node.inputs) and bool(self.node.inputs[index])
+
+    def view(self, index: int) -> View:
+        """An input as a view; a constant is put into the weights."""
+        return self.view_of(self.node.inputs[index])
+
+    def view_of(self, name: str) -> View:
+        """A value by name; a constant is put into the weights."""
+        if name not in self._values:
+            array = self._graph.constants[name]
+            if array.dtype == np.bool_:
+                array = array.astype(np.float32)
+            if array.dtype != np.float32:
+                raise self.refuse(f"its input {name!r} is {array.dtype}", "convert it to float32 before export")
+            return self._builder.constant(array)
+        return self._values[name]
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """An input's value if it is a constant, None if it is absent or arrives with the signal."""
+        return self._graph.constants.get(self.node.inputs[index]) if self.has(index) else None
+
+    def needs_constant(self, index: int, what: str) -> np.ndarray:
+        """An input's value.
+
+        Raises:
+            UnsupportedError: it is not a constant.
+        """
+        value = self.constant(index)
+        if value is None:
+            raise self.refuse(f"its {what} is computed from the signal", f"make {what} a constant before export")
+        return value
+
+    def argument(self, index: int, attribute: str, default: Any = None) -> Any:
+        """What older opsets call an attribute and newer ones an input: its constant value, as nested lists."""
+        if self.has(index):
+            return self.needs_constant(index, attribute).tolist()
+        return self.attribute(attribute, default)
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        value = self.node.attributes.get(name)
+        return default if value is None else value
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Bound shape of an input."""
+        return self._graph.types[self.node.inputs[index]].shape
+
+    def output_shape(self, index: int = 0) -> tuple[int, ...]:
+        """Bound shape of an output."""
+        return self._graph.types[self.node.outputs[index]].shape
+
+    def input_type(self, index: int) -> np.dtype:
+        return self._graph.types[self.node.inputs[index]].dtype
+
+    def output_type(self, index: int = 0) -> np.dtype:
+        return self._graph.types[self.node.outputs[index]].dtype
+
+    def wants(self, index: int) -> bool:
+        """Whether somebody may read the output."""
+        return index < len(self.node.outputs) and bool(self.node.outputs[index])
+
+    def activation(self, channels: int) -> dict[str, Any]:
+        """The activation that fusion put into this node, as operands of a kernel; `channels` sizes a PRelu slope."""
+        name = self.attribute("activation")
+        operands: dict[str, Any] = {
+            "activation": ACTIVATIONS[name] if name else Activation.NONE,
+            "alpha": float(self.attribute("activation_alpha", 0.0)),
+            "beta": float(self.attribute("activation_beta", 0.0)),
+            "slope": None,
+        }
+        if name == "PRelu":
+            slope = np.broadcast_to(self._graph.constants[self.attribute("slope")].reshape(-1), (channels,))
+            operands["slope"] = self._builder.constant(packing.bias(slope))
+        return operands
+
+    def owned(self, index: int) -> View | None:
+        """The view of an input that this node may overwrite: made by an earlier rule for itself, read here alone."""
+        name = self.node.inputs[index]
+        view = self._values.get(name)
+        if view is None or view.buffer not in self._builder.owned or name in self._graph.kept_names():
+            return None
+        return view if len(self._graph.consumers()[name]) == 1 else None
+
+    def own(self, view: View) -> None:
+        """Say that nothing but this node's output refers to the view's buffer."""
+        self._builder.owned.add(view.buffer)
+
+    def refuse(self, what: str, remedy: str) -> UnsupportedError:
+        """The error to raise when the node can not be lowered."""
+        return UnsupportedError(f"{self.node}: {what}; {remedy}")

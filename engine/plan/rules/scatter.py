@@ -1,0 +1,57 @@
+"""Scatter at constant positions: a copy of the data, then one of the updates to a strided window of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..builder import Builder
+from ..view import View
+from .registry import Lowering, rule
+
+
+@rule("ScatterND")
+def scatter_nd(node: Lowering, builder: Builder) -> View:
+    """Exporters write `cache[:, i] = new` as a ScatterND whose indices are a regular box; other indices are refused.
+
+    The data is written in place where this node alone made and reads it.
+    """
+    if node.attribute("reduction", "none") != "none":
+        raise node.refuse(f"attribute reduction is {node.attribute('reduction')!r}", "use none")
+    indices = node.needs_constant(1, "indices")
+    data_shape, depth = node.shape(0), indices.shape[-1]
+    counted = [size for size in data_shape[:depth]]
+    flat = indices.reshape(-1, depth)
+    flat = np.where(flat < 0, flat + np.array(counted), flat)
+    positions = np.ravel_multi_index(tuple(flat.T), tuple(counted)).reshape(indices.shape[:-1])
+    steps = _regular_steps(positions)
+    if steps is None:
+        raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")
+    y = node.owned(0)
+    if y is None:
+        y = builder.allocate(data_shape)
+        builder.copy(node.view(0), y)
+    inner = int(np.prod(data_shape[depth:], dtype=np.int64))
+    tail = tuple(int(np.prod(data_shape[axis + 1 :], dtype=np.int64)) for axis in range(depth, len(data_shape)))
+    window = y.strided(
+        y.offset + int(positions.flat[0]) * inner,
+        (*positions.shape, *data_shape[depth:]),
+        (*(step * inner for step in steps), *tail),
+    )
+    builder.copy(node.view(2), window)
+    node.own(y)
+    return y
+
+
+def _regular_steps(positions: np.ndarray) -> tuple[int, ...] | None:
+    """The step of each axis if the positions are first + sum of index * step, and never twice the same; else None."""
+    if positions.size == 0 or len(np.unique(positions)) != positions.size:
+        return None
+    steps = tuple(
+        int(np.take(positions, 1, axis).flat[0] - positions.flat[0]) if size > 1 else 0
+        for axis, size in enumerate(positions.shape)
+    )
+    grid = positions.flat[0] + sum(
+        np.arange(size).reshape([-1 if a == axis else 1 for a in range(positions.ndim)]) * step
+        for axis, (size, step) in enumerate(zip(positions.shape, steps, strict=True))
+    )
+    return steps if (grid == positions).all() else None

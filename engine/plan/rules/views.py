@@ -1,0 +1,97 @@
+"""Operators that only look at their input differently: they cost nothing where strides can express them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..builder import Builder
+from ..view import View
+from .registry import Lowering, rule
+
+
+@rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(node: Lowering, builder: Builder) -> View:
+    return builder.reshape(node.view(0), node.output_shape())
+
+
+@rule("Identity", "Dropout")
+def identity(node: Lowering, builder: Builder) -> View:
+    return node.view(0)
+
+
+@rule("Cast")
+def cast(node: Lowering, builder: Builder) -> View:
+    """Between float32 and bool (0.0 and 1.0 inside a program); other types are refused with their node."""
+    if node.input_type(0) == np.float32 and node.output_type() == np.bool_:
+        raise node.refuse("a cast of a signal to bool", "compare the signal with zero instead")
+    return node.view(0)
+
+
+@rule("Transpose")
+def transpose(node: Lowering, builder: Builder) -> View:
+    x = node.view(0)
+    return x.transpose(node.attribute("perm", tuple(reversed(range(x.rank)))))
+
+
+@rule("Slice")
+def slice_(node: Lowering, builder: Builder) -> View:
+    """ONNX Slice: opset 9 has starts and ends as attributes, later ones as inputs; steps may be negative."""
+    x = node.view(0)
+    starts, ends = node.argument(1, "starts"), node.argument(2, "ends")
+    axes = node.argument(3, "axes") or list(range(len(starts)))
+    steps = node.argument(4, "steps") or [1] * len(starts)
+    index: list[slice] = [slice(None)] * x.rank
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        size = x.shape[axis]
+        # A negative step down to and including element 0 has no end that Python's slices can name but None.
+        last = None if step < 0 and end < -size else end
+        index[axis] = slice(start, last, step)
+    return x[tuple(index)]
+
+
+@rule("Split")
+def split(node: Lowering, builder: Builder) -> list[View]:
+    x = node.view(0)
+    axis = node.attribute("axis", 0) % x.rank
+    views, start = [], 0
+    for index in range(len(node.node.outputs)):
+        size = node.output_shape(index)[axis]
+        views.append(x[(slice(None),) * axis + (slice(start, start + size),)])
+        start += size
+    return views
+
+
+@rule("Expand")
+def expand(node: Lowering, builder: Builder) -> View:
+    return node.view(0).broadcast(node.output_shape())
+
+
+@rule("Gather")
+def gather(node: Lowering, builder: Builder) -> View:
+    """Constant indices: one element or an arithmetic sequence is a view, anything else a kernel call."""
+    x = node.view(0)
+    axis = node.attribute("axis", 0) % x.rank
+    indices = node.needs_constant(1, "indices")
+    size = x.shape[axis]
+    positions = np.where(indices < 0, indices + size, indices).reshape(-1)
+    if len(positions) == 0 or positions.min() < 0 or positions.max() >= size:
+        raise node.refuse(f"indices {indices.reshape(-1).tolist()} on an axis of size {size}", f"use 0 to {size - 1}")
+    lead = (slice(None),) * axis
+    step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
+    if step != 0 and (np.diff(positions) == step).all():
+        stop = int(positions[-1]) + (1 if step > 0 else -1)
+        found = x[(*lead, slice(int(positions[0]), stop if stop >= 0 else None, step))]
+    else:
+        found = gather_axis(builder, x, axis, positions)
+    return builder.reshape(found, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def gather_axis(builder: Builder, x: View, axis: int, positions: np.ndarray) -> View:
+    """New buffer with x's elements at constant positions of one axis; a position below 0 gives zeros."""
+    shape = (*x.shape[:axis], len(positions), *x.shape[axis + 1 :])
+    outer = int(np.prod(x.shape[:axis], dtype=np.int64))
+    inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64))
+    y = builder.allocate((outer, len(positions), inner))
+    indices = builder.constant(positions.astype(np.int32))
+    builder.emit("gather", x=builder.reshape(x, (outer, x.shape[axis], inner)), indices=indices, y=y)
+    return builder.reshape(y, shape)

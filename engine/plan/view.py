@@ -1,0 +1,116 @@
+"""Where values lie: buffers, and strided views of them that cost nothing.
+
+NumPy does the stride arithmetic: a view holds an array over its buffer's *phantom*, memory that nobody reads or
+writes, so slicing, transposing and reshaping a view are NumPy's own operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...kernels.contract import Space, TensorRef
+
+
+@dataclass(eq=False)
+class Buffer:
+    """One block of a memory space; its place is decided when all instructions are known."""
+
+    space: Space
+    phantom: np.ndarray
+    """1-D. In the weights it is the data itself."""
+    pinned: bool = False
+    """Not to be shared over time: inputs, outputs, state."""
+    offset_bytes: int | None = None
+
+    @property
+    def elements(self) -> int:
+        return self.phantom.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.phantom.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A strided window on a buffer."""
+
+    buffer: Buffer
+    array: np.ndarray = field(repr=False)
+
+    @classmethod
+    def whole(cls, buffer: Buffer, shape: Sequence[int]) -> View:
+        return cls(buffer, buffer.phantom.reshape(tuple(shape)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def rank(self) -> int:
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """In elements; 0 where an axis has at most one element."""
+        item = self.array.itemsize
+        return tuple(
+            stride // item if size > 1 else 0 for size, stride in zip(self.shape, self.array.strides, strict=True)
+        )
+
+    @property
+    def offset(self) -> int:
+        """Element of the buffer at which the first element lies."""
+        start = self.array.__array_interface__["data"][0] - self.buffer.phantom.__array_interface__["data"][0]
+        return start // self.array.itemsize
+
+    def __getitem__(self, index: Any) -> View:
+        """Basic indexing: integers, slices, None, Ellipsis."""
+        index = index if isinstance(index, tuple) else (index,)
+        if Ellipsis not in index:
+            index = (*index, Ellipsis)  # without it, integers for all axes give a copied scalar and no view
+        return View(self.buffer, self.array[index])
+
+    def transpose(self, axes: Sequence[int]) -> View:
+        return View(self.buffer, self.array.transpose(tuple(axes)))
+
+    def swap(self, first: int, second: int) -> View:
+        return View(self.buffer, self.array.swapaxes(first, second))
+
+    def broadcast(self, shape: Sequence[int]) -> View:
+        return View(self.buffer, np.broadcast_to(self.array, tuple(shape)))
+
+    def reshape(self, shape: Sequence[int]) -> View | None:
+        """The same elements in another shape, or None where strides can not express it."""
+        try:
+            return View(self.buffer, np.reshape(self.array, tuple(shape), copy=False))
+        except ValueError:
+            return None
+
+    def strided(self, offset: int, shape: Sequence[int], strides: Sequence[int]) -> View:
+        """Any window on the same buffer: offset and strides in elements of the buffer."""
+        array = np.lib.stride_tricks.as_strided(
+            self.buffer.phantom[offset:], tuple(shape), [stride * self.array.itemsize for stride in strides]
+        )
+        return View(self.buffer, array)
+
+    def covers_buffer(self) -> bool:
+        """Whether the view holds every element of its buffer exactly once."""
+        return self.size == self.buffer.elements and 0 not in [
+            stride for size, stride in zip(self.shape, self.strides, strict=True) if size > 1
+        ]
+
+    def ref(self) -> TensorRef:
+        """The view as an operand; its buffer must have been given its place."""
+        if self.buffer.offset_bytes is None:
+            raise RuntimeError("a buffer was used before memory was laid out")
+        offset = self.buffer.offset_bytes + self.offset * self.array.itemsize
+        return TensorRef(self.buffer.space, offset, self.shape, self.strides)

@@ -1,0 +1,114 @@
+"""Running programs: slots that hold what streams keep, and workspaces that execute steps."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from ...kernels.contract import ALIGNMENT_BYTES
+from ...kernels.table import Memory, Runner, Table, aligned_bytes
+from ..errors import BackendError, WavetileError
+from .program import Port, Program
+
+BACKENDS = ("cpu", "reference")
+
+
+def bind(backend: str, table: Table, memory: Memory) -> Runner:
+    """Bind a table to memories on a back end.
+
+    Raises:
+        BackendError: the back end is not there.
+    """
+    if backend == "cpu":
+        from ...kernels.cpu.runner import CpuRunner
+
+        return CpuRunner(table, memory)
+    if backend == "reference":
+        from ...kernels.reference.runner import ReferenceRunner
+
+        return ReferenceRunner(table, memory)
+    raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
+
+
+class StatePool:
+    """Slots of state for the streams of one program. Thread-safe; a slot belongs to one stream from acquire to release."""
+
+    def __init__(self, program: Program, capacity: int) -> None:
+        self.capacity = capacity
+        self._initial = program.initial_state
+        stride = max(len(self._initial), ALIGNMENT_BYTES)
+        self.memory = aligned_bytes(capacity, stride)
+        self._free = dict.fromkeys(range(capacity - 1, -1, -1))
+        self._lock = threading.Lock()
+
+    @property
+    def free(self) -> int:
+        """Slots that are not taken."""
+        return len(self._free)
+
+    def acquire(self) -> int:
+        """Take a slot; its state is the program's initial state.
+
+        Raises:
+            WavetileError: every slot is taken.
+        """
+        with self._lock:
+            if not self._free:
+                raise WavetileError(f"all {self.capacity} state slots are taken; close a stream or raise the capacity")
+            slot, _ = self._free.popitem()
+        self.reset(slot)
+        return slot
+
+    def release(self, slot: int) -> None:
+        """Give a slot back.
+
+        Raises:
+            WavetileError: the slot is not taken (it was released twice, say).
+        """
+        with self._lock:
+            if slot in self._free or not 0 <= slot < self.capacity:
+                raise WavetileError(f"state slot {slot} is not taken, so it can not be released")
+            self._free[slot] = None
+
+    def reset(self, slot: int) -> None:
+        """Put a slot back to the initial state."""
+        self.view(slot)[:] = self._initial
+
+    def view(self, slot: int) -> np.ndarray:
+        """The state of a slot: [state_bytes] uint8, live."""
+        return self.memory[slot, : len(self._initial)]
+
+
+class Workspace:
+    """An arena for a number of lanes, bound to a program. Used by one thread at a time.
+
+    Write inputs through `input`, say which slot each lane works on in `slots`, call `run`, read through `output`.
+    """
+
+    def __init__(self, program: Program, backend: str = "cpu", lanes: int = 1, pool: StatePool | None = None) -> None:
+        self.program = program
+        self.lanes = lanes
+        own = pool is None
+        self._pool = StatePool(program, lanes) if pool is None else pool
+        self._arena = aligned_bytes(lanes, program.arena_bytes)
+        self._runner = bind(backend, program.table, Memory(program.weights, self._arena, self._pool.memory))
+        self.slots = self._runner.slots
+        """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
+        if own:
+            self.slots[:] = [self._pool.acquire() for _ in range(lanes)]
+        self.run = self._runner.run
+        """run(lanes): one step of the first `lanes` lanes, in one native call."""
+
+    def input(self, name: str) -> np.ndarray:
+        """The named input: [lanes, *shape] float32, a live view."""
+        return self._port(self.program.inputs[name])
+
+    def output(self, name: str) -> np.ndarray:
+        """The named output: [lanes, *shape] float32, a live view that the next `run` overwrites."""
+        return self._port(self.program.outputs[name])
+
+    def _port(self, port: Port) -> np.ndarray:
+        size = 4 * int(np.prod(port.shape, dtype=np.int64))
+        window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
+        return window.view(np.float32).reshape(self.lanes, *port.shape)

@@ -1,0 +1,53 @@
+"""Small ONNX networks written as text, run by us and by onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+
+from wavetile.engine.graph import fuse, load_network, specialise
+from wavetile.engine.plan import Program, Workspace, compile_graph
+
+
+def parse(body: str, *, opset: int = 17, constants: Mapping[str, np.ndarray] | None = None) -> onnx.ModelProto:
+    """A model from ONNX's text syntax: `body` is `(inputs) => (outputs) { nodes }`; constants become initialisers."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]> net {body}')
+    for name, value in (constants or {}).items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    return model
+
+
+def compile_model(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> Program:
+    network = load_network(model.SerializeToString())
+    return compile_graph(fuse(specialise(network, {name: value.shape for name, value in feeds.items()})))
+
+
+def run_program(program: Program, feeds: Mapping[str, np.ndarray], backend: str) -> dict[str, np.ndarray]:
+    workspace = Workspace(program, backend)
+    for name, value in feeds.items():
+        workspace.input(name)[0] = value
+    workspace.run(1)
+    return {name: workspace.output(name)[0].copy() for name in program.outputs}
+
+
+def run_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, dict(feeds))
+
+
+def signal(shape: Sequence[int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(tuple(shape), np.float32)
+
+
+def assert_matches(
+    model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], backend: str, tolerance: float = 2e-5
+) -> None:
+    """Our outputs equal onnxruntime's, relative to each output's scale."""
+    ours = run_program(compile_model(model, feeds), feeds, backend)
+    for value, theirs in zip(model.graph.output, run_onnxruntime(model, feeds), strict=True):
+        scale = max(1.0, float(np.abs(theirs).max(initial=0)))
+        np.testing.assert_allclose(ours[value.name], theirs, rtol=0, atol=tolerance * scale, err_msg=value.name)
