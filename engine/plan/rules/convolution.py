@@ -68,11 +68,13 @@ def conv_transpose(node: Lowering, builder: Builder) -> View:
     weights = node.needs_constant(1, "weight").astype(np.float32)
     weights = weights.reshape(*weights.shape[:2], *((1,) * (2 - rank)), *weights.shape[2:])
     stride = pair(node.attribute("strides"), 1, rank)
-    weights = _spread_taps(weights, pair(node.attribute("dilations"), 1, rank))
-    weights = _turn(weights, groups)
+    dilation = pair(node.attribute("dilations"), 1, rank)
+    weights = _turn(_spread_taps(weights, stride, dilation), groups)
+    # What is left of the dilation: an axis of stride 1 has one phase, whose taps may stay apart.
+    dilation = (dilation[0] if stride[0] == 1 else 1, dilation[1] if stride[1] == 1 else 1)
     result = builder.allocate(node.output_shape())
     y = as_image(node, result)
-    pad = pair(_transpose_pads(node, rank, stride, weights.shape[2:], y.shape[2:]), 0, rank)
+    pad = pair((node.attribute("pads") or [0] * rank)[:rank], 0, rank)
     bias, activation = _bias(node, builder), _activation(node, result)
     for row in range(stride[0]):
         for column in range(stride[1]):
@@ -81,51 +83,37 @@ def conv_transpose(node: Lowering, builder: Builder) -> View:
                 continue
             source, taps, phase_pad = x, weights, []
             for axis, first in ((2, row), (3, column)):
-                source, taps, axis_pad = _phase_axis(source, taps, axis, stride[axis - 2], first + pad[axis - 2])
+                geometry = stride[axis - 2], dilation[axis - 2], first + pad[axis - 2]
+                source, taps, axis_pad = _phase_axis(source, taps, axis, *geometry)
                 phase_pad.append(axis_pad)
-            window = Window((1, 1), (1, 1), (phase_pad[0], phase_pad[1]), groups)
+            window = Window((1, 1), dilation, (phase_pad[0], phase_pad[1]), groups)
             emit_convolution(builder, source, taps, bias, phase, window, activation)
     return result
 
 
-def _phase_axis(x: View, taps: np.ndarray, axis: int, stride: int, position: int) -> tuple[View, np.ndarray, int]:
+def _phase_axis(
+    x: View, taps: np.ndarray, axis: int, stride: int, dilation: int, position: int
+) -> tuple[View, np.ndarray, int]:
     """Input, taps in the order of correlation, and padding for one axis of one output phase.
 
     `position` is the phase's first output plus the padding: taps position % stride, + stride, ... reach it, the j-th
-    from input position // stride - j.
+    from input position // stride - j * dilation. Either the stride or the dilation is 1.
     """
     chosen = np.flip(np.take(taps, np.arange(position % stride, taps.shape[axis], stride), axis), axis)
     if chosen.shape[axis] == 0:
         chosen = np.zeros([1 if a == axis else size for a, size in enumerate(taps.shape)], np.float32)
-    start = position // stride - (chosen.shape[axis] - 1)
+    start = position // stride - (chosen.shape[axis] - 1) * dilation
     if start > 0:
         x = x[(slice(None),) * axis + (slice(start, None),)]
     return x, np.ascontiguousarray(chosen), max(-start, 0)
 
 
-def _transpose_pads(
-    node: Lowering, rank: int, stride: tuple[int, int], kernel: tuple[int, ...], out: tuple[int, ...]
-) -> list[int]:
-    """Padding at the start of each axis; `output_shape` (attribute) asks for it to be worked out."""
-    if not node.attribute("output_shape"):
-        return list((node.attribute("pads") or [0] * rank)[:rank])
-    extra = node.attribute("output_padding") or [0] * rank
-    shape = node.shape(0)[2:]
-    pads = []
-    for axis in range(rank):
-        image_axis = axis + 2 - rank
-        total = stride[image_axis] * (shape[axis] - 1) + extra[axis] + kernel[image_axis] - out[image_axis]
-        pads.append(total - total // 2 if node.attribute("auto_pad") == "SAME_UPPER" else total // 2)
-    return pads
-
-
-def _spread_taps(weights: np.ndarray, dilation: tuple[int, int]) -> np.ndarray:
-    """Weights with the zeros of a dilation written out."""
-    if dilation == (1, 1):
-        return weights
-    height, width = ((size - 1) * d + 1 for size, d in zip(weights.shape[2:], dilation, strict=True))
+def _spread_taps(weights: np.ndarray, stride: tuple[int, int], dilation: tuple[int, int]) -> np.ndarray:
+    """Weights with the zeros of a dilation written out, on axes where there is a stride too."""
+    steps = [d if s > 1 else 1 for s, d in zip(stride, dilation, strict=True)]
+    height, width = ((size - 1) * step + 1 for size, step in zip(weights.shape[2:], steps, strict=True))
     spread = np.zeros((*weights.shape[:2], height, width), np.float32)
-    spread[:, :, :: dilation[0], :: dilation[1]] = weights
+    spread[:, :, :: steps[0], :: steps[1]] = weights
     return spread
 
 
@@ -161,7 +149,9 @@ def emit_convolution(
         bias: packed, or None.
         y: [batch, output channels, height, width], any strides.
     """
-    kernel = packing.choose_convolution(x.shape, weights.shape, y.shape, window.groups)
+    kernel = packing.choose_convolution(
+        x.shape, weights.shape, y.shape, window.groups, strides=window.stride, dilations=window.dilation
+    )
     packed = getattr(packing, kernel)(weights, *(() if kernel == "conv_depthwise" else (window.groups,)))
     builder.emit(
         kernel,

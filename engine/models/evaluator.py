@@ -1,0 +1,134 @@
+"""Evaluates one network on whole arrays: a program for each set of shapes, compiled once, run from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import SignalError
+from ..graph import Network, fuse, specialise
+from ..graph.network import DeclaredType
+from ..plan import Program, Workspace, compile_graph
+
+MAX_PROGRAMS = 8
+"""Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
+
+Key = tuple[tuple[object, ...], ...]
+
+
+@dataclass(slots=True)
+class _Compiled:
+    program: Program
+    dtypes: dict[str, np.dtype]
+    """Of the outputs; a program computes in float32."""
+    idle: list[Workspace] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Evaluator:
+    """A network evaluated as ONNX describes it: state inputs are inputs like all others.
+
+    Safe from several threads; `threads` of them compute at the same time, others wait.
+    """
+
+    def __init__(self, network: Network, backend: str, threads: int) -> None:
+        self.network = network
+        self._backend = backend
+        self._threads = threads
+        self._turn = threading.Semaphore(threads)
+        self._lock = threading.Lock()
+        self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Evaluate the network.
+
+        Args:
+            inputs: every input by its ONNX name, of the declared type. Integers and truth values are bound by value:
+                each new value compiles a new program.
+
+        Returns:
+            Every output by its ONNX name, in fresh arrays.
+
+        Raises:
+            SignalError: an input is missing, unknown, or of another type or shape than declared.
+            ModelError: shapes that contradict each other, or for which the network can not be compiled.
+        """
+        arrays = self._checked(inputs)
+        compiled = self.compiled(arrays)
+        with self._turn:
+            with compiled.lock:
+                workspace = compiled.idle.pop() if compiled.idle else None
+            if workspace is None:
+                workspace = Workspace(compiled.program, self._backend)
+            for name in compiled.program.inputs:
+                workspace.input(name)[0] = arrays[name]
+            workspace.run(1)
+            outputs = {
+                name: workspace.output(name)[0].astype(compiled.dtypes[name]) for name in compiled.program.outputs
+            }
+            with compiled.lock:
+                if len(compiled.idle) < self._threads:
+                    compiled.idle.append(workspace)
+        return outputs
+
+    def program(self, arrays: Mapping[str, np.ndarray]) -> Program:
+        """The program that `run` would use for inputs of these shapes."""
+        return self.compiled(self._checked(arrays)).program
+
+    def compiled(self, arrays: Mapping[str, np.ndarray]) -> _Compiled:
+        """Find or compile the program for checked inputs."""
+        bound = {name: array for name, array in arrays.items() if array.dtype != np.float32}
+        key: Key = tuple(
+            (name, array.shape, array.dtype.str, array.tobytes() if name in bound else b"")
+            for name, array in sorted(arrays.items())
+        )
+        with self._lock:
+            if key in self._programs:
+                self._programs.move_to_end(key)
+                return self._programs[key]
+            shapes = {name: array.shape for name, array in arrays.items() if name not in bound}
+            graph = specialise(self.network, shapes, bound)
+            compiled = _Compiled(
+                compile_graph(fuse(graph), name=self.network.name),
+                {name: graph.types[name].dtype for name in graph.outputs},
+            )
+            self._programs[key] = compiled
+            if len(self._programs) > MAX_PROGRAMS:
+                self._programs.popitem(last=False)
+            return compiled
+
+    def _checked(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        network = self.network
+        for name in inputs:
+            if name not in network.inputs:
+                raise SignalError(f"network {network.name!r} has no input {name!r}; its inputs are {self._listing()}")
+        arrays = {}
+        for name, declared in network.inputs.items():
+            if name not in inputs:
+                raise SignalError(f"input {name!r} of network {network.name!r} is missing; it is {declared}")
+            arrays[name] = _fitting(name, declared, np.asarray(inputs[name]))
+        return arrays
+
+    def _listing(self) -> str:
+        return ", ".join(f"{name!r} {declared}" for name, declared in self.network.inputs.items())
+
+
+def _fitting(name: str, declared: DeclaredType, array: np.ndarray) -> np.ndarray:
+    if array.dtype != declared.dtype:
+        raise SignalError(
+            f"input {name!r} is {declared}, but an array of {array.dtype} was given; "
+            f"array.astype(numpy.{declared.dtype.name}) would work"
+        )
+    dims = declared.dims
+    if dims is not None and (
+        len(dims) != array.ndim
+        or any(isinstance(dim, int) and dim != size for dim, size in zip(dims, array.shape, strict=True))
+    ):
+        raise SignalError(f"input {name!r} is {declared}; the shape {list(array.shape)} does not fit it")
+    if not array.size:
+        raise SignalError(f"input {name!r} is empty: its shape is {list(array.shape)}")
+    return array

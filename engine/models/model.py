@@ -1,0 +1,253 @@
+"""The model: a network, or a card with its networks, ready to evaluate arrays and to open streams."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BackendError, CardError, ModelError, SignalError, WeightsError
+from ..graph import Network, load_network
+from ..graph.limits import all_nodes
+from ..graph.network import DeclaredType
+from ..plan import BACKENDS, Program, StatePool
+from ..session import Executor, Session, Stream, StreamSpec
+from .card import Card, FeatureSignal, ImageSignal, NetworkCard, find_card, read_card
+from .catalogue import MODELS_VARIABLE, locate, resolve
+from .description import ModelDescription, TensorDescription
+from .evaluator import Evaluator
+from .fetch import Progress
+from .pipeline import build_stream
+
+DEFAULT_MAX_LANES = 16
+"""Channels that an executor computes in one call."""
+
+DEFAULT_STATE_SLOTS = 4096
+"""Channels of sessions that can be open at once; memory is touched only by those that are."""
+
+
+def load(
+    name_or_path: str | PathLike[str], *, backend: str = "cpu", threads: int = 1, progress: Progress | None = None
+) -> Model:
+    """Load a model.
+
+    Args:
+        name_or_path: the name of a card that comes with wavetile, such as "silero_vad"; the path of a card of your own
+            (.toml); or the path of a network (.onnx), which can be run, but for want of a card not streamed.
+        backend: "cpu", or "reference": plain NumPy, slow, the definition of what every kernel computes.
+        threads: how many calls of `run` compute at the same time, each on one core; more calls wait for their turn.
+            Streams are computed in the thread that calls them.
+        progress: called with (bytes so far, bytes in all or None) while weights are being fetched.
+
+    Raises:
+        ModelError: there is no such model, or it can not be used (CardError, WeightsError, LimitError,
+            UnsupportedError say why).
+        BackendError: the back end is not there, or `threads` is not a number of threads.
+    """
+    _check_backend(backend, threads)
+    text = fspath(name_or_path)
+    if text.endswith(".onnx"):
+        network = load_network(Path(text))
+        return Model(network.name, {network.name: network}, None, backend=backend, threads=threads)
+    card = read_card(Path(text)) if text.endswith(".toml") else find_card(text)
+    networks = {name: load_network(weights(card, network, progress)) for name, network in card.networks.items()}
+    return Model(card.name, networks, card, backend=backend, threads=threads)
+
+
+def weights(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
+    """Return the path of a network's file, fetched if need be and checked.
+
+    Raises:
+        WeightsError: it can not be had, or its sha256 differs.
+    """
+    if network.source is None:
+        path = locate(sha256=network.sha256, file=network.file)
+        if path is None:
+            raise WeightsError(
+                f"{network.file}: model {card.name!r} has no source to fetch it from. What works: put it at "
+                f"{network.file} below a folder and set {MODELS_VARIABLE} to that folder"
+            )
+        return path
+    return resolve(
+        network.source,
+        sha256=network.sha256,
+        file=network.file,
+        relative_to=card.folder,
+        archive_sha256=network.archive_sha256,
+        progress=progress,
+    )
+
+
+class Model:
+    """A loaded model; made by `load`. Safe to use from several threads."""
+
+    def __init__(
+        self, name: str, networks: Mapping[str, Network], card: Card | None, *, backend: str, threads: int
+    ) -> None:
+        self.name = name
+        self.card = card
+        """None for a bare network."""
+        self.backend = backend
+        self.inputs: dict[str, DeclaredType] = {}
+        """Of all the model's networks, by ONNX name: element type and dimensions, free ones by name."""
+        self.outputs: dict[str, DeclaredType] = {}
+        self._networks = dict(networks)
+        self._evaluators = {key: Evaluator(network, backend, threads) for key, network in networks.items()}
+        self._lock = threading.Lock()
+        self._spec: StreamSpec | None = None
+        self._pool: StatePool | None = None
+        self._description: ModelDescription | None = None
+        for network in networks.values():
+            for mine, theirs in ((self.inputs, network.inputs), (self.outputs, network.outputs)):
+                if shared := mine.keys() & theirs.keys():
+                    raise CardError(f"model {name!r}: two of its networks call a value {min(shared)!r}; rename one")
+                mine.update(theirs)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Evaluate the network on whole arrays, as its ONNX file describes it: without front end, state or decoder.
+
+        Args:
+            inputs: every input by its ONNX name, of the declared type, in any shape that its free axes allow. A program
+                is compiled for each new set of shapes (and values of integer inputs) and kept. Of a model with several
+                networks, that network is evaluated whose inputs these are.
+
+        Returns:
+            Every output of the network by its ONNX name, in fresh arrays.
+
+        Raises:
+            SignalError: an input is missing, unknown, or of another type or shape than declared.
+            ModelError: shapes that contradict each other, or for which the network can not be compiled.
+        """
+        return self._evaluator(inputs).run(inputs)
+
+    def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream:
+        """Open a stream that is computed in the caller's thread.
+
+        Args:
+            sample_rate_hz: of what goes in and of what comes out; None: the model's own. Feature streams have none.
+            channels: of what goes in and of what comes out. A denoiser treats each on its own; voice activity is
+                decided on their average.
+
+        Raises:
+            ModelError: the model has no card, or takes whole images.
+            SignalError: the rate or the number of channels can not be used.
+        """
+        return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
+
+    def open_session(self, sample_rate_hz: int | None = None, channels: int = 1) -> Session:
+        """Open a session that any `executor` of this model can compute, together with others. Errors as `stream`.
+
+        Raises:
+            WavetileError: as many channels as there are state slots are open.
+        """
+        spec = self.stream_spec
+        if not spec.downmix and isinstance(channels, int) and channels > DEFAULT_MAX_LANES:
+            raise SignalError(f"{channels} channels are more than the {DEFAULT_MAX_LANES} that are computed together")
+        return Session(spec, self._state_pool(), sample_rate_hz=sample_rate_hz, channels=channels)
+
+    def executor(self, max_lanes: int = DEFAULT_MAX_LANES) -> Executor:
+        """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time."""
+        return Executor(self.stream_spec, max(max_lanes, DEFAULT_MAX_LANES), self._state_pool())
+
+    @property
+    def stream_spec(self) -> StreamSpec:
+        """The model's stream, compiled when it is first needed. Errors as `stream`."""
+        card = self.card
+        if card is None:
+            raise ModelError(
+                f"model {self.name!r} is a bare network: run() evaluates it; to stream, it needs a card that says how "
+                "a signal is cut into its inputs (wavetile.load('my_card.toml'))"
+            )
+        if isinstance(card.signal, ImageSignal):
+            raise ModelError(f"model {self.name!r} takes whole images, which do not stream; run() evaluates one")
+        with self._lock:
+            if self._spec is None:
+                self._spec = build_stream(card, self._networks, self.backend)
+            return self._spec
+
+    def describe(self) -> ModelDescription:
+        """What the model takes, gives and costs; constant, and worked out once."""
+        if self._description is None:
+            self._description = self._described()
+        return self._description
+
+    def __repr__(self) -> str:
+        what = self.card.title if self.card else "a bare network"
+        return f"<Model {self.name!r}: {what}; inputs {', '.join(self.inputs)}; back end {self.backend}>"
+
+    def _evaluator(self, inputs: Mapping[str, np.ndarray]) -> Evaluator:
+        evaluators = list(self._evaluators.values())
+        for evaluator in evaluators:
+            if any(name in evaluator.network.inputs for name in inputs):
+                return evaluator
+        if len(evaluators) == 1:
+            return evaluators[0]
+        listing = "; ".join(f"{key}: {', '.join(network.inputs)}" for key, network in self._networks.items())
+        raise SignalError(f"model {self.name!r} has several networks; give the inputs of one of them: {listing}")
+
+    def _state_pool(self) -> StatePool:
+        spec = self.stream_spec
+        with self._lock:
+            if self._pool is None:
+                self._pool = StatePool(spec.program, DEFAULT_STATE_SLOTS)
+            return self._pool
+
+    def _described(self) -> ModelDescription:
+        card = self.card
+        streams = card is not None and not isinstance(card.signal, ImageSignal)
+        spec = self.stream_spec if streams else None
+        program = spec.program if spec else self._whole_program()
+        operators = Counter(node.op_type for network in self._networks.values() for node in all_nodes(network.model))
+        feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
+        return ModelDescription(
+            name=self.name,
+            kind=card.signal.kind if card else "network",
+            inputs=_tensors(self.inputs),
+            outputs=_tensors(self.outputs),
+            title=card.title if card else "",
+            task=card.task if card else "",
+            operators=dict(operators.most_common()),
+            sample_rate_hz=spec.sample_rate_hz if spec else 0,
+            hop_samples=0 if spec is None else 1 if feature_count else spec.hop_samples,
+            delay_samples=spec.delay_samples if spec else 0,
+            feature_count=feature_count,
+            returns_audio=spec is not None and spec.audio is not None,
+            value_names=tuple(spec.values) if spec else (),
+            instruction_count=program.instruction_count if program else 0,
+            multiply_adds=program.multiply_adds if program else 0,
+            weight_bytes=program.weight_bytes
+            if program
+            else sum(array.nbytes for network in self._networks.values() for array in network.initializers.values()),
+            state_bytes=spec.program.state_bytes if spec else 0,
+            budget_ms=card.budget_ms if card else 0.0,
+            licence=card.licence if card else "",
+            attribution=card.attribution if card else "",
+        )
+
+    def _whole_program(self) -> Program | None:
+        """The program of a network that leaves no shape open."""
+        (evaluator,) = self._evaluators.values()
+        shapes = {name: declared.dims for name, declared in self.inputs.items()}
+        if any(dims is None or not all(isinstance(dim, int) for dim in dims) for dims in shapes.values()):
+            return None
+        return evaluator.program({name: np.zeros(dims, self.inputs[name].dtype) for name, dims in shapes.items()})  # type: ignore[arg-type]
+
+
+def _check_backend(backend: str, threads: int) -> None:
+    if backend == "cuda":
+        raise BackendError(f"the back end 'cuda' is not part of this version; choose one of {', '.join(BACKENDS)}")
+    if backend not in BACKENDS:
+        raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise BackendError(f"threads is {threads!r}; a whole number of at least 1 would work")
+
+
+def _tensors(declared: Mapping[str, DeclaredType]) -> tuple[TensorDescription, ...]:
+    return tuple(
+        TensorDescription(name, kind.dtype.name, tuple("?" if dim is None else str(dim) for dim in kind.dims or ()))
+        for name, kind in declared.items()
+    )

@@ -1,0 +1,167 @@
+"""From a card and its networks to a stream: binds the networks, joins all that a frame goes through, compiles it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+from ..errors import CardError
+from ..graph import Graph, Network, State, fuse, specialise
+from ..plan import compile_graph, lift_state
+from ..plan.certificate import certify
+from ..session import StreamSpec
+from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep
+from .composer import Composer
+from .decoder import VoiceActivityDecoder
+from .operators import OPERATORS
+
+LIFTED_STEPS = 8
+"""Steps that the longer binding of a lifted network has: enough to show on which axis it is recurrent."""
+
+
+def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> StreamSpec:
+    """Compile a card's stream: one program a frame, from the window to the overlap-add.
+
+    Raises:
+        CardError: the card does not fit its networks.
+        UnsupportedError: a network can not run, or not step by step.
+    """
+    graph, audio, values, delay_samples = compose(card, networks)
+    signal = card.signal
+    program = compile_graph(fuse(graph), name=card.name)
+    for name, network in card.networks.items():
+        if network.lift:
+            certify_lift(network, networks[name], backend)
+    if isinstance(signal, FeatureSignal):
+        count = signal.feature_count
+        return StreamSpec(
+            name=card.name,
+            kind="features",
+            program=program,
+            backend=backend,
+            input="features",
+            sample_rate_hz=0,
+            hop_samples=count,
+            window_samples=count,
+            feature_count=count,
+            values=values,
+        )
+    assert isinstance(signal, AudioSignal)
+    decoder = card.decoder
+    return StreamSpec(
+        name=card.name,
+        kind="audio",
+        program=program,
+        backend=backend,
+        input="frame",
+        sample_rate_hz=signal.sample_rate_hz,
+        hop_samples=signal.hop_samples,
+        window_samples=signal.frame_samples,
+        start=signal.start,
+        delay_samples=delay_samples,
+        audio=audio,
+        values=values,
+        downmix=decoder is not None,
+        decoder=None
+        if decoder is None
+        else partial(VoiceActivityDecoder, decoder, signal.sample_rate_hz, signal.hop_samples),
+    )
+
+
+def compose(card: Card, networks: Mapping[str, Network]) -> tuple[Graph, str | None, dict[str, str], int]:
+    """Join a card's steps to one graph.
+
+    Returns:
+        The graph, whose input is `frame` or `features`; its outputs for audio and for each value; the audio's delay in
+        samples.
+
+    Raises:
+        CardError: the card does not fit its networks.
+    """
+    signal = card.signal
+    if isinstance(signal, AudioSignal):
+        composer = Composer(card.name, frame_samples=signal.frame_samples, hop_samples=signal.hop_samples)
+        made = {"frame": composer.input("frame", (1, signal.frame_samples))}
+    elif isinstance(signal, FeatureSignal):
+        composer = Composer(card.name, frame_samples=signal.feature_count, hop_samples=signal.feature_count)
+        made = {"features": composer.input("features", (1, signal.feature_count))}
+    else:
+        raise CardError(f"model {card.name!r} takes whole images, which have no steps")
+    for step in card.steps:
+        if isinstance(step, NetworkStep):
+            bound = bind(card.networks[step.network], networks[step.network])
+            inputs = {key: made[value] for key, value in step.inputs.items()}
+            outputs = composer.network(step.network, bound, inputs)
+            for key, value in step.outputs.items():
+                if key not in outputs:
+                    raise CardError(f"network {step.network!r} has no output {key!r}; it has {', '.join(outputs)}")
+                made[value] = outputs[key]
+        else:
+            operator = OPERATORS[step.operator]
+            names = [made[step.values[key]] for key in operator.values]
+            made[step.output] = operator.lower(composer, *names, **step.options)
+    graph = composer.graph
+    delay_samples = 0
+    audio = None
+    if card.audio is not None:
+        audio = made[card.audio]
+        if math.prod(composer.shape(audio)) != composer.hop_samples:
+            raise CardError(
+                f"model {card.name!r}: audio {card.audio!r} has shape {list(composer.shape(audio))}; "
+                f"{composer.hop_samples} samples, one hop, would work"
+            )
+        if audio in composer.overlapped:
+            delay_samples = composer.frame_samples - composer.hop_samples
+    values = {value: made[value] for value in card.values}
+    graph.outputs = list(dict.fromkeys([*filter(None, [audio]), *values.values(), *(s.output for s in graph.states)]))
+    return graph, audio, values, delay_samples
+
+
+def bind(card: NetworkCard, network: Network) -> Graph:
+    """Bind a network to one step: shapes, constants and states as its card says.
+
+    Raises:
+        CardError: a state's input and output do not exist or do not match.
+        ModelError: shapes or constants that the network does not take.
+    """
+    graph = specialise(network, card.shapes, card.constants)
+    for source, target in card.states.items():
+        if source not in graph.inputs or target not in graph.outputs:
+            raise CardError(
+                f"network {card.name!r}: states has {source} = {target!r}; its inputs are {', '.join(graph.inputs)}, "
+                f"its outputs {', '.join(graph.outputs)}"
+            )
+        shape = graph.inputs[source].shape
+        if math.prod(graph.types[target].shape) != math.prod(shape):
+            raise CardError(
+                f"network {card.name!r}: state {source!r} has shape {list(shape)}, but {target!r} has "
+                f"{list(graph.types[target].shape)}"
+            )
+        graph.states.append(State(source, target, shape))
+    if card.lift:
+        graph = lift_state(graph, bind_longer(card, network))
+    return graph
+
+
+def bind_longer(card: NetworkCard, network: Network) -> Graph:
+    """Bind a network to LIFTED_STEPS steps at once, along the axes that its card lifts."""
+    shapes = dict(card.shapes)
+    for name, axis in card.lift.items():
+        if name not in shapes or not 0 <= axis < len(shapes[name]):
+            raise CardError(f"network {card.name!r}: lift has {name} = {axis}, but shapes.{name} has no axis {axis}")
+        sizes = list(shapes[name])
+        sizes[axis] *= LIFTED_STEPS
+        shapes[name] = tuple(sizes)
+    return specialise(network, shapes, card.constants)
+
+
+def certify_lift(card: NetworkCard, network: Network, backend: str) -> None:
+    """Prove that a lifted network gives in steps what it gives at once.
+
+    Raises:
+        ModelError: it does not, so it can not stream.
+    """
+    step = compile_graph(fuse(bind(card, network)), name=f"{card.name} in steps")
+    whole = compile_graph(fuse(bind_longer(card, network)), name=f"{card.name} at once")
+    certify(step, whole, backend=backend)

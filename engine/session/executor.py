@@ -1,0 +1,98 @@
+"""Runs steps of one model's sessions together: one native call for up to `max_lanes` channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..plan import StatePool, Workspace
+from .session import Session
+from .spec import StreamSpec
+
+
+class _Place(NamedTuple):
+    """Where one session is in the workspace during a step: views of consecutive lanes."""
+
+    window: np.ndarray
+    slots: np.ndarray
+    audio: np.ndarray | None
+    values: list[tuple[str, np.ndarray]]
+
+
+class Executor:
+    """A workspace of a model's program. Used by one thread at a time; what streams keep is in their sessions' slots."""
+
+    def __init__(self, spec: StreamSpec, max_lanes: int, pool: StatePool) -> None:
+        """Bind the program; `pool` is where the sessions that will be stepped have their slots."""
+        self.spec = spec
+        self.max_lanes = max_lanes
+        self._workspace = Workspace(spec.program, spec.backend, max_lanes, pool)
+        self._run = self._workspace.run
+        self._input = _by_lane(self._workspace.input(spec.input), (spec.window_samples,))
+        self._audio = None if spec.audio is None else _by_lane(self._workspace.output(spec.audio), (spec.hop_samples,))
+        self._values = [
+            (name, _by_lane(self._workspace.output(output), spec.value_shapes[name]))
+            for name, output in spec.values.items()
+        ]
+        self._places: dict[tuple[int, int], _Place] = {}
+
+    def step(self, sessions: Sequence[Session]) -> None:
+        """Make one step of each of these distinct sessions, all of them `ready`.
+
+        One native call; more only if they have more lanes than `max_lanes` together.
+
+        Raises:
+            ValueError: a session alone has more lanes than `max_lanes`.
+        """
+        if len(sessions) == 1 and sessions[0].lanes <= self.max_lanes:
+            self._step_alone(sessions[0])
+            return
+        lanes = first = 0
+        for index, session in enumerate(sessions):
+            if lanes + session.lanes > self.max_lanes:
+                if session.lanes > self.max_lanes:
+                    raise ValueError(f"a session of {session.lanes} lanes can not run on {self.max_lanes} lanes")
+                self._step(sessions[first:index], lanes)
+                lanes, first = 0, index
+            lanes += session.lanes
+        if lanes:
+            self._step(sessions[first:], lanes)
+
+    def _step_alone(self, session: Session) -> None:
+        # The usual case in process, and on a server that is not busy: no lists, no loops.
+        place = self._places.get((0, session.lanes)) or self._place(0, session.lanes)
+        session.load(place.window)
+        place.slots[:] = session.slots
+        self._run(session.lanes)
+        session.take(place.audio, place.values)
+
+    def _step(self, sessions: Sequence[Session], lanes: int) -> None:
+        places = []
+        lane = 0
+        for session in sessions:
+            place = self._places.get((lane, session.lanes)) or self._place(lane, session.lanes)
+            session.load(place.window)
+            place.slots[:] = session.slots
+            places.append(place)
+            lane += session.lanes
+        self._run(lanes)
+        for session, place in zip(sessions, places, strict=True):
+            session.take(place.audio, place.values)
+
+    def _place(self, first: int, lanes: int) -> _Place:
+        """Views of some lanes; making them takes longer than using them, so they are kept."""
+        here = slice(first, first + lanes)
+        place = self._places[first, lanes] = _Place(
+            self._input[here],
+            self._workspace.slots[here],
+            None if self._audio is None else self._audio[here],
+            [(name, value[here]) for name, value in self._values],
+        )
+        return place
+
+
+def _by_lane(port: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A workspace's view `[lanes, ...]` as `[lanes, *shape]`: the same memory, in another shape."""
+    return port.reshape(port.shape[0], *shape, copy=False)

@@ -1,0 +1,120 @@
+"""The stream that a program holds in its hand: chunks in, results out, in one thread and without a server."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from ..plan import StatePool
+from .executor import Executor
+from .output import Output
+from .session import Session, check_channels
+from .spec import StreamSpec
+
+
+class Stream:
+    """A live signal on one model, computed in the caller's thread as soon as a frame is complete.
+
+    Made by `Model.stream`. Chunks may have any length, down to one sample: what comes out over the whole signal is the
+    same, bit for bit. Over a whole signal, ended by `flush`, as many samples come out as went in, and `delay_samples`
+    more: output sample t is input sample t - delay_samples, processed. So drop the first `delay_samples` to align the
+    two. At a rate that is not the model's, the signal is resampled on both ways: `delay_samples` is then rounded to a
+    whole sample, and each resampler hands its samples out later than it got them (see `Resampler`).
+
+    Not for use from several threads at once.
+    """
+
+    def __init__(self, spec: StreamSpec, *, sample_rate_hz: int | None = None, channels: int = 1) -> None:
+        """Open the stream. Raises SignalError for a rate or number of channels that can not be used."""
+        lanes = 1 if spec.downmix else check_channels(spec, channels)
+        pool = StatePool(spec.program, lanes)
+        self._session = Session(spec, pool, sample_rate_hz=sample_rate_hz, channels=channels)
+        self._executor = Executor(spec, lanes, pool)
+        self._self = (self._session,)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of what goes in and of what comes out; 0 for feature frames."""
+        return self._session.sample_rate_hz
+
+    @property
+    def channels(self) -> int:
+        """Channels of what goes in and of what comes out."""
+        return self._session.channels
+
+    @property
+    def delay_samples(self) -> int:
+        """Output sample t is made of input sample t - delay_samples, at the stream's rate."""
+        return self._session.delay_samples
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples a frame at the model's own rate; 1 for feature frames."""
+        spec = self._session.spec
+        return 1 if spec.feature_count else spec.hop_samples
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
+    def process(self, chunk: np.ndarray) -> Output:
+        """Take a chunk and return what has become complete with it, which may be nothing.
+
+        Args:
+            chunk: audio, `[samples]` or `[samples, channels]`, float32 with full scale 1.0, or int16; or feature
+                frames, `[frames, features]` float32. It is copied.
+
+        Raises:
+            SignalError: wrong type or shape, or a value that is not finite: nothing of the chunk was taken.
+            StreamClosedError: the stream is closed.
+        """
+        session = self._session
+        block = session.check(chunk)
+        taken = min(len(block), session.free_samples)
+        session.accept(block if taken == len(block) else block[:taken])
+        self._compute()
+        while taken < len(block):
+            part = block[taken : taken + session.free_samples]
+            taken += len(part)
+            session.accept(part)
+            self._compute()
+        return session.drain()
+
+    def flush(self) -> Output:
+        """End the signal and return the rest of its results. `reset` then starts another signal.
+
+        Raises:
+            SignalError: the stream was flushed before.
+            StreamClosedError: the stream is closed.
+        """
+        self._session.flush()
+        self._compute()
+        return self._session.drain()
+
+    def reset(self) -> None:
+        """Forget the signal, and start a new one from fresh state. Raises StreamClosedError."""
+        self._session.reset()
+
+    def close(self) -> None:
+        """Free what the stream holds; what was not flushed is lost. Closing twice does nothing."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        spec = self._session.spec
+        signal = f"{self.sample_rate_hz} Hz, {self.channels} channel(s)" if self.sample_rate_hz else "feature frames"
+        return f"<Stream of {spec.name!r}: {signal}{', closed' if self.closed else ''}>"
+
+    def _compute(self) -> None:
+        for _ in range(self._session.ready):
+            self._executor.step(self._self)
