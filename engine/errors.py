@@ -8,6 +8,7 @@ WavetileError
 │   └── WeightsError        weights were not found, or their sha256 differs
 ├── SignalError             a chunk or a stream configuration that can not be used
 ├── StreamClosedError       the stream has been closed
+├── CapacityError           every place for another stream is taken
 ├── BackendError            a back end is missing, or its device is
 └── ServerError             what the server told a client
 
@@ -47,6 +48,10 @@ class SignalError(WavetileError):
 
 class StreamClosedError(WavetileError):
     """The stream has been closed."""
+
+
+class CapacityError(WavetileError):
+    """Every place for another stream is taken; one that closes makes room."""
 
 
 class BackendError(WavetileError):

@@ -68,7 +68,7 @@ class Evaluator:
                 workspace.input(name)[0] = arrays[name]
             workspace.run(1)
             outputs = {
-                name: workspace.output(name)[0].astype(compiled.dtypes[name]) for name in compiled.program.outputs
+                name: np.array(workspace.output(name)[0], compiled.dtypes[name]) for name in compiled.program.outputs
             }
             with compiled.lock:
                 if len(compiled.idle) < self._threads:

@@ -142,7 +142,7 @@ class Model:
         """Open a session that any `executor` of this model can compute, together with others. Errors as `stream`.
 
         Raises:
-            WavetileError: as many channels as there are state slots are open.
+            CapacityError: as many channels as there are state slots are open.
         """
         spec = self.stream_spec
         if not spec.downmix and isinstance(channels, int) and channels > DEFAULT_MAX_LANES:

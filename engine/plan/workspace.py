@@ -8,7 +8,7 @@ import numpy as np
 
 from ...kernels.contract import ALIGNMENT_BYTES
 from ...kernels.table import Memory, Runner, Table, aligned_bytes
-from ..errors import BackendError, WavetileError
+from ..errors import BackendError, CapacityError, WavetileError
 from .program import Port, Program
 
 BACKENDS = ("cpu", "reference")
@@ -51,11 +51,11 @@ class StatePool:
         """Take a slot; its state is the program's initial state.
 
         Raises:
-            WavetileError: every slot is taken.
+            CapacityError: every slot is taken.
         """
         with self._lock:
             if not self._free:
-                raise WavetileError(f"all {self.capacity} state slots are taken; close a stream or raise the capacity")
+                raise CapacityError(f"all {self.capacity} state slots are taken; close a stream or raise the capacity")
             slot, _ = self._free.popitem()
         self.reset(slot)
         return slot

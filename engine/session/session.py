@@ -19,7 +19,7 @@ from .spec import StreamSpec
 RING_SECONDS = 0.5
 """How far a stream can run ahead of its model."""
 
-RING_HOPS = 16
+RING_HOPS = 32
 """The least that a ring holds, whatever the rate."""
 
 MAX_CHANNELS = 64
@@ -45,7 +45,7 @@ class Session:
 
         Raises:
             SignalError: the rate or the number of channels can not be used.
-            WavetileError: the pool has no free slot.
+            CapacityError: the pool has no free slot.
         """
         self.spec = spec
         self._window, self._hop = spec.window_samples, spec.hop_samples
@@ -139,10 +139,10 @@ class Session:
         if self._resampler is not None:
             self._write(self._resampler.flush())
         steps = -(-max(0, self._owed_samples() - spec.prologue_samples) // spec.hop_samples)
+        self._final_steps = steps  # before the last window is complete, for a step may follow at once
         if steps:
             needed = (steps - 1) * spec.hop_samples + spec.window_samples - spec.history_samples
             self._ring.write_silence(max(0, needed - self._arrived))
-        self._final_steps = steps
 
     def _owed_samples(self) -> int:
         """What the steps must cover, at the model's rate: all of the input, and the delay where audio comes out."""

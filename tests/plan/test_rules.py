@@ -57,6 +57,12 @@ case(
 case("gather_scalar", "(float[2,3,5] x) => (float[2,5] y) { y = Gather<axis=1>(x, i) }", X, i=np.array(-1, np.int64))
 case("gather_sequence", "(float[2,3,5] x) => (float[2,3,2] y) { y = Gather<axis=2>(x, i) }", X, i=ints(4, 2))
 case(
+    "gather_unfolding",
+    "(float[2,3,5] x) => (float[2,3,3,3] y) { y = Gather<axis=2>(x, i) }",
+    X,
+    i=np.add.outer(np.arange(3), np.arange(3)),
+)
+case(
     "gather_irregular",
     "(float[2,3,5] x) => (float[2,3,2,2] y) { y = Gather<axis=2>(x, i) }",
     X,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.plan.networks import parse, signal
 
-from wavetile.engine.errors import BackendError, WavetileError
+from wavetile.engine.errors import BackendError, CapacityError, WavetileError
 from wavetile.engine.graph import State, fuse, load_network, specialise
 from wavetile.engine.plan import Program, StatePool, Workspace, compile_graph
 
@@ -126,7 +126,7 @@ def test_slots_are_fresh_and_never_given_twice(program: Program) -> None:
     pool = StatePool(program, 3)
     slots = [pool.acquire() for _ in range(3)]
     assert sorted(slots) == [0, 1, 2]
-    with pytest.raises(WavetileError, match="all 3 state slots are taken"):
+    with pytest.raises(CapacityError, match="all 3 state slots are taken"):
         pool.acquire()
     pool.view(slots[1])[:] = 7
     pool.release(slots[1])

@@ -7,6 +7,7 @@ import numpy as np
 from ..builder import Builder
 from ..view import View
 from .registry import Lowering, rule
+from .views import regular_steps
 
 
 @rule("ScatterND")
@@ -23,8 +24,8 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
     flat = indices.reshape(-1, depth)
     flat = np.where(flat < 0, flat + np.array(counted), flat)
     positions = np.ravel_multi_index(tuple(flat.T), tuple(counted)).reshape(indices.shape[:-1])
-    steps = _regular_steps(positions)
-    if steps is None:
+    steps = regular_steps(positions)
+    if steps is None or len(np.unique(positions)) != positions.size:
         raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")
     y = node.owned(0)
     if y is None:
@@ -40,18 +41,3 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
     builder.copy(node.view(2), window)
     node.own(y)
     return y
-
-
-def _regular_steps(positions: np.ndarray) -> tuple[int, ...] | None:
-    """The step of each axis if the positions are first + sum of index * step, and never twice the same; else None."""
-    if positions.size == 0 or len(np.unique(positions)) != positions.size:
-        return None
-    steps = tuple(
-        int(np.take(positions, 1, axis).flat[0] - positions.flat[0]) if size > 1 else 0
-        for axis, size in enumerate(positions.shape)
-    )
-    grid = positions.flat[0] + sum(
-        np.arange(size).reshape([-1 if a == axis else 1 for a in range(positions.ndim)]) * step
-        for axis, (size, step) in enumerate(zip(positions.shape, steps, strict=True))
-    )
-    return steps if (grid == positions).all() else None

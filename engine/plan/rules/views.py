@@ -68,7 +68,7 @@ def expand(node: Lowering, builder: Builder) -> View:
 
 @rule("Gather")
 def gather(node: Lowering, builder: Builder) -> View:
-    """Constant indices: one element or an arithmetic sequence is a view, anything else a kernel call."""
+    """Constant indices: an element, an arithmetic sequence or an unfolding is a view, anything else a kernel call."""
     x = node.view(0)
     axis = node.attribute("axis", 0) % x.rank
     indices = node.needs_constant(1, "indices")
@@ -76,14 +76,29 @@ def gather(node: Lowering, builder: Builder) -> View:
     positions = np.where(indices < 0, indices + size, indices).reshape(-1)
     if len(positions) == 0 or positions.min() < 0 or positions.max() >= size:
         raise node.refuse(f"indices {indices.reshape(-1).tolist()} on an axis of size {size}", f"use 0 to {size - 1}")
-    lead = (slice(None),) * axis
-    step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
-    if step != 0 and (np.diff(positions) == step).all():
-        stop = int(positions[-1]) + (1 if step > 0 else -1)
-        found = x[(*lead, slice(int(positions[0]), stop if stop >= 0 else None, step))]
-    else:
+    steps = regular_steps(positions.reshape(indices.shape))
+    if steps is None:
         found = gather_axis(builder, x, axis, positions)
+    else:
+        stride = x.strides[axis]
+        found = x.strided(
+            x.offset + int(positions[0]) * stride,
+            (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]),
+            (*x.strides[:axis], *(step * stride for step in steps), *x.strides[axis + 1 :]),
+        )
     return builder.reshape(found, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def regular_steps(positions: np.ndarray) -> tuple[int, ...] | None:
+    """The step along each axis if the positions are first + sum of index * step (a slice, an unfolding), else None."""
+    steps = tuple(
+        int(np.take(positions, 1, axis).flat[0] - positions.flat[0]) if size > 1 else 0
+        for axis, size in enumerate(positions.shape)
+    )
+    grid = positions.flat[0] + sum(
+        index * step for index, step in zip(np.indices(positions.shape, sparse=True), steps, strict=True)
+    )
+    return steps if (grid == positions).all() else None
 
 
 def gather_axis(builder: Builder, x: View, axis: int, positions: np.ndarray) -> View:

@@ -1,0 +1,234 @@
+"""The file client: a WAV or FLAC file through a server, the output aligned with the input, latencies measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import soundfile
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from ..engine.errors import SignalError, WavetileError
+from .latency import LatencyTracker
+from .pace import at_real_time
+from .results import Event, StreamInfo, StreamResult
+from .stream import StreamClient
+
+Pace = Literal["fast", "realtime"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What came of one file.
+
+    `latencies_s`: of each frame, from the sending of the chunk that completed it to the arrival of its result; at pace
+    "fast" this is mostly the wait in the client's own queue. `values`: `[frames, ...]` float32 by name.
+    """
+
+    info: StreamInfo
+    samples: int
+    wall_s: float
+    latencies_s: np.ndarray
+    queue_times_s: np.ndarray
+    compute_times_s: np.ndarray
+    values: dict[str, np.ndarray]
+    events: tuple[Event, ...]
+    output_path: Path | None
+
+    @property
+    def audio_s(self) -> float:
+        """The file's length in seconds."""
+        return self.samples / self.info.sample_rate_hz
+
+    @property
+    def real_time_factor(self) -> float:
+        """Time taken a second of audio; 0 for an empty file."""
+        return self.wall_s / self.audio_s if self.samples else 0.0
+
+
+class AlignedWriter:
+    """Writes a stream's output so that the file has the input's length and sample t belongs to input sample t.
+
+    Of what comes, the first `delay_samples` are dropped and at most `total_samples` written. The file appears under its
+    name when the context ends without an error, and has the subtype `subtype` where its format (by the file's ending)
+    knows it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sample_rate_hz: int,
+        channels: int,
+        subtype: str,
+        delay_samples: int,
+        total_samples: int,
+    ) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._to_drop = delay_samples
+        self._missing = total_samples
+        container = path.suffix.lstrip(".").upper()
+        if container not in soundfile.available_formats():
+            raise SignalError(f"{path}: no audio format has the ending {path.suffix!r}; .wav and .flac would work")
+        self._file = _open_file(
+            self._partial,
+            mode="w",
+            samplerate=sample_rate_hz,
+            channels=channels,
+            format=container,
+            subtype=subtype if soundfile.check_format(container, subtype) else None,  # None: the format's usual
+        )
+
+    def write(self, samples: np.ndarray) -> None:
+        """Take the next output samples, `[samples]` or `[samples, channels]` float32."""
+        dropped = min(self._to_drop, len(samples))
+        self._to_drop -= dropped
+        kept = samples[dropped : dropped + self._missing]
+        self._file.write(kept)
+        self._missing -= len(kept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is not None:
+            self._partial.unlink(missing_ok=True)
+            return
+        if self._missing:
+            self._partial.unlink()
+            raise WavetileError(f"{self._path}: the stream ended {self._missing} samples short of its input")
+        self._partial.replace(self._path)
+
+
+class _Collector:
+    """Gathers the parts of a FileReport while results arrive."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.queue_times: list[float] = []
+        self.compute_times: list[float] = []
+        self.events: list[Event] = []
+        self._values: dict[str, list[np.ndarray]] = {}
+
+    def add(self, result: StreamResult, latencies_s: list[float]) -> None:
+        self.latencies.extend(latencies_s)
+        if result.frame_count:
+            self.queue_times.append(result.queue_time_ns / 1e9)
+            self.compute_times.append(result.compute_time_ns / 1e9)
+        self.events.extend(result.events)
+        for name, numbers in result.values.items():
+            self._values.setdefault(name, []).append(numbers)
+
+    def values(self) -> dict[str, np.ndarray]:
+        return {name: np.concatenate(parts) for name, parts in self._values.items()}
+
+
+async def process_file(  # noqa: PLR0913 - options, by keyword
+    client: StreamClient,
+    model: str,
+    input_path: Path | str,
+    output_path: Path | str | None = None,
+    *,
+    pace: Pace = "fast",
+    chunk_s: float = 0.02,
+    encoding: str = "pcm_f32le",
+    frame_budget_s: float | None = None,
+    progress: bool = False,
+    on_result: Callable[[StreamResult, list[float]], None] | None = None,
+) -> FileReport:
+    """Send an audio file through `model` and write the enhanced audio, sample-aligned and of the same length.
+
+    `pace` "realtime" sends `chunk_s` seconds at a time as a microphone would; "fast" sends as the server takes it.
+    `progress` shows a bar. `on_result` is called with each result and its frames' latencies in seconds.
+    Raises SignalError for a file that can not be read or written, ServerError, and WavetileError when the model gives
+    no audio to write.
+    """
+    input_path = Path(input_path)
+    output_path = None if output_path is None else Path(output_path)
+    with _open_file(input_path) as source:
+        async with client.stream(
+            model,
+            sample_rate_hz=source.samplerate,
+            channels=source.channels,
+            encoding=encoding,
+            frame_budget_s=frame_budget_s,
+        ) as stream:
+            info = stream.info
+            tracker = LatencyTracker(info.hop_samples * info.sample_rate_hz / info.model_sample_rate_hz)
+            collector = _Collector()
+            started_s = time.monotonic()
+            with ExitStack() as stack:
+                writer = stack.enter_context(_writer(output_path, source, info)) if output_path else None
+                show = stack.enter_context(_progress_bar(input_path.name, source.frames, enabled=progress))
+                chunks = _read_chunks(source, max(1, round(chunk_s * source.samplerate)))
+                if pace == "realtime":
+                    chunks = at_real_time(chunks, source.samplerate)
+                async for result in stream.exchange(_tracked(chunks, tracker)):
+                    first, count = result.first_frame_index, result.frame_count
+                    latencies_s = tracker.received(first, count, time.monotonic())
+                    collector.add(result, latencies_s)
+                    if writer is not None and result.samples is not None:
+                        writer.write(result.samples)
+                    show((first + count) * tracker.frame_samples)
+                    if on_result is not None:
+                        on_result(result, latencies_s)
+            wall_s = time.monotonic() - started_s
+        return FileReport(
+            info=info,
+            samples=source.frames,
+            wall_s=wall_s,
+            latencies_s=np.array(collector.latencies),
+            queue_times_s=np.array(collector.queue_times),
+            compute_times_s=np.array(collector.compute_times),
+            values=collector.values(),
+            events=tuple(collector.events),
+            output_path=output_path,
+        )
+
+
+async def _read_chunks(source: soundfile.SoundFile, chunk_samples: int) -> AsyncIterator[np.ndarray]:
+    while len(chunk := source.read(chunk_samples, dtype="float32")):
+        yield chunk
+
+
+async def _tracked(chunks: AsyncIterable[np.ndarray], tracker: LatencyTracker) -> AsyncIterator[np.ndarray]:
+    async for chunk in chunks:
+        tracker.sent(len(chunk), time.monotonic())
+        yield chunk
+
+
+def _writer(path: Path, source: soundfile.SoundFile, info: StreamInfo) -> AlignedWriter:
+    if not info.returns_audio:
+        raise WavetileError(f"{path}: model {info.model!r} gives no audio; run it without an output file")
+    return AlignedWriter(
+        path,
+        sample_rate_hz=info.sample_rate_hz,
+        channels=info.channels,
+        subtype=source.subtype,
+        delay_samples=info.delay_samples,
+        total_samples=source.frames,
+    )
+
+
+@contextmanager
+def _progress_bar(label: str, total_samples: int, *, enabled: bool) -> Iterator[Callable[[float], None]]:
+    """A bar over the file; call what it yields with the number of samples done so far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not enabled) as bar:
+        task = bar.add_task(label, total=total_samples)
+        yield lambda samples: bar.update(task, completed=min(samples, total_samples))
+        bar.update(task, completed=total_samples)
+
+
+def _open_file(path: Path, **arguments: Any) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path, **arguments)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise SignalError(f"{path}: {error}") from error

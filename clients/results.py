@@ -1,0 +1,184 @@
+"""What a server answers, as plain data: arrays and numbers instead of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..proto.v1 import wavetile_pb2 as pb
+from .encoding import decode_audio, decode_pixels
+
+_EVENT_KINDS: Mapping[int, str] = {pb.EVENT_KIND_SPEECH_START: "speech_start", pb.EVENT_KIND_SPEECH_END: "speech_end"}
+_MODEL_KINDS: Mapping[int, str] = {
+    pb.MODEL_KIND_AUDIO: "audio",
+    pb.MODEL_KIND_FEATURES: "features",
+    pb.MODEL_KIND_IMAGE: "image",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What the server said when it admitted the stream.
+
+    `sample_rate_hz`, `channels` and `delay_samples` are the stream's; `hop_samples` (a frame) counts at
+    `model_sample_rate_hz`. Output sample t is the processed input sample t - delay_samples.
+    """
+
+    stream_id: str
+    model: str
+    kind: str
+    sample_rate_hz: int
+    channels: int
+    hop_samples: int
+    model_sample_rate_hz: int
+    delay_samples: int
+    returns_audio: bool
+    value_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in the input at `sample_index`; `kind` is "speech_start" or "speech_end"."""
+
+    kind: str
+    sample_index: int
+    time_seconds: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Finished pixels `[height, width, channels]` of the network's output `name`, at (y, x) of the image."""
+
+    name: str
+    y: int
+    x: int
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """One answer: `frame_count` frames from `first_frame_index` on.
+
+    `samples`: float32 `[n]`, or `[n, channels]` for more than one channel; None where the model gives no audio.
+    `values`: float32, the first axis counts frames. `queue_time_ns` is the longest wait of these frames for compute,
+    `compute_time_ns` the time of the batches that computed them.
+    """
+
+    sequence_number: int
+    first_frame_index: int
+    frame_count: int
+    first_sample_index: int
+    samples: np.ndarray | None
+    values: Mapping[str, np.ndarray]
+    events: tuple[Event, ...]
+    tiles: tuple[Tile, ...]
+    queue_time_ns: int
+    compute_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A model's line in the server's list; `kind` is "audio", "features" or "image"."""
+
+    name: str
+    kind: str
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a network; an axis is a number or the name of a free axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What a model takes, gives and costs; rates, hop and delay are the model's own."""
+
+    name: str
+    kind: str
+    sample_rate_hz: int
+    hop_samples: int
+    delay_samples: int
+    feature_count: int
+    returns_audio: bool
+    value_names: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: Mapping[str, int]
+    multiply_adds: int
+    weight_bytes: int
+    state_bytes: int
+    license: str
+
+
+def stream_info(started: pb.StreamStarted) -> StreamInfo:
+    """StreamStarted as plain data."""
+    return StreamInfo(
+        stream_id=started.stream_id,
+        model=started.model,
+        kind=_MODEL_KINDS.get(started.kind, "unknown"),
+        sample_rate_hz=started.sample_rate_hz,
+        channels=started.channels,
+        hop_samples=started.hop_samples,
+        model_sample_rate_hz=started.model_sample_rate_hz,
+        delay_samples=started.delay_samples,
+        returns_audio=started.returns_audio,
+        value_names=tuple(started.value_names),
+    )
+
+
+def stream_result(result: pb.StreamResult, info: StreamInfo, encoding: str) -> StreamResult:
+    """StreamResult as plain data; kinds of events that this client does not know come as "unknown"."""
+    return StreamResult(
+        sequence_number=result.sequence_number,
+        first_frame_index=result.first_frame_index,
+        frame_count=result.frame_count,
+        first_sample_index=result.first_sample_index,
+        samples=decode_audio(result.audio, encoding, info.channels) if info.returns_audio else None,
+        values={value.name: np.array(value.numbers, np.float32).reshape(tuple(value.shape)) for value in result.values},
+        events=tuple(
+            Event(
+                kind=_EVENT_KINDS.get(event.kind, "unknown"),
+                sample_index=event.sample_index,
+                time_seconds=event.time_seconds,
+                probability=event.probability,
+            )
+            for event in result.events
+        ),
+        tiles=tuple(Tile(tile.name, tile.y, tile.x, decode_pixels(tile)) for tile in result.tiles),
+        queue_time_ns=result.queue_time_ns,
+        compute_time_ns=result.compute_time_ns,
+    )
+
+
+def model_summary(summary: pb.ModelSummary) -> ModelSummary:
+    """ModelSummary as plain data."""
+    return ModelSummary(summary.name, _MODEL_KINDS.get(summary.kind, "unknown"), summary.sample_rate_hz)
+
+
+def model_description(model: pb.ModelDescription) -> ModelDescription:
+    """ModelDescription as plain data."""
+    return ModelDescription(
+        name=model.name,
+        kind=_MODEL_KINDS.get(model.kind, "unknown"),
+        sample_rate_hz=model.sample_rate_hz,
+        hop_samples=model.hop_samples,
+        delay_samples=model.delay_samples,
+        feature_count=model.feature_count,
+        returns_audio=model.returns_audio,
+        value_names=tuple(model.value_names),
+        inputs=tuple(Tensor(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.inputs),
+        outputs=tuple(Tensor(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.outputs),
+        operators=dict(model.operators),
+        multiply_adds=model.multiply_adds,
+        weight_bytes=model.weight_bytes,
+        state_bytes=model.state_bytes,
+        license=model.license,
+    )

@@ -1,0 +1,278 @@
+"""The stream client: many live streams on one channel, arrays in, typed results out.
+
+    async with StreamClient("127.0.0.1:50051") as client:
+        async with client.stream("gtcrn", sample_rate_hz=16000) as stream:
+            await stream.send(samples)
+            await stream.finish()
+            async for result in stream:
+                ...
+
+A stream that is only written to fills the server's buffers and then makes `send` wait: read its results meanwhile
+(`exchange` does both).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import grpc
+import numpy as np
+
+from ..engine.errors import ServerError, SignalError
+from ..proto.v1 import wavetile_pb2 as pb
+from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
+from .encoding import AUDIO_ENCODINGS, PIXEL_TYPES, encode_audio, encode_image
+from .results import (
+    ModelDescription,
+    ModelSummary,
+    StreamInfo,
+    StreamResult,
+    model_description,
+    model_summary,
+    stream_info,
+    stream_result,
+)
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+class StreamClient:
+    """A connection to one server. Use it with `async with`, on one event loop."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = 10.0,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        """`timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever."""
+        self._address = address
+        self._timeout_s = timeout_s
+        self._channel_options = [
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            # What the server may send ahead of the reader; gRPC's own estimate grows to megabytes a stream.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", 256 * 1024),
+            ("grpc.keepalive_time_ms", 20000),
+            ("grpc.keepalive_timeout_ms", 10000),
+        ]
+        self._channel: grpc.aio.Channel | None = None
+        self._calls: set[Any] = set()
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(self._address, options=self._channel_options)
+        self._stub: Any = pb_grpc.StreamServiceStub(self._channel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel; live streams on it end."""
+        for call in self._calls:  # closing the channel does not end every call in every version of grpcio
+            call.cancel()
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def list_models(self) -> list[ModelSummary]:
+        """The server's models, by name. Raises ServerError."""
+        with _server_errors():
+            response = await self._stub.ListModels(pb.ListModelsRequest(), timeout=self._timeout_s)
+        return [model_summary(summary) for summary in response.models]
+
+    async def describe_model(self, model: str) -> ModelDescription:
+        """What `model` takes, gives and costs. Raises ServerError (NOT_FOUND when the server does not have it)."""
+        with _server_errors():
+            response = await self._stub.DescribeModel(pb.DescribeModelRequest(model=model), timeout=self._timeout_s)
+        return model_description(response.model)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        model: str,
+        *,
+        sample_rate_hz: int | None = None,
+        channels: int = 1,
+        encoding: str = "pcm_f32le",
+        frame_budget_s: float | None = None,
+    ) -> AsyncIterator[ClientStream]:
+        """An audio stream. `send` takes `[samples]` or `[samples, channels]`, float (1.0 is full scale) or int16.
+
+        `sample_rate_hz`: None is the model's own. `encoding`: on the wire, "pcm_f32le" or "pcm_s16le".
+        `frame_budget_s`: a frame's deadline after its arrival; None is one hop. Leaving the context before `finish` and
+        the last result cancels the stream. Raises ServerError, SignalError.
+        """
+        if encoding not in AUDIO_ENCODINGS:
+            raise SignalError(f"audio encoding {encoding!r} is unknown; use one of {', '.join(AUDIO_ENCODINGS)}")
+        audio = pb.AudioConfig(
+            sample_rate_hz=sample_rate_hz or 0, channels=channels, encoding=AUDIO_ENCODINGS[encoding]
+        )
+        config = pb.StreamConfig(model=model, audio=audio, frame_budget_ns=_nanoseconds(frame_budget_s))
+
+        def request(samples: np.ndarray) -> pb.StreamRequest:
+            return pb.StreamRequest(audio=encode_audio(samples, encoding, channels))
+
+        async with self._open(config, request, encoding) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def stream_features(
+        self, model: str, *, feature_count: int, frame_budget_s: float | None = None
+    ) -> AsyncIterator[ClientStream]:
+        """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. Raises like `stream`."""
+        features = pb.FeatureConfig(feature_count=feature_count)
+        config = pb.StreamConfig(model=model, features=features, frame_budget_ns=_nanoseconds(frame_budget_s))
+
+        def request(frames: np.ndarray) -> pb.StreamRequest:
+            if frames.ndim != 2 or frames.shape[1] != feature_count:
+                raise SignalError(
+                    f"features of shape {list(frames.shape)}; this stream takes [frames, {feature_count}]"
+                )
+            return pb.StreamRequest(features=pb.FeatureFrames(data=np.ascontiguousarray(frames, "<f4").tobytes()))
+
+        async with self._open(config, request, "pcm_f32le") as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def stream_images(
+        self, model: str, *, height: int, width: int, channels: int = 1, pixel_type: str = "float32"
+    ) -> AsyncIterator[ClientStream]:
+        """A stream of images of one size. `send` takes `[height, width]` or `[height, width, channels]`.
+
+        `pixel_type`: "uint8", "uint16" or "float32"; values reach the network unscaled. Raises like `stream`.
+        """
+        if pixel_type not in PIXEL_TYPES:
+            raise SignalError(f"pixel type {pixel_type!r} is unknown; use one of {', '.join(PIXEL_TYPES)}")
+        image = pb.ImageConfig(height=height, width=width, channels=channels, pixel_type=PIXEL_TYPES[pixel_type])
+
+        def request(pixels: np.ndarray) -> pb.StreamRequest:
+            return pb.StreamRequest(tile=encode_image(pixels, image))
+
+        async with self._open(pb.StreamConfig(model=model, image=image), request, "pcm_f32le") as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _open(
+        self, config: pb.StreamConfig, request: Callable[[np.ndarray], pb.StreamRequest], encoding: str
+    ) -> AsyncIterator[ClientStream]:
+        call = self._stub.Stream()
+        self._calls.add(call)
+        try:
+            with _server_errors():
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        await call.write(pb.StreamRequest(config=config))
+                        response = await call.read()
+                except TimeoutError:
+                    raise ServerError(
+                        "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {self._timeout_s:g} s"
+                    ) from None
+                if not isinstance(response, pb.StreamResponse):  # the end of the call
+                    await _raise_status(call)
+            yield ClientStream(call, stream_info(response.started), request, encoding)
+        finally:
+            call.cancel()
+            self._calls.discard(call)
+
+
+class ClientStream:
+    """One live stream: `send` chunks, `finish`, iterate over results. Made by `StreamClient`'s stream methods."""
+
+    def __init__(
+        self, call: Any, info: StreamInfo, request: Callable[[np.ndarray], pb.StreamRequest], encoding: str
+    ) -> None:
+        self.info = info
+        self._call = call
+        self._request = request
+        self._encoding = encoding
+
+    async def send(self, chunk: np.ndarray) -> None:
+        """Send one chunk, of any length. Waits while the server is behind. Raises SignalError, ServerError."""
+        request = self._request(np.asarray(chunk))
+        with _server_errors():
+            try:
+                await self._call.write(request)
+            except asyncio.InvalidStateError:  # the server has ended the call: its status says why
+                await _raise_status(self._call)
+
+    async def finish(self) -> None:
+        """End the signal: the server flushes, and iteration ends after the last result."""
+        with _server_errors():
+            await self._call.done_writing()
+
+    def __aiter__(self) -> AsyncIterator[StreamResult]:
+        return self
+
+    async def __anext__(self) -> StreamResult:
+        """The next result. Raises ServerError when the server ended the stream with anything but OK."""
+        with _server_errors():
+            response = await self._call.read()
+            if not isinstance(response, pb.StreamResponse):  # the end of the call
+                if await self._call.code() is not grpc.StatusCode.OK:
+                    await _raise_status(self._call)
+                raise StopAsyncIteration
+        return stream_result(response.result, self.info, self._encoding)
+
+    async def exchange(self, source: AsyncIterable[np.ndarray]) -> AsyncIterator[StreamResult]:
+        """Send every chunk of `source`, then finish, while yielding results. An error in `source` is raised here."""
+        sender = asyncio.create_task(self._send_all(source))
+        try:
+            async for result in self:
+                yield result
+                if sender.done():
+                    sender.result()
+            await sender
+        except ServerError:
+            # Where the source itself failed, that is the reason to tell: it cancelled the call.
+            if sender.done() and not sender.cancelled() and (error := sender.exception()) is not None:
+                raise error from None
+            raise
+        finally:
+            sender.cancel()
+
+    async def _send_all(self, source: AsyncIterable[np.ndarray]) -> None:
+        try:
+            async for chunk in source:
+                await self.send(chunk)
+            await self.finish()
+        except ServerError:
+            return  # iteration raises the same status
+        except BaseException:
+            self._call.cancel()
+            raise
+
+
+@contextmanager
+def _server_errors() -> Iterator[None]:
+    """Turn gRPC's errors into ServerError."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        # gRPC raises it also when not the task but the call was cancelled, by this client itself.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServerError("CANCELLED", "this client has ended the stream") from None
+    except grpc.aio.AioRpcError as error:
+        raise ServerError(error.code().name, error.details() or "no details") from None
+
+
+async def _raise_status(call: Any) -> NoReturn:
+    code, details = await call.code(), await call.details()
+    if code is grpc.StatusCode.OK:
+        raise ServerError("OK", "the server has ended this stream")
+    raise ServerError(code.name, details or "no details")
+
+
+def _nanoseconds(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds * 1e9)

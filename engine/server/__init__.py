@@ -1,0 +1,9 @@
+"""The gRPC server: streams in, results out, errors as status; knows no tensor arithmetic."""
+
+from __future__ import annotations
+
+from .options import ServerOptions
+from .served import ModelDescription, ModelKind, ServedModel, TensorDescription
+from .server import Server, serve
+
+__all__ = ["ModelDescription", "ModelKind", "ServedModel", "Server", "ServerOptions", "TensorDescription", "serve"]

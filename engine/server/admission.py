@@ -1,0 +1,39 @@
+"""Counts the live streams and says whether one more may come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .status import DrainingError, TooManyStreamsError
+
+
+class Admission:
+    """At most `max_streams` live streams; none once `drain` was called. For the event loop's thread."""
+
+    def __init__(self, max_streams: int) -> None:
+        self._max_streams = max_streams
+        self._live = 0
+        self._draining = False
+
+    @property
+    def live(self) -> int:
+        """How many streams are in."""
+        return self._live
+
+    def drain(self) -> None:
+        """Admit nobody from now on."""
+        self._draining = True
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a place for as long as the context lasts. Raises TooManyStreamsError, DrainingError."""
+        if self._draining:
+            raise DrainingError("the server is stopping and takes no new streams; try another one")
+        if self._live >= self._max_streams:
+            raise TooManyStreamsError(f"the server has {self._live} streams, as many as it takes; try again later")
+        self._live += 1
+        try:
+            yield
+        finally:
+            self._live -= 1

@@ -1,0 +1,136 @@
+"""A scheduled session as an asyncio stream: chunks are awaited in, results are awaited out, both bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..session.scheduler import FrameResult, Scheduler
+from .served import ServedSession, SessionOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Consecutive outputs of `frame_count` frames; at the end of the stream the flush may bring a last one without frames."""
+
+    outputs: Sequence[SessionOutput]
+    frame_count: int
+    queue_time_ns: int
+    compute_time_ns: int
+
+
+class LiveStream:
+    """One session on one event loop: `feed` waits for room in the session's ring, `results` for computed frames."""
+
+    def __init__(
+        self, scheduler: Scheduler, session: ServedSession, *, model: str, budget_ns: int, max_pending: int
+    ) -> None:
+        self._session = session
+        self._scheduled = scheduler.attach(
+            session,
+            model=model,
+            budget_ns=budget_ns,
+            sink=self,
+            loop=asyncio.get_running_loop(),
+            max_pending=max_pending,
+        )
+        self._frames: list[FrameResult] = []
+        self._tail: SessionOutput | None = None
+        self._flushed = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._progress = asyncio.Event()  # a frame was computed: there may be room in the ring
+        self._available = asyncio.Event()  # there is something for `results`
+
+    async def feed(self, chunk: np.ndarray) -> None:
+        """Feed `chunk`, `[samples]`, `[samples, channels]` or `[frames, features]`, in as many parts as the ring takes.
+
+        Raises SignalError; parts that were fed before the bad one stay fed.
+        """
+        offset = 0
+        while offset < len(chunk):
+            take = min(self._session.free_samples, len(chunk) - offset)
+            if take > 0:
+                self._scheduled.feed(chunk[offset : offset + take])
+                offset += take
+            elif self._scheduled.idle:
+                raise RuntimeError("the session's ring is full and holds no complete hop: it is smaller than a hop")
+            else:
+                await self._next_frame()
+
+    async def finish(self) -> None:
+        """End the signal: once all frames are computed, flush what is left. `results` then ends by itself."""
+        while not self._scheduled.idle:
+            await self._next_frame()
+        self._scheduled.flush()
+        self._flushed = True
+        if self._scheduled.idle:  # no step is left, whose drain would have brought the tail
+            self._tail = self._session.drain()
+            self._end()
+
+    async def results(self) -> Results | None:
+        """What was computed since the last call, waiting for at least one frame; None after the last.
+
+        Raises whatever ended the stream early.
+        """
+        while self._error is None and not self._frames and not self._ended:
+            self._available.clear()
+            await self._available.wait()
+        if self._error is not None:
+            raise self._error
+        frames, self._frames = self._frames, []
+        outputs = [frame.output for frame in frames]
+        if self._tail is not None and not _is_empty(self._tail):
+            outputs.append(self._tail)
+        self._tail = None
+        if not outputs:
+            return None
+        return Results(
+            outputs,
+            len(frames),
+            max((frame.queue_time_ns for frame in frames), default=0),
+            sum(frame.compute_time_ns for frame in frames),
+        )
+
+    def release(self, results: Results) -> None:
+        """Say that `results` have left, so that as many frames more may be computed."""
+        self._scheduled.release(results.frame_count)
+
+    def fail(self, error: Exception) -> None:
+        """End the stream with `error`, which `results` raises."""
+        if self._error is None:
+            self._error = error
+        self._available.set()
+
+    def close(self) -> None:
+        """Free the session's slots."""
+        self._scheduled.close()
+
+    def frame_done(self, result: FrameResult) -> None:
+        """A frame was computed (called by the scheduler, on the loop)."""
+        self._frames.append(result)
+        self._progress.set()
+        self._available.set()
+        if self._flushed and self._scheduled.idle:
+            self._end()
+
+    def frame_failed(self, error: Exception) -> None:
+        """A step failed (called by the scheduler, on the loop)."""
+        self.fail(error)
+
+    async def _next_frame(self) -> None:
+        # No frame can slip through between the check before this call and the wait: frames are counted on this loop.
+        self._progress.clear()
+        await self._progress.wait()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._available.set()
+
+
+def _is_empty(output: SessionOutput) -> bool:
+    has_samples = output.samples is not None and len(output.samples) > 0
+    return not has_samples and not output.events and not any(len(values) for values in output.values.values())

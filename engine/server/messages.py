@@ -1,0 +1,133 @@
+"""The engine's results and descriptions as messages of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...proto.v1 import wavetile_pb2 as pb
+from .codec import encode_audio, encode_tile
+from .served import ModelDescription, ModelKind, SessionEvent, SessionOutput, TensorDescription
+
+_EVENT_KINDS = {"speech_start": pb.EVENT_KIND_SPEECH_START, "speech_end": pb.EVENT_KIND_SPEECH_END}
+_MODEL_KINDS = {
+    ModelKind.AUDIO: pb.MODEL_KIND_AUDIO,
+    ModelKind.FEATURES: pb.MODEL_KIND_FEATURES,
+    ModelKind.IMAGE: pb.MODEL_KIND_IMAGE,
+}
+
+
+class ResultCounter:
+    """Numbers a stream's results, frames and samples as they become messages."""
+
+    def __init__(self, encoding: pb.AudioEncoding) -> None:
+        self._encoding = encoding
+        self._sequence_number = 0
+        self._frames = 0
+        self._samples = 0
+
+    @property
+    def frames(self) -> int:
+        """How many frames have become messages."""
+        return self._frames
+
+    def result(
+        self, outputs: Sequence[SessionOutput], frame_count: int, queue_time_ns: int, compute_time_ns: int
+    ) -> pb.StreamResponse:
+        """One message that holds `outputs`, which are consecutive."""
+        result = pb.StreamResult(
+            sequence_number=self._sequence_number,
+            first_frame_index=self._frames,
+            frame_count=frame_count,
+            first_sample_index=self._samples,
+            values=_values(outputs),
+            events=[_event(event) for output in outputs for event in output.events],
+            queue_time_ns=queue_time_ns,
+            compute_time_ns=compute_time_ns,
+        )
+        pieces = [output.samples for output in outputs if output.samples is not None]
+        if pieces:
+            samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            result.audio = encode_audio(samples, self._encoding)
+            self._samples += len(samples)
+        self._sequence_number += 1
+        self._frames += frame_count
+        return pb.StreamResponse(result=result)
+
+
+def image_result(
+    sequence_number: int, outputs: Mapping[str, np.ndarray], queue_time_ns: int, compute_time_ns: int
+) -> pb.StreamResponse:
+    """One image's outputs: `[1, channels, height, width]` becomes a tile, any other shape a value."""
+    result = pb.StreamResult(
+        sequence_number=sequence_number,
+        first_frame_index=sequence_number,
+        frame_count=1,
+        queue_time_ns=queue_time_ns,
+        compute_time_ns=compute_time_ns,
+    )
+    for name, array in outputs.items():
+        if array.ndim == 4 and array.shape[0] == 1:
+            result.tiles.append(encode_tile(name, array))
+        else:
+            result.values.append(_value(name, array))
+    return pb.StreamResponse(result=result)
+
+
+def _value(name: str, array: np.ndarray) -> pb.NamedValue:
+    return pb.NamedValue(name=name, shape=array.shape, numbers=array.astype(np.float32, copy=False).ravel().tolist())
+
+
+def _values(outputs: Sequence[SessionOutput]) -> list[pb.NamedValue]:
+    if len(outputs) == 1:
+        return [_value(name, array) for name, array in outputs[0].values.items()]
+    pieces: dict[str, list[np.ndarray]] = {}
+    for output in outputs:
+        for name, array in output.values.items():
+            pieces.setdefault(name, []).append(array)
+    return [_value(name, np.concatenate(arrays)) for name, arrays in pieces.items()]
+
+
+def _event(event: SessionEvent) -> pb.Event:
+    return pb.Event(
+        kind=_EVENT_KINDS[event.kind],
+        sample_index=event.sample,
+        time_seconds=event.seconds,
+        probability=event.probability,
+    )
+
+
+def kind_number(kind: ModelKind) -> pb.ModelKind:
+    """The wire's number of a model kind."""
+    return _MODEL_KINDS[kind]
+
+
+def summary_message(name: str, description: ModelDescription) -> pb.ModelSummary:
+    """A model's line in ListModels."""
+    return pb.ModelSummary(name=name, kind=_MODEL_KINDS[description.kind], sample_rate_hz=description.sample_rate_hz)
+
+
+def description_message(name: str, description: ModelDescription) -> pb.ModelDescription:
+    """A model's whole description; `name` is the one that it is served under."""
+    return pb.ModelDescription(
+        name=name,
+        kind=_MODEL_KINDS[description.kind],
+        sample_rate_hz=description.sample_rate_hz,
+        hop_samples=description.hop_samples,
+        delay_samples=description.delay_samples,
+        feature_count=description.feature_count,
+        returns_audio=description.returns_audio,
+        value_names=description.value_names,
+        inputs=[_tensor(tensor) for tensor in description.inputs],
+        outputs=[_tensor(tensor) for tensor in description.outputs],
+        operators=dict(description.operators),
+        multiply_adds=description.multiply_adds,
+        weight_bytes=description.weight_bytes,
+        state_bytes=description.state_bytes,
+        license=description.license,
+    )
+
+
+def _tensor(tensor: TensorDescription) -> pb.TensorDescription:
+    return pb.TensorDescription(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape)

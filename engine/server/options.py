@@ -1,0 +1,48 @@
+"""The server's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_PORT = 50051
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where the server listens and what it allows. The defaults listen on this machine alone."""
+
+    host: str = "127.0.0.1"
+    # 0 lets the system choose; `Server.port` says which.
+    port: int = DEFAULT_PORT
+    # Compute threads; each model gets as many executors.
+    threads: int = 1
+    max_streams: int = 1024
+    max_channels: int = 8
+    # Of one message, in either direction.
+    max_message_bytes: int = 16 * 1024 * 1024
+    # Computed frames of one stream that may wait for its reader before the stream is not computed on.
+    max_pending_frames: int = 32
+    # A call must send its config within this time.
+    config_timeout_s: float = 10.0
+    # A peer that says nothing is pinged after this time, and given up when it does not answer.
+    keepalive_time_s: float = 20.0
+    keepalive_timeout_s: float = 10.0
+    # What a client may send ahead on one stream before gRPC makes it wait.
+    window_bytes: int = 256 * 1024
+    # Live streams may go on for this long after a stop is asked for.
+    stop_grace_s: float = 5.0
+
+    def channel_options(self) -> list[tuple[str, int]]:
+        """The same as gRPC's channel arguments."""
+        return [
+            ("grpc.max_receive_message_length", self.max_message_bytes),
+            ("grpc.max_send_message_length", self.max_message_bytes),
+            ("grpc.keepalive_time_ms", int(self.keepalive_time_s * 1000)),
+            ("grpc.keepalive_timeout_ms", int(self.keepalive_timeout_s * 1000)),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+            # A fixed window: gRPC's own estimate lets every stream of a fast client grow to megabytes.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", self.window_bytes),
+            # A second server on the same port is an error, not a silent sharer of its connections.
+            ("grpc.so_reuseport", 0),
+        ]

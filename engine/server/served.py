@@ -1,0 +1,129 @@
+"""What the server needs of a model: the door through which models are injected into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from ..session.scheduler import ScheduledSession, StepExecutor
+
+
+class ModelKind(Enum):
+    """The signal that a model runs on."""
+
+    AUDIO = "audio"
+    FEATURES = "features"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDescription:
+    """An input or output of the network: its ONNX name, NumPy's name of its type, its axes ("1", "512", "time")."""
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What a model takes, gives and costs.
+
+    Rates and delays are the model's own. `multiply_adds` is of one frame (of one image for image models), `state_bytes`
+    of one stream and channel. `license` is the SPDX identifier of the weights' licence, empty when unknown.
+    """
+
+    name: str
+    kind: ModelKind
+    inputs: tuple[TensorDescription, ...]
+    outputs: tuple[TensorDescription, ...]
+    operators: Mapping[str, int] = field(default_factory=dict)
+    sample_rate_hz: int = 0
+    hop_samples: int = 0
+    delay_samples: int = 0
+    feature_count: int = 0
+    returns_audio: bool = False
+    value_names: tuple[str, ...] = ()
+    multiply_adds: int = 0
+    weight_bytes: int = 0
+    state_bytes: int = 0
+    license: str = ""
+
+
+class ServedSession(ScheduledSession, Protocol):
+    """A live stream of a served model. `drain()` gives an object with the attributes of `SessionOutput`."""
+
+    sample_rate_hz: int
+    channels: int
+    delay_samples: int
+
+
+class SessionEvent(Protocol):
+    """Something that happened: `kind` is "speech_start" or "speech_end", `sample` counts at the stream's rate."""
+
+    @property
+    def kind(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def sample(self) -> int:
+        """Input sample."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """The same in seconds from the start."""
+        ...
+
+    @property
+    def probability(self) -> float:
+        """Of the frame that decided it."""
+        ...
+
+
+class SessionOutput(Protocol):
+    """What a session's drain gives."""
+
+    @property
+    def samples(self) -> np.ndarray | None:
+        """Audio `[n]` or `[n, channels]` float32; None where the model gives none."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, np.ndarray]:
+        """By name; the first axis counts frames."""
+        ...
+
+    @property
+    def events(self) -> Sequence[SessionEvent]:
+        """In the order of the signal."""
+        ...
+
+
+class ServedModel(Protocol):
+    """A model that the server can serve. Image models need `describe` and `run` alone."""
+
+    def describe(self) -> ModelDescription:
+        """Constant over the model's life; cheap."""
+        ...
+
+    def open_session(self, sample_rate_hz: int, channels: int) -> ServedSession:
+        """A new stream with zeroed state. Quick: runs on the event loop. Raises SignalError: it says what would work.
+
+        For feature models `sample_rate_hz` is 0 and `channels` 1, and the session's "samples" are feature frames: it
+        is fed `[frames, features]` float32.
+        """
+        ...
+
+    def executor(self) -> StepExecutor:
+        """A new workspace, ready to run at once (compiled and warm). State must live in the sessions, not in it."""
+        ...
+
+    def run(self, inputs: Mapping[str, np.ndarray], /) -> Mapping[str, np.ndarray]:
+        """Evaluate the network on whole arrays. Safe from several threads. Raises SignalError."""
+        ...

@@ -1,0 +1,146 @@
+"""The server's life: bind, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from ...proto.v1 import wavetile_pb2 as pb
+from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
+from ..errors import WavetileError
+from ..session.scheduler import Scheduler
+from .admission import Admission
+from .options import ServerOptions
+from .served import ModelKind, ServedModel
+from .service import StreamService
+
+logger = logging.getLogger(__name__)
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
+
+
+class Server:
+    """A gRPC server over `models` (name to model). Make, start and stop it on one event loop."""
+
+    def __init__(self, models: Mapping[str, ServedModel], options: ServerOptions | None = None) -> None:
+        self._options = options or ServerOptions()
+        self._models = dict(models)
+        self._admission = Admission(self._options.max_streams)
+        self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on; 0 before `start`."""
+        return self._port
+
+    @property
+    def address(self) -> str:
+        """host:port for a client."""
+        return _join(self._options.host, self._port)
+
+    @property
+    def live_streams(self) -> int:
+        """How many streams are open."""
+        return self._admission.live
+
+    async def start(self) -> None:
+        """Make the executors, bind, and say SERVING. Raises WavetileError when the port can not be had."""
+        options = self._options
+        executors = {
+            name: [served.executor() for _ in range(options.threads)]
+            for name, served in self._models.items()
+            if served.describe().kind is not ModelKind.IMAGE
+        }
+        self._grpc = grpc.aio.server(options=options.channel_options())
+        self._scheduler = Scheduler(executors, options.threads)
+        self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
+        service = StreamService(self._models, self._scheduler, self._admission, self._image_pool, options)
+        pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
+        self._port = self._bind()
+        self._scheduler.start()
+        await self._grpc.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        logger.info("serving %s on %s", ", ".join(sorted(self._models)) or "no model", self.address)
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Refuse new streams, give the live ones `grace_s` (default: the options') to end, then end them."""
+        grace_s = self._options.stop_grace_s if grace_s is None else grace_s
+        logger.info("stopping: %d live streams have %.1f s", self.live_streams, grace_s)
+        self._admission.drain()
+        await self._health.enter_graceful_shutdown()
+        await self._grpc.stop(grace_s)
+        await asyncio.to_thread(self._scheduler.stop)
+        self._image_pool.shutdown(wait=False, cancel_futures=True)
+        logger.info("stopped")
+
+    async def wait(self) -> None:
+        """Return when the server has stopped."""
+        await self._grpc.wait_for_termination()
+
+    def _bind(self) -> int:
+        address = _join(self._options.host, self._options.port)
+        reason = ""
+        try:
+            port = self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            port, reason = 0, f": {error}"
+        if port == 0:
+            raise WavetileError(
+                f"can not listen on {address}{reason}; is another server there? port 0 takes a free one"
+            )
+        return port
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", SERVICE_NAME):
+            await self._health.set(service, status)
+
+
+async def serve(
+    models: Mapping[str, ServedModel],
+    options: ServerOptions | None = None,
+    *,
+    on_started: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve `models` until SIGINT or SIGTERM, then stop gracefully; a second signal stops at once.
+
+    `on_started` is called once with the server when it listens. Raises WavetileError when the port can not be had.
+    """
+    server = Server(models, options)
+    stop_asked = asyncio.Event()
+    stop_at_once = asyncio.Event()
+
+    def ask() -> None:
+        (stop_at_once if stop_asked.is_set() else stop_asked).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    try:
+        await server.start()
+        if on_started is not None:
+            on_started(server)
+        await stop_asked.wait()
+        stopping = asyncio.create_task(server.stop())
+        hurried = asyncio.create_task(stop_at_once.wait())
+        await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            await server.stop(grace_s=0)
+        hurried.cancel()
+        await stopping
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

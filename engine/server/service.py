@@ -1,0 +1,142 @@
+"""wavetile.v1.StreamService: admits streams, hands each to its call, and turns errors into gRPC status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from ...proto.v1 import wavetile_pb2 as pb
+from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
+from ..errors import SignalError
+from ..session.scheduler import Scheduler
+from .admission import Admission
+from .image_call import ImageCall
+from .messages import description_message, summary_message
+from .options import ServerOptions
+from .served import ModelDescription, ModelKind, ServedModel
+from .signal_call import SignalCall
+from .status import ConfigTimeoutError, OrderError, UnknownModelError, status_of
+
+logger = logging.getLogger(__name__)
+
+_SIGNAL_FIELDS = {ModelKind.AUDIO: "audio", ModelKind.FEATURES: "features", ModelKind.IMAGE: "image"}
+
+
+class StreamService(pb_grpc.StreamServiceServicer):
+    """The public service over `models`."""
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        scheduler: Scheduler,
+        admission: Admission,
+        image_pool: Executor,
+        options: ServerOptions,
+    ) -> None:
+        self._models = models
+        self._scheduler = scheduler
+        self._admission = admission
+        self._image_pool = image_pool
+        self._options = options
+
+    async def Stream(  # noqa: N802 - the service definition's name
+        self, request_iterator: object, context: grpc.aio.ServicerContext
+    ) -> None:
+        """One live signal; requests are read from `context`."""
+        stream_id = secrets.token_hex(8)
+        started = time.monotonic()
+        try:
+            await self._serve(stream_id, context)
+        except asyncio.CancelledError:
+            logger.info(
+                "stream %s: cancelled, or its client is gone, after %.1f s", stream_id, time.monotonic() - started
+            )
+            raise
+        except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
+            logger.info("stream %s: its client is gone after %.1f s", stream_id, time.monotonic() - started)
+            return
+        except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
+            await _abort(context, f"stream {stream_id}", error)
+        logger.info("stream %s: ended after %.1f s", stream_id, time.monotonic() - started)
+
+    async def ListModels(  # noqa: N802 - the service definition's name
+        self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListModelsResponse:
+        """The served models, sorted by name."""
+        return pb.ListModelsResponse(
+            models=[summary_message(name, served.describe()) for name, served in sorted(self._models.items())]
+        )
+
+    async def DescribeModel(  # noqa: N802 - the service definition's name
+        self, request: pb.DescribeModelRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DescribeModelResponse:
+        """One model's description."""
+        try:
+            served = self._find(request.model)
+            return pb.DescribeModelResponse(model=description_message(request.model, served.describe()))
+        except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
+            await _abort(context, "DescribeModel", error)
+
+    async def _serve(self, stream_id: str, context: grpc.aio.ServicerContext) -> None:
+        config = await self._read_config(context)
+        served = self._find(config.model)
+        description = served.describe()
+        _check_signal(config, description)
+        with self._admission.admit():
+            logger.info("stream %s: opened on model %r by %s", stream_id, config.model, context.peer())
+            if description.kind is ModelKind.IMAGE:
+                call = ImageCall(context, stream_id, config, served, self._image_pool, self._options)
+            else:
+                call = SignalCall(context, stream_id, config, served, self._scheduler, self._options)
+            await call.run()
+
+    async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:
+        timeout_s = self._options.config_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                request = await context.read()
+        except TimeoutError:
+            raise ConfigTimeoutError(
+                f"no config within {timeout_s:g} s; a stream's first message is its config"
+            ) from None
+        if not isinstance(request, pb.StreamRequest):
+            raise OrderError("the stream ended before its config; a stream's first message is its config")
+        field = request.WhichOneof("request")
+        if field != "config":
+            raise OrderError(f"the first message holds {field or 'nothing'!r}; a stream's first message is its config")
+        return request.config
+
+    def _find(self, model: str) -> ServedModel:
+        served = self._models.get(model)
+        if served is None:
+            raise UnknownModelError(f"no model {model!r}; this server has {', '.join(sorted(self._models)) or 'none'}")
+        return served
+
+
+def _check_signal(config: pb.StreamConfig, description: ModelDescription) -> None:
+    expected = _SIGNAL_FIELDS[description.kind]
+    field = config.WhichOneof("signal")
+    if field != expected:
+        raise SignalError(f"the config's signal is {field or 'missing'!r}; model {config.model!r} takes {expected!r}")
+
+
+async def _abort(context: grpc.aio.ServicerContext, what: str, error: Exception) -> NoReturn:
+    code, message = (
+        (grpc.StatusCode.INVALID_ARGUMENT, "a request is not a valid message of wavetile.v1")
+        if isinstance(error, DecodeError)
+        else status_of(error)
+    )
+    if code is grpc.StatusCode.INTERNAL:
+        logger.error("%s: failed", what, exc_info=error)
+    else:
+        logger.info("%s: %s: %s", what, code.name, message)
+    await context.abort(code, message)
+    raise AssertionError("abort always raises")

@@ -1,0 +1,159 @@
+"""One call whose signal is audio or feature frames: chunks go to a session, results come back, until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import grpc
+import numpy as np
+
+from ...proto.v1 import wavetile_pb2 as pb
+from ..errors import CapacityError, SignalError
+from ..session.scheduler import Scheduler
+from .codec import check_audio_encoding, decode_audio, decode_features
+from .live_stream import LiveStream
+from .messages import ResultCounter, kind_number
+from .options import ServerOptions
+from .served import ModelDescription, ModelKind, ServedModel, ServedSession
+from .status import TooManyStreamsError
+
+logger = logging.getLogger(__name__)
+
+# Where neither the config nor the model's rate gives a frame a deadline.
+DEFAULT_BUDGET_NS = 10_000_000
+MAX_BUDGET_NS = 60_000_000_000
+
+
+class SignalCall:
+    """The coroutine of one audio or feature stream."""
+
+    def __init__(
+        self,
+        context: grpc.aio.ServicerContext,
+        stream_id: str,
+        config: pb.StreamConfig,
+        served: ServedModel,
+        scheduler: Scheduler,
+        options: ServerOptions,
+    ) -> None:
+        self._context = context
+        self._stream_id = stream_id
+        self._config = config
+        self._served = served
+        self._description = served.describe()
+        self._scheduler = scheduler
+        self._options = options
+        self._encoding: pb.AudioEncoding = pb.AUDIO_ENCODING_PCM_F32LE
+
+    async def run(self) -> None:
+        """Serve the call to its end, and close its session. Raises SignalError and whatever else ends it early."""
+        budget_ns = _frame_budget(self._config, self._description)
+        session, chunk_field, decode = self._open()
+        live: LiveStream | None = None
+        reader: asyncio.Task[None] | None = None
+        try:
+            live = LiveStream(
+                self._scheduler,
+                session,
+                model=self._config.model,
+                budget_ns=budget_ns,
+                max_pending=self._options.max_pending_frames,
+            )
+            await self._context.write(pb.StreamResponse(started=self._started(session)))
+            reader = asyncio.create_task(self._read(live, chunk_field, decode))
+            await self._write(live)
+        finally:
+            if reader is not None:
+                reader.cancel()
+            (live or session).close()
+
+    def _open(self) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
+        """The session, the request field that its chunks come in, and how to read a chunk."""
+        description = self._description
+        if description.kind is ModelKind.FEATURES:
+            expected = description.feature_count
+            if self._config.features.feature_count != expected:
+                raise SignalError(
+                    f"feature_count is {self._config.features.feature_count}; "
+                    f"model {self._config.model!r} takes {expected} features a frame"
+                )
+            return self._open_session(0, 1), "features", lambda data: decode_features(data, expected)
+        audio = self._config.audio
+        check_audio_encoding(audio.encoding)
+        self._encoding = audio.encoding
+        channels = audio.channels or 1
+        if not 1 <= channels <= self._options.max_channels:
+            raise SignalError(f"{audio.channels} channels; this server takes 1 to {self._options.max_channels}")
+        session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels)
+        return session, "audio", lambda data: decode_audio(data, audio.encoding, channels)
+
+    def _open_session(self, sample_rate_hz: int, channels: int) -> ServedSession:
+        try:
+            return self._served.open_session(sample_rate_hz, channels)
+        except CapacityError as error:
+            raise TooManyStreamsError(
+                f"model {self._config.model!r} has as many streams as it has room for; try again later"
+            ) from error
+
+    def _started(self, session: ServedSession) -> pb.StreamStarted:
+        description = self._description
+        started = pb.StreamStarted(
+            stream_id=self._stream_id,
+            model=self._config.model,
+            kind=kind_number(description.kind),
+            hop_samples=description.hop_samples,
+            delay_samples=session.delay_samples,
+            returns_audio=description.returns_audio,
+            value_names=description.value_names,
+        )
+        if description.kind is ModelKind.AUDIO:
+            started.sample_rate_hz = session.sample_rate_hz
+            started.channels = session.channels
+            started.model_sample_rate_hz = description.sample_rate_hz
+        return started
+
+    async def _read(self, live: LiveStream, chunk_field: str, decode: Callable[[bytes], np.ndarray]) -> None:
+        """Feed chunks until the client half-closes; an error ends the stream through `live`."""
+        try:
+            while isinstance(request := await self._context.read(), pb.StreamRequest):
+                field = request.WhichOneof("request")
+                if field != chunk_field:
+                    raise SignalError(wrong_request(field, chunk_field))
+                chunk = request.audio if field == "audio" else request.features.data
+                await live.feed(decode(chunk))
+            await live.finish()
+        except Exception as error:  # noqa: BLE001 - handed over: `live.results` raises it in the call's coroutine
+            live.fail(error)
+
+    async def _write(self, live: LiveStream) -> None:
+        """Send results until the stream has ended."""
+        counter = ResultCounter(self._encoding)
+        while (results := await live.results()) is not None:
+            response = counter.result(
+                results.outputs, results.frame_count, results.queue_time_ns, results.compute_time_ns
+            )
+            await self._context.write(response)
+            live.release(results)
+        logger.debug("stream %s: %d frames", self._stream_id, counter.frames)
+
+
+def wrong_request(field: str | None, expected: str) -> str:
+    """What is wrong with a request that holds `field` where a chunk in `expected` was due."""
+    if field is None:
+        return f"a request holds nothing; after the config come chunks in {expected!r}"
+    if field == "config":
+        return "a second config; a stream has exactly one, and it comes first"
+    return f"a chunk in {field!r}; this stream's config calls for {expected!r}"
+
+
+def _frame_budget(config: pb.StreamConfig, description: ModelDescription) -> int:
+    """The frame's budget in ns: the config's, else one hop."""
+    if not 0 <= config.frame_budget_ns <= MAX_BUDGET_NS:
+        raise SignalError(f"frame_budget_ns is {config.frame_budget_ns}; it must be 0 (one hop) to {MAX_BUDGET_NS}")
+    if config.frame_budget_ns:
+        return config.frame_budget_ns
+    if description.sample_rate_hz and description.hop_samples:
+        return 1_000_000_000 * description.hop_samples // description.sample_rate_hz
+    return DEFAULT_BUDGET_NS

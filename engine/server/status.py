@@ -1,0 +1,61 @@
+"""The one table from errors to gRPC status codes."""
+
+from __future__ import annotations
+
+import grpc
+
+from ..errors import SignalError, StreamClosedError, WavetileError
+
+
+class CallError(WavetileError):
+    """A call that is refused for a reason that only the server knows of."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+class UnknownModelError(CallError):
+    """No model of that name is served."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class OrderError(CallError):
+    """A chunk came before the config."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class TooManyStreamsError(CallError):
+    """The server has as many streams as it takes."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class DrainingError(CallError):
+    """The server is stopping and takes no new streams."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class ConfigTimeoutError(CallError):
+    """The call sent no config in time."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+# What is not here is the operator's business (files, nodes, devices) and becomes INTERNAL without a word of it.
+_CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (SignalError, grpc.StatusCode.INVALID_ARGUMENT),
+    (StreamClosedError, grpc.StatusCode.FAILED_PRECONDITION),
+)
+INTERNAL_MESSAGE = "the server failed to process this stream; its log has the reason under the stream's id"
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """The status code and the sentence that a client is told; never a path, a trace or another stream's name."""
+    if isinstance(error, CallError):
+        return error.code, str(error)
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code, str(error)
+    return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE

@@ -1,0 +1,55 @@
+"""The bytes of the wire, checked against struct and hand-made values."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from wavetile.engine.errors import SignalError
+from wavetile.engine.server.codec import decode_audio, decode_tile, encode_audio, encode_tile
+from wavetile.proto.v1 import wavetile_pb2 as pb
+
+S16 = pb.AUDIO_ENCODING_PCM_S16LE
+F32 = pb.AUDIO_ENCODING_PCM_F32LE
+
+
+def test_int16_full_scale_is_one() -> None:
+    data = struct.pack("<5h", -32768, -1, 0, 16384, 32767)
+    assert decode_audio(data, S16, 1).tolist() == [-1.0, -1 / 32768, 0.0, 0.5, 32767 / 32768]
+
+
+def test_every_int16_survives_the_round_trip() -> None:
+    every = np.arange(-32768, 32768).astype("<i2").tobytes()
+    assert encode_audio(decode_audio(every, S16, 1), S16) == every
+
+
+def test_int16_rounds_and_clips() -> None:
+    samples = np.array([1.0, 2.0, -1.0, -3.0, 0.6 / 32768, -0.4 / 32768], np.float32)
+    assert struct.unpack("<6h", encode_audio(samples, S16)) == (32767, 32767, -32768, -32768, 1, 0)
+
+
+def test_channels_are_interleaved() -> None:
+    data = struct.pack("<6f", 1, 10, 2, 20, 3, 30)
+    samples = decode_audio(data, F32, 2)
+    assert samples.tolist() == [[1, 10], [2, 20], [3, 30]]
+    assert encode_audio(samples, F32) == data
+
+
+@pytest.mark.parametrize(("size", "encoding", "channels"), [(3, S16, 1), (6, S16, 2), (6, F32, 1), (12, F32, 2)])
+def test_broken_samples_are_refused(size: int, encoding: pb.AudioEncoding, channels: int) -> None:
+    with pytest.raises(SignalError, match=f"{size} bytes"):
+        decode_audio(bytes(size), encoding, channels)
+
+
+@pytest.mark.parametrize(("pixel_type", "form"), [(1, "6B"), (2, "<6H"), (3, "<6f")])
+def test_tiles_become_planes(pixel_type: pb.PixelType, form: str) -> None:
+    config = pb.ImageConfig(height=1, width=3, channels=2, pixel_type=pixel_type)
+    tile = pb.ImageTile(height=1, width=3, data=struct.pack(form, 1, 10, 2, 20, 3, 30))
+    pixels = decode_tile(tile, config)
+    assert pixels.dtype == np.float32
+    assert pixels.tolist() == [[[[1, 2, 3]], [[10, 20, 30]]]]
+    back = encode_tile("mask", pixels)
+    assert (back.name, back.height, back.width, back.channels) == ("mask", 1, 3, 2)
+    assert struct.unpack("<6f", back.data) == (1, 10, 2, 20, 3, 30)
