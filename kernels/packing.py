@@ -6,12 +6,19 @@ each other's inverse; a program keeps packed weights only, and the reference bac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from . import windows
 from .contract import PANEL
 
 CHANNEL_BLOCK = 8
 """Output channels that one tile of `conv_wide` works on: neighbours in its packed weights."""
+
+
+LARGEST_STRIP_FLOATS = 1 << 20
+"""Scratch beyond this (4 MiB) would pass through the second cache for every row: such convolutions run narrow."""
 
 
 def pack_panels(w: np.ndarray) -> np.ndarray:
@@ -118,6 +125,42 @@ def conv_depthwise(w: np.ndarray) -> np.ndarray:
 def unpack_conv_depthwise(packed: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
     """The inverse of `conv_depthwise`; `shape` is that of the ONNX weights."""
     return packed[: int(np.prod(shape))].reshape(shape)
+
+
+def choose_convolution(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    y_shape: Sequence[int],
+    groups: int = 1,
+    strides: Sequence[int] = (1, 1),
+    dilations: Sequence[int] = (1, 1),
+) -> str:
+    """The faster kernel for a convolution: "conv_wide", "conv_narrow" or "conv_depthwise".
+
+    Measured on AVX-512: `conv_wide` does one vector multiply-add for each output channel and 16 columns, `conv_narrow`
+    one for each output position and 16 channels, and its scattered stores cost as much as 3 of them an output.
+
+    Args:
+        x_shape: [batch, channels, height, width].
+        w_shape: [output channels, channels / groups, kernel height, kernel width], as ONNX Conv.
+        y_shape: [batch, output channels, output height, output width].
+        strides, dilations: along height and width.
+    """
+    inputs, outputs, (kernel_height, kernel_width) = w_shape[1], w_shape[0] // groups, w_shape[2:]
+    if groups > 1 and inputs == 1 and outputs <= 4:
+        return "conv_depthwise"
+    height, width = y_shape[2:]
+    if kernel_height * kernel_width == 1 and tuple(x_shape[2:]) == tuple(y_shape[2:]):
+        height, width = 1, height * width  # conv_wide reads such an image as one row
+    along = kernel_width, strides[1], dilations[1]
+    columns = windows.phase_columns(windows.strip_columns(width, kernel_height * inputs), *along)
+    copied = kernel_height * inputs * windows.row_floats(windows.strip_phases(*along), columns)
+    if height * width == 1 or copied > LARGEST_STRIP_FLOATS:
+        return "conv_narrow"
+    inner = inputs * kernel_height * kernel_width
+    wide = -(-width // PANEL) * outputs * inner
+    narrow = width * (-(-outputs // PANEL) * inner + 3 * outputs)
+    return "conv_wide" if wide <= narrow else "conv_narrow"
 
 
 def _pack_convolution(w: np.ndarray, groups: int, block: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How the convolutions place padded copies of their input in scratch: shared by the schemas and the native kernels.
 
-Those without type hints are plain integer arithmetic: native code compiles the same source.
+Those that take integers are plain arithmetic: native code compiles the same source.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from typing import Any
 
 from .contract import PANEL
 
-STRIP_COLUMNS = 12 * PANEL
-"""Output columns that `conv_wide` works on at a time: a multiple of every tile's width."""
+STRIP_STEP = 3 * PANEL
+"""Columns of a strip are a multiple of the widest tile's."""
+
+STRIP_FLOATS = 1 << 16
+"""What the copy of a strip should take: a quarter of a MiB, of a second cache of at least one."""
+
+LARGEST_STRIP = 12 * STRIP_STEP
+SMALLEST_STRIP = 2 * STRIP_STEP
 
 
-def needs_padding(size, outputs, kernel, stride, dilation, pad):
+def needs_padding(size: int, outputs: int, kernel: int, stride: int, dilation: int, pad: int) -> bool:
     """Whether a window leaves the input along one axis, at either end.
 
     Args:
@@ -25,27 +31,33 @@ def needs_padding(size, outputs, kernel, stride, dilation, pad):
     return pad > 0 or (outputs - 1) * stride + (kernel - 1) * dilation - pad >= size
 
 
-def window_span(outputs, kernel, stride, dilation):
+def window_span(outputs: int, kernel: int, stride: int, dilation: int) -> int:
     """Input elements that all windows cover along one axis, padding included."""
     return (outputs - 1) * stride + (kernel - 1) * dilation + 1
 
 
-def whole_vectors(elements):
+def whole_vectors(elements: int) -> int:
     """Elements rounded up to whole vectors."""
     return -(-elements // PANEL) * PANEL
 
 
-def strip_columns(width):
-    """Output columns of one strip of `conv_wide`: no more than the output has, in whole vectors."""
-    return min(STRIP_COLUMNS, -(-width // PANEL) * PANEL)
+def strip_columns(width: int, rows: int) -> int:
+    """Output columns of one strip of `conv_wide`: long runs, but a copy that stays in the second cache.
+
+    Args:
+        width: of the output; a strip has no more columns than that, in whole vectors.
+        rows: kernel height times input channels of a group.
+    """
+    columns = max(SMALLEST_STRIP, min(LARGEST_STRIP, STRIP_FLOATS // rows // STRIP_STEP * STRIP_STEP))
+    return min(columns, -(-width // PANEL) * PANEL)
 
 
-def strip_phases(kernel, stride, dilation):
+def strip_phases(kernel: int, stride: int, dilation: int) -> int:
     """Sets of columns, each `stride` apart, into which `conv_wide` sorts the input of a strip."""
     return min(stride, (kernel - 1) * dilation + 1)
 
 
-def phase_columns(strip, kernel, stride, dilation):
+def phase_columns(strip: int, kernel: int, stride: int, dilation: int) -> int:
     """Elements of one phase of one input row of a strip of output columns, in whole vectors.
 
     A tap at column k * dilation reads phase (k * dilation) % stride, shifted by (k * dilation) // stride.
@@ -53,21 +65,23 @@ def phase_columns(strip, kernel, stride, dilation):
     return -(-(strip + (kernel - 1) * dilation // stride) // PANEL) * PANEL
 
 
-def row_floats(phases, columns):
+def row_floats(phases: int, columns: int) -> int:
     """Elements of one input row of a strip: an odd number of vectors, so that rows spread over the cache's sets."""
     return ((phases * columns // PANEL) | 1) * PANEL
 
 
-def tap_floats(taps):
+def tap_floats(taps: int) -> int:
     """Float32 elements that the table of a window's taps takes at the start of scratch: an int64 each."""
     return -(-2 * taps // PANEL) * PANEL
 
 
-def copies_strips(inputs, outputs, height, width, padded, stride_width, column_step):
+def copies_strips(
+    inputs: int, outputs: int, height: int, width: int, padded: bool, stride_width: int, column_step: int
+) -> bool:
     """Whether `conv_wide` works on a copy of each strip rather than on the input where it lies.
 
-    It must where windows leave the input or columns are apart. It pays where more than two blocks of output channels
-    read an input that does not stay in the first cache by itself.
+    It must where windows leave the input or columns are apart. It pays where the input does not stay in the first
+    cache by itself: channels that lie a power of two apart would drive each other out.
 
     Args:
         inputs, outputs: channels of one group.
@@ -75,7 +89,7 @@ def copies_strips(inputs, outputs, height, width, padded, stride_width, column_s
         padded: whether windows leave the input.
         stride_width: the convolution's; column_step: elements from column to column of the input.
     """
-    return padded or stride_width != 1 or column_step != 1 or (outputs > 16 and inputs * height * width > 8192)
+    return padded or stride_width != 1 or column_step != 1 or (outputs > 4 and inputs * height * width > 8192)
 
 
 def conv_wide_scratch(operands: Mapping[str, Any]) -> int:
@@ -88,7 +102,7 @@ def conv_wide_scratch(operands: Mapping[str, Any]) -> int:
     # A 1x1 kernel may see the whole image as one row.
     width = prod(y.shape[2:]) if o["kernel_height"] * o["kernel_width"] == 1 else y.shape[3]
     along = o["kernel_width"], o["stride_width"], o["dilation_width"]
-    row = row_floats(strip_phases(*along), phase_columns(strip_columns(width), *along))
+    row = row_floats(strip_phases(*along), phase_columns(strip_columns(width, o["kernel_height"] * inputs), *along))
     return tap_floats(o["kernel_height"] * o["kernel_width"]) + o["kernel_height"] * inputs * row
 
 

@@ -47,6 +47,17 @@ def leaky_integrator(path: Path, features: int = 3) -> Path:
     return save(path, graph)
 
 
+def largest(path: Path) -> Path:
+    """y = the largest number of x `[rows]`, a tensor of rank 0."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["x"], ["y"], name="largest", keepdims=0)],
+        "largest",
+        [helper.make_tensor_value_info("x", FLOAT, ["rows"])],
+        [helper.make_tensor_value_info("y", FLOAT, [])],
+    )
+    return save(path, graph)
+
+
 def row_taker(path: Path) -> Path:
     """y = x scaled, of rows `first` on; x `[rows, columns]`, first int64 `[1]`, loud bool `[]`."""
     graph = helper.make_graph(

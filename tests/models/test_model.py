@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wavetile
-from tests.models.networks import gru_over_frames, leaky_integrator, onnx_outputs, row_taker, write_card
+from tests.models.networks import gru_over_frames, largest, leaky_integrator, onnx_outputs, row_taker, write_card
 from wavetile.engine.errors import BackendError, CardError, ModelError, SignalError, UnsupportedError, WeightsError
 from wavetile.engine.models.evaluator import MAX_PROGRAMS
 
@@ -49,6 +49,12 @@ def test_run_returns_fresh_arrays(integrator: Path) -> None:
     kept = first["y"].copy()
     model.run(arrays(2, seed=1))
     np.testing.assert_array_equal(first["y"], kept)
+
+
+def test_output_of_rank_zero_is_an_array(tmp_path: Path) -> None:
+    y = wavetile.load(largest(tmp_path / "largest.onnx"), backend="reference").run({"x": np.float32([1, 5, 3])})["y"]
+    assert isinstance(y, np.ndarray)
+    assert (y.shape, y.dtype, y) == ((), np.float32, 5)
 
 
 def test_integer_and_boolean_inputs_are_bound_by_value(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Native activations of finished rows: what a product or convolution does to its result before it writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..contract import PANEL
+from ..opcodes import Activation
+from .maths import expm1_negative_f32, sigmoid_f32, tanh_f32
+from .memory import float_pointer
+from .vectors import device
+
+_RELU, _LEAKY_RELU, _PRELU = int(Activation.RELU), int(Activation.LEAKY_RELU), int(Activation.PRELU)
+_SIGMOID, _TANH, _ELU = int(Activation.SIGMOID), int(Activation.TANH), int(Activation.ELU)
+_HARD_SIGMOID, _HARD_SWISH, _CLIP = int(Activation.HARD_SIGMOID), int(Activation.HARD_SWISH), int(Activation.CLIP)
+_ZERO, _HALF, _ONE, _SIXTH = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1 / 6)
+_LOWEST = np.float32(-np.inf)
+
+
+@njit(inline="always")
+def is_stored(code):
+    """Native: whether a tile applies an activation as it is stored: a factor below zero, then a lower limit."""
+    return code <= _LEAKY_RELU or code == _PRELU
+
+
+@njit(inline="always")
+def floor_of(code):
+    """Native: the lower limit that a tile applies as it is stored."""
+    return _ZERO if code == _RELU else _LOWEST
+
+
+@njit(inline="always")
+def leak_of(code, alpha):
+    """Native: the factor below zero that a tile applies as it is stored, unless each channel has its own (PRELU)."""
+    return alpha if code == _LEAKY_RELU else _ONE
+
+
+@device
+def activate(address, vectors, code, alpha, beta):
+    """Native: apply an activation in place, if it is not one that a tile applies as it is stored (`is_stored`).
+
+    Args:
+        address: of vectors * PANEL float32, contiguous.
+        vectors: how many whole vectors to work on; what lies behind the valid elements must not matter.
+        code: a member of Activation.
+        alpha, beta: float32.
+    """
+    for v in range(vectors):
+        y = float_pointer(address + 4 * PANEL * v)
+        if code == _SIGMOID:
+            for i in range(PANEL):
+                y[i] = sigmoid_f32(y[i])
+        elif code == _TANH:
+            for i in range(PANEL):
+                y[i] = tanh_f32(y[i])
+        elif code == _ELU:
+            for i in range(PANEL):
+                y[i] = alpha * expm1_negative_f32(y[i]) if y[i] < _ZERO else y[i]
+        elif code == _HARD_SIGMOID:
+            for i in range(PANEL):
+                y[i] = _clip(alpha * y[i] + beta, _ZERO, _ONE)
+        elif code == _HARD_SWISH:
+            for i in range(PANEL):
+                y[i] = y[i] * _clip(y[i] * _SIXTH + _HALF, _ZERO, _ONE)
+        elif code == _CLIP:
+            for i in range(PANEL):
+                y[i] = _clip(y[i], alpha, beta)
+
+
+@njit(inline="always")
+def _clip(x, low, high):
+    # A NaN is neither below nor above, and stays.
+    x = low if x < low else x
+    return high if x > high else x

@@ -1,0 +1,244 @@
+"""Tiles of products that stay in registers: the inner loops of the products and the dense convolutions, as LLVM code.
+
+A tile is rows x vectors of outputs. For every step of the inner axis each row takes one number from `a`, broadcast,
+and each vector 16 numbers from `b`; all pairs are multiplied and added. The inner axis is `taps` runs of `inner`
+steps. One operand goes straight on through all of them (packed weights); the other starts each run at an offset of
+its own (x, where the taps of a window lie), so that windows, padding and dilation are a matter of a table.
+
+Whatever the tile's shape, each output adds its products in the order of the steps, starting from the bias, so that
+its bits do not depend on its neighbours. Emitted as LLVM code because Numba takes several times as long to compile
+the same loops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from ..contract import PANEL
+from .vectors import (
+    FLOAT_IR,
+    REGISTER_FLOATS,
+    VECTOR_IR,
+    WORD_IR,
+    emit_at_least,
+    emit_leaky,
+    emit_load,
+    emit_mask,
+    emit_masked_load,
+    emit_masked_store,
+    emit_multiply_add,
+    emit_splat,
+    emit_store,
+    operation,
+)
+
+_ADDRESS = FLOAT_IR.as_pointer()
+_WORDS = WORD_IR.as_pointer()
+ROW_STEP = 256
+"""A tile returns rows * ROW_STEP + vectors."""
+
+
+@dataclass(frozen=True)
+class TileFamily:
+    """Tiles of several shapes for one kind of problem."""
+
+    name: str
+    shapes: tuple[tuple[int, int], ...]
+    """(rows, vectors), in the order in which they are tried; (1, 1) is the last."""
+    offsets: Literal["a", "b"]
+    """The operand whose runs start at offsets."""
+    bias: Literal["rows", "columns"]
+    """What the start values and the leaks belong to."""
+    neighbours: bool = False
+    """The rows of `a` are neighbours in memory: their step is 1."""
+    padded: bool = False
+    """`b` has whole vectors where y ends in a part of one."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the highest tile."""
+        return max(rows for rows, _ in self.shapes)
+
+    @property
+    def columns(self) -> int:
+        """Columns of the widest tile."""
+        return max(vectors for _, vectors in self.shapes) * PANEL
+
+
+_PARAMETERS = {
+    "a": _ADDRESS,
+    "a_row": WORD_IR,
+    "a_step": WORD_IR,
+    "b": _ADDRESS,
+    "b_vector": WORD_IR,
+    "b_step": WORD_IR,
+    "offsets": _WORDS,
+    "taps": WORD_IR,
+    "inner": WORD_IR,
+    "start": _ADDRESS,
+    "y": _ADDRESS,
+    "y_row": WORD_IR,
+    "rows_left": WORD_IR,
+    "columns_left": WORD_IR,
+    "leaks": _ADDRESS,
+    "floor": FLOAT_IR,
+}
+
+
+def _word(value: int) -> ir.Constant:
+    return ir.Constant(WORD_IR, value)
+
+
+def _function(module: ir.Module, name: str, returns: ir.Type) -> tuple[ir.Function, dict[str, Any]]:
+    function = ir.Function(module, ir.FunctionType(returns, list(_PARAMETERS.values())), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    return function, dict(zip(_PARAMETERS, function.args, strict=True))
+
+
+def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.Function:
+    """The function of one tile: compute it and store it."""
+    function, o = _function(module, f"{family.name}_{rows}x{vectors}", ir.VoidType())
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    a_row = _word(1) if family.neighbours else o["a_row"]
+    row_offsets = [builder.mul(a_row, _word(r)) for r in range(rows)]
+    mask = emit_mask(builder, builder.sub(o["columns_left"], _word((vectors - 1) * PANEL)))
+    sums = [cgutils.alloca_once(builder, VECTOR_IR) for _ in range(rows * vectors)]  # LLVM makes registers of them
+    for total, first in zip(sums, _spread(builder, family, o["start"], rows, vectors, mask), strict=True):
+        builder.store(first, total)
+    with cgutils.for_range(builder, o["taps"]) as tap:
+        done = builder.mul(tap.index, o["inner"])
+        a = builder.gep(o["a"], [builder.mul(done, o["a_step"])]) if family.offsets == "b" else o["a"]
+        b = builder.gep(o["b"], [builder.mul(done, o["b_step"])]) if family.offsets == "a" else o["b"]
+        offset = builder.load(builder.gep(o["offsets"], [tap.index]))
+        if family.offsets == "a":
+            a = builder.gep(a, [offset])
+        else:
+            b = builder.gep(b, [offset])
+        with cgutils.for_range(builder, o["inner"]) as step:
+            a_now = builder.gep(a, [builder.mul(step.index, o["a_step"])])
+            b_now = builder.gep(b, [builder.mul(step.index, o["b_step"])])
+            columns = []
+            for v in range(vectors):
+                where = builder.gep(b_now, [builder.mul(o["b_vector"], _word(v))])
+                whole = family.padded or v < vectors - 1
+                columns.append(emit_load(builder, where) if whole else emit_masked_load(builder, where, mask))
+            for r in range(rows):
+                number = emit_splat(builder, builder.load(builder.gep(a_now, [row_offsets[r]])))
+                for v in range(vectors):
+                    total = sums[r * vectors + v]
+                    builder.store(emit_multiply_add(builder, number, columns[v], builder.load(total)), total)
+    limit = emit_splat(builder, o["floor"])
+    leaks = _spread(builder, family, o["leaks"], rows, vectors, mask)
+    for r in range(rows):
+        for v in range(vectors):
+            index = r * vectors + v
+            value = emit_at_least(builder, limit, emit_leaky(builder, builder.load(sums[index]), leaks[index]))
+            target = builder.gep(o["y"], [builder.add(builder.mul(o["y_row"], _word(r)), _word(v * PANEL))])
+            if v < vectors - 1:
+                emit_store(builder, target, value)
+            else:
+                emit_masked_store(builder, target, value, mask)
+    builder.ret_void()
+    return function
+
+
+def _spread(builder: ir.IRBuilder, family: TileFamily, numbers: Any, rows: int, vectors: int, mask: Any) -> list[Any]:
+    """A vector for each accumulator, from one number for each row or each column."""
+    if family.bias == "rows":
+        each = [emit_splat(builder, builder.load(builder.gep(numbers, [_word(r)]))) for r in range(rows)]
+        return [number for number in each for _ in range(vectors)]
+    each = []
+    for v in range(vectors):
+        where = builder.gep(numbers, [_word(v * PANEL)])
+        each.append(emit_load(builder, where) if v < vectors - 1 else emit_masked_load(builder, where, mask))
+    return each * rows
+
+
+def _dispatcher(module: ir.Module, family: TileFamily) -> ir.Function:
+    """The function that runs the first tile of the family that is not larger than what is left."""
+    name = f"{family.name}_tile"
+    if name in module.globals:
+        return module.globals[name]
+    tiles = [(rows, vectors, _tile(module, family, rows, vectors)) for rows, vectors in family.shapes]
+    function, o = _function(module, name, WORD_IR)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    for rows, vectors, tile in tiles:
+        fits = builder.and_(
+            builder.icmp_signed(">=", o["rows_left"], _word(rows)),
+            builder.icmp_signed(">", o["columns_left"], _word((vectors - 1) * PANEL)),
+        )
+        with builder.if_then(fits):
+            builder.call(tile, function.args)
+            builder.ret(_word(rows * ROW_STEP + vectors))
+    builder.ret(_word(ROW_STEP + 1))
+    return function
+
+
+def tile_operation(family: TileFamily) -> Any:
+    """Native: compute and store the first tile of a family that is not larger than what is left.
+
+    Args of the operation (addresses int64 in bytes, steps in float32 elements):
+        a: address of the first row's first number; a_row: step from row to row; a_step: along the inner axis.
+        b: address of the first vector; b_vector: step from vector to vector; b_step: along the inner axis.
+        offsets: address of int64[taps], in elements: where each run starts in the operand that has offsets.
+        taps, inner: runs, and steps of a run.
+        start: address of the start values, one for each row or column.
+        y: address of the first output; y_row: step from row to row. Columns are contiguous.
+        rows_left, columns_left: both at least 1. Nothing behind them is read (but whole vectors of a padded b) or
+            written.
+        leaks: address of factors for sums below zero, one for each row or column.
+        floor: float32; nothing smaller is stored.
+
+    Returns:
+        rows * ROW_STEP + vectors, as many as were computed; the last vector may be a part of one.
+    """
+
+    def emit(builder: ir.IRBuilder, *values: Any) -> Any:
+        arguments = [
+            builder.inttoptr(value, kind) if isinstance(kind, ir.PointerType) else value
+            for value, kind in zip(values, _PARAMETERS.values(), strict=True)
+        ]
+        return builder.call(_dispatcher(builder.module, family), arguments)
+
+    kinds = tuple(types.float32 if kind == FLOAT_IR else types.int64 for kind in _PARAMETERS.values())
+    return operation(f"{family.name}_tile", types.int64, kinds, emit)
+
+
+# With AVX-512 the 4 cycles of a multiply-add are hidden from 8 accumulators on, and two loads a cycle feed two
+# multiply-adds from 8 x 2 or 4 x 4 on. 24 accumulators leave registers for what is loaded; AVX2 and NEON hold 8.
+COLUMN_TILES = TileFamily(
+    "column",
+    {
+        512: ((8, 2), (8, 1), (4, 4), (4, 2), (4, 1), (2, 4), (2, 2), (2, 1), (1, 8), (1, 4), (1, 2), (1, 1)),
+        128: ((4, 1), (2, 2), (2, 1), (1, 4), (1, 2), (1, 1)),
+        64: ((2, 1), (1, 2), (1, 1)),
+    }[REGISTER_FLOATS],
+    offsets="a",
+    bias="columns",
+    padded=True,
+)
+"""`dense` and `conv_narrow`: rows are outputs, vectors are panels of packed weights."""
+
+ROW_TILES = TileFamily(
+    "row",
+    {
+        512: ((8, 3), (8, 2), (8, 1), (4, 3), (4, 2), (4, 1), (2, 3), (2, 2), (2, 1), (1, 3), (1, 2), (1, 1)),
+        128: ((4, 1), (2, 1), (1, 1)),
+        64: ((2, 1), (1, 1)),
+    }[REGISTER_FLOATS],
+    offsets="b",
+    bias="rows",
+    neighbours=True,
+)
+"""`conv_wide`: rows are output channels, whose packed weights are neighbours, vectors lie along the width.
+
+Tiles of all heights are as wide as the highest can be."""
+
+MATRIX_TILES = TileFamily("matrix", ROW_TILES.shapes, offsets="b", bias="rows")
+"""`matmul`: as ROW_TILES, with rows that are any step apart."""

@@ -1,0 +1,43 @@
+"""Definitions of the pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .execute import definition
+
+
+def _windows(o: dict[str, Any]) -> Iterator[tuple[int, int, np.ndarray, int]]:
+    """(output row, output column, window [batch, channels, taps that lie in x], taps in x and its padding)."""
+    x, y = o["x"], o["y"]
+    axes = []
+    for axis, name, before, after in ((2, "height", "pad_top", "pad_bottom"), (3, "width", "pad_left", "pad_right")):
+        size, taps = x.shape[axis], np.arange(o[f"kernel_{name}"]) * o[f"dilation_{name}"]
+        starts = np.arange(y.shape[axis]) * o[f"stride_{name}"] - o[before]
+        indices = [start + taps for start in starts]
+        inside = [i[(i >= 0) & (i < size)] for i in indices]
+        counted = [int(((i >= -o[before]) & (i < size + o[after])).sum()) for i in indices]
+        axes.append(list(zip(inside, counted, strict=True)))
+    for i, (rows, row_count) in enumerate(axes[0]):
+        for j, (columns, column_count) in enumerate(axes[1]):
+            window = x[:, :, rows[:, None], columns[None, :]]
+            yield i, j, window.reshape(*x.shape[:2], -1), row_count * column_count
+
+
+@definition
+def max_pool(**operands: Any) -> None:
+    """y[n, c, i, j] = the largest element of the window, -inf if none lies in x. x, y: [batch, channels, h, w]."""
+    for i, j, window, _ in _windows(operands):
+        operands["y"][:, :, i, j] = window.max(axis=2, initial=-np.inf)
+
+
+@definition
+def average_pool(**operands: Any) -> None:
+    """y[n, c, i, j] = the sum of the window by its elements in x, or in x and its padding (count_include_pad)."""
+    for i, j, window, counted in _windows(operands):
+        divisor = counted if operands["count_include_pad"] else window.shape[2]
+        with np.errstate(invalid="ignore"):
+            operands["y"][:, :, i, j] = window.sum(axis=2) / np.float32(divisor)
