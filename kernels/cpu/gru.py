@@ -61,9 +61,7 @@ def _cells_linear_before_reset(from_input, from_hidden, h, rectified, region, ro
 
 
 @njit(inline="always")
-def _cells_reset_first(
-    from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels
-):
+def _cells_reset_first(from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels):
     """The candidate needs r * h of all panels: a second pass over the weights, of which it uses one gate in three."""
     for row in range(rows):
         at = row * region

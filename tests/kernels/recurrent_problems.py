@@ -76,10 +76,14 @@ class RecurrentProblem:
     def operands(self) -> dict[str, Any]:
         """Operands of the kernel, all in the arena, all outputs wanted."""
         arrays = self.arrays
-        extra = {} if self.kernel == "lstm" else {
-            "linear_before_reset": int(self.linear_before_reset),
-            "candidate": self.candidate,
-        }
+        extra = (
+            {}
+            if self.kernel == "lstm"
+            else {
+                "linear_before_reset": int(self.linear_before_reset),
+                "candidate": self.candidate,
+            }
+        )
         return {
             "x": Lanes(arrays["x"]),
             "input_weights": Constant(gate_weights(arrays["W"], self.gates)),

@@ -52,7 +52,9 @@ def test_run_returns_fresh_arrays(integrator: Path) -> None:
 
 
 def test_output_of_rank_zero_is_an_array(tmp_path: Path) -> None:
-    y = wavetile.load(largest(tmp_path / "largest.onnx"), backend="reference").run({"x": np.float32([1, 5, 3])})["y"]
+    y = wavetile.load(largest(tmp_path / "largest.onnx"), backend="reference").run(
+        {"x": np.array([1, 5, 3], np.float32)}
+    )["y"]
     assert isinstance(y, np.ndarray)
     assert (y.shape, y.dtype, y) == ((), np.float32, 5)
 

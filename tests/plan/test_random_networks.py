@@ -35,7 +35,10 @@ class _Growing:
         return name
 
     def step(self) -> None:
-        getattr(self, f"_{self.rng.choice(['unary', 'binary', 'concat', 'slice', 'transpose', 'reshape', 'pad', 'scatter'])}")()
+        getattr(
+            self,
+            f"_{self.rng.choice(['unary', 'binary', 'concat', 'slice', 'transpose', 'reshape', 'pad', 'scatter'])}",
+        )()
 
     def _unary(self) -> None:
         source = self.pick()
@@ -52,7 +55,11 @@ class _Growing:
         axis = int(self.rng.integers(len(shape)))
         if shape[axis] > 12:
             return
-        fitting = [n for n, s in self.shapes.items() if len(s) == len(shape) and s[:axis] + s[axis + 1 :] == shape[:axis] + shape[axis + 1 :]]
+        fitting = [
+            n
+            for n, s in self.shapes.items()
+            if len(s) == len(shape) and s[:axis] + s[axis + 1 :] == shape[:axis] + shape[axis + 1 :]
+        ]
         parts = [first, *map(str, self.rng.choice(fitting, self.rng.integers(1, 3)))]
         total = sum(self.shapes[part][axis] for part in parts)
         self.add("Concat", parts, (*shape[:axis], total, *shape[axis + 1 :]), axis=axis)

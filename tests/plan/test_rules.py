@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.plan.networks import assert_matches, compile_model, parse, signal
 
+from tests.plan.networks import assert_matches, compile_model, parse, signal
 from wavetile.engine.errors import UnsupportedError
 
 CASES: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, np.ndarray], int]] = {}

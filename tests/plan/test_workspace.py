@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.plan.networks import parse, signal
 
+from tests.plan.networks import parse, signal
 from wavetile.engine.errors import BackendError, CapacityError, WavetileError
 from wavetile.engine.graph import State, fuse, load_network, specialise
 from wavetile.engine.plan import Program, StatePool, Workspace, compile_graph
@@ -44,7 +44,18 @@ def test_state_is_neither_input_nor_output(program: Program) -> None:
 class _Mallinfo2(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keep")
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keep",
+        )
     ]
 
 
@@ -72,7 +83,11 @@ def test_step_allocates_nothing(program: Program) -> None:
         first = tracemalloc.take_snapshot()
         for _ in indices:
             run(1)
-        grown = [d for d in tracemalloc.take_snapshot().compare_to(first, "filename") if "wavetile" in d.traceback[0].filename]
+        grown = [
+            d
+            for d in tracemalloc.take_snapshot().compare_to(first, "filename")
+            if "wavetile" in d.traceback[0].filename
+        ]
         assert sum(d.size_diff for d in grown) < 1024
     finally:
         tracemalloc.stop()

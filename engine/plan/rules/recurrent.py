@@ -55,9 +55,7 @@ def _initial(node: Lowering, position: int, batch_first: bool, direction: int) -
     return (view.swap(0, 1) if batch_first else view)[direction]
 
 
-def _weights(
-    node: Lowering, builder: Builder, w: np.ndarray, r: np.ndarray, b: np.ndarray | None
-) -> dict[str, Any]:
+def _weights(node: Lowering, builder: Builder, w: np.ndarray, r: np.ndarray, b: np.ndarray | None) -> dict[str, Any]:
     gates = 4 if node.op == "LSTM" else 3
     operands: dict[str, Any] = {
         "input_weights": builder.constant(packing_recurrent.gate_weights(w, gates)),
@@ -92,7 +90,9 @@ def _check(node: Lowering) -> list[bool]:
 def _activations(node: Lowering) -> list[str]:
     """The activations of one direction; both must have the same, and the kernels must know them."""
     choices = _ACTIVATIONS[node.op]
-    given = [name.capitalize() for name in node.attribute("activations") or choices[0]]  # old exporters write them small
+    given = [
+        name.capitalize() for name in node.attribute("activations") or choices[0]
+    ]  # old exporters write them small
     one = given[: len(choices[0])]
     if one not in choices or given not in (one, one * 2):
         words = " or ".join(map(str, choices))

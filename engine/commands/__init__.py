@@ -1,0 +1,7 @@
+"""The command line: `wavetile serve | run | models | describe | bench | warmup | demo`, one file a command."""
+
+from __future__ import annotations
+
+from .command_line import main
+
+__all__ = ["main"]

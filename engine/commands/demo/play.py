@@ -1,0 +1,121 @@
+"""The demo itself: fetch, compile, serve, stream both ways at once, report."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ....clients import StreamClient
+from ...models.card import AudioSignal, Card, find_card
+from ...models.model import weights
+from ..console import bytes_progress, notices, output
+from ..machine import machine_line
+from ..segments import segments_of
+from ..warmup import warm_up_visibly
+from .board import Board, Tally
+from .clip import CLIP_PATH, SPOKEN_SECONDS
+from .exchange import Exchanged, exchange
+from .record import DemoRecord, StreamRecord
+from .server_process import running_server
+
+DETECTOR = "silero_vad"
+DENOISER = "nsnet2"
+
+
+def play(folder: Path, *, real_time: bool) -> int:
+    """Run the demo and leave its results in `folder`; returns the exit status.
+
+    Raises:
+        WeightsError: weights are not here and can not be fetched.
+        WavetileError: the server did not start, or ended a stream.
+    """
+    detector, denoiser = find_card(DETECTOR), find_card(DENOISER)
+    for card in (detector, denoiser):
+        _fetch(card)
+    warm_up_visibly()
+    folder.mkdir(parents=True, exist_ok=True)
+    notices().print(f"starting a server with {DETECTOR} and {DENOISER}", style="dim")
+    clip, sample_rate_hz = soundfile.read(CLIP_PATH, dtype="float32")
+    with running_server((DETECTOR, DENOISER)) as address:
+        pace = "at real-time pace" if real_time else "as fast as it goes"
+        notices().print(f"sending {CLIP_PATH.name} to {address} {pace}, on two streams at once", style="dim")
+        heard, cleaned = asyncio.run(_stream(address, clip, detector, denoiser, real_time=real_time))
+    assert cleaned.samples is not None
+    written = [folder / "noisy.wav", folder / "enhanced.wav"]
+    for path, samples in zip(written, (clip, cleaned.samples), strict=True):
+        soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16")
+    written += _report(folder, compose_record(clip, heard, cleaned, detector))
+    output().print(f"\nleft in {folder.resolve()}:", soft_wrap=True)
+    for path in written:
+        output().print(f"  {path.name}", style="bold")
+    return 0
+
+
+def _fetch(card: Card) -> None:
+    for network in card.networks.values():
+        with bytes_progress(f"fetching {network.file}") as progress:
+            weights(card, network, progress)
+
+
+async def _stream(
+    address: str, clip: np.ndarray, detector: Card, denoiser: Card, *, real_time: bool
+) -> tuple[Exchanged, Exchanged]:
+    """Both streams at once, under the live board."""
+    hearing, cleaning = _signal(detector), _signal(denoiser)
+    board = Board(output(), Tally(DETECTOR, hearing), Tally(DENOISER, cleaning), len(clip))
+    async with StreamClient(address) as client:
+        with board:
+            return await asyncio.gather(
+                exchange(client, DETECTOR, hearing, clip, real_time=real_time, on_result=board.detected),
+                exchange(client, DENOISER, cleaning, clip, real_time=real_time, on_result=board.denoised),
+            )
+
+
+def _report(folder: Path, record: DemoRecord) -> list[Path]:
+    """Write the report where matplotlib is there; else say how to get it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        notices().print("no report: it needs matplotlib (pip install 'wavetile[report]')", style="yellow")
+        return []
+    from .page import write_report
+
+    return list(write_report(record, folder))
+
+
+def compose_record(clip: np.ndarray, heard: Exchanged, cleaned: Exchanged, detector: Card) -> DemoRecord:
+    """Gather what was measured."""
+    assert cleaned.samples is not None
+    rate_hz = cleaned.info.sample_rate_hz
+    segments = segments_of(((e.kind, e.sample_index) for e in heard.events), len(clip), rate_hz)
+    return DemoRecord(
+        sample_rate_hz=rate_hz,
+        noisy=clip,
+        enhanced=cleaned.samples,
+        probability=heard.values["probability"].ravel(),
+        probability_step_seconds=_signal(detector).hop_samples / rate_hz,
+        threshold=detector.decoder.threshold if detector.decoder else 0.5,
+        segments=tuple((one.start_seconds, one.end_seconds) for one in segments),
+        spoken=SPOKEN_SECONDS,
+        detector=_stream_record(heard, len(clip)),
+        denoiser=_stream_record(cleaned, len(clip)),
+        machine=machine_line(),
+    )
+
+
+def _stream_record(exchanged: Exchanged, samples: int) -> StreamRecord:
+    info = exchanged.info
+    return StreamRecord(
+        model=info.model,
+        frame_ms=1e3 * info.hop_samples / info.model_sample_rate_hz,
+        latencies_ms=1e3 * exchanged.latencies_s,
+        real_time_factor=exchanged.compute_s * info.sample_rate_hz / samples,
+        delay_ms=1e3 * info.delay_samples / info.sample_rate_hz,
+    )
+
+
+def _signal(card: Card) -> AudioSignal:
+    assert isinstance(card.signal, AudioSignal)
+    return card.signal

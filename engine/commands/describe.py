@@ -1,0 +1,171 @@
+"""Say what a model takes, gives and costs.
+
+Costs are those of one step of its stream (one frame on one channel); of a network that only runs as a whole, those of
+one evaluation. Axes that a bare network leaves open are given with --shape.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ..models.description import ModelDescription
+    from ..models.model import Model
+    from ..plan import Program
+
+NAME = "describe"
+SUMMARY = "a model's operators, program, costs and delay"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model and the form of the answer."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model's name, or the path of a card (.toml) or network (.onnx)"
+    )
+    parser.add_argument(
+        "--shape", action="append", default=[], metavar="INPUT=1,3,64", help="an input's shape, for a bare network"
+    )
+    parser.add_argument("--listing", action="store_true", help="the program, an instruction a line")
+    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Describe the model."""
+    import json
+    import sys
+
+    from ..errors import ModelError
+    from .weights import load_visibly
+
+    model = load_visibly(options.model)
+    program = _program(model, _network_path(model, options.model), options.shape)
+    about = model.describe()
+    if options.listing:
+        if program is None:
+            raise ModelError(f"model {model.name!r} leaves shapes open, so it has no program yet; --shape gives them")
+        sys.stdout.write(f"{program.listing()}\n")
+    elif options.json:
+        json.dump(facts(about, program), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _print(about, program)
+    return 0
+
+
+def facts(about: ModelDescription, program: Program | None) -> dict:
+    """Everything that is said about a model, for JSON; costs and kernels are None without a program."""
+    from dataclasses import asdict
+
+    content = asdict(about)
+    content["operators"] = dict(about.operators)
+    content["delay_ms"] = _milliseconds(about.delay_samples, about.sample_rate_hz)
+    content["hop_ms"] = _milliseconds(about.hop_samples, about.sample_rate_hz)
+    content["kernels"] = None if program is None else dict(program.kernel_counts().most_common())
+    for name in ("instruction_count", "multiply_adds", "weight_bytes", "state_bytes", "arena_bytes"):
+        content[name] = None if program is None else getattr(program, name)
+    return content
+
+
+def _program(model: Model, path: Path, shapes: list[str]) -> Program | None:
+    """The stream's program, or that of the whole network if its shapes are known."""
+    from ..errors import SignalError
+
+    if model.card is not None and model.card.signal.kind != "image":
+        if shapes:
+            raise SignalError(f"--shape {shapes[0]}: the shapes of {model.name!r} are its card's")
+        return model.stream_spec.program
+    return _compile_whole(model, path, _read_shapes(shapes))
+
+
+def _network_path(model: Model, argument: str) -> Path:
+    """The file of a model's (first) network."""
+    from pathlib import Path
+
+    from ..models.model import weights
+
+    if model.card is None:
+        return Path(argument)
+    return weights(model.card, next(iter(model.card.networks.values())))
+
+
+def _compile_whole(model: Model, path: Path, shapes: dict[str, tuple[int, ...]]) -> Program | None:
+    """The program of a bare network or an image model; None if shapes are missing."""
+    from ..errors import SignalError
+    from ..graph import fuse, load_network, specialise
+    from ..plan import compile_graph
+
+    if unknown := shapes.keys() - model.inputs.keys():
+        raise SignalError(f"--shape {min(unknown)}: the inputs of {model.name!r} are {', '.join(model.inputs)}")
+    for name, declared in model.inputs.items():
+        if name not in shapes and declared.dims is not None and all(isinstance(dim, int) for dim in declared.dims):
+            shapes[name] = tuple(int(dim) for dim in declared.dims if dim is not None)
+    if shapes.keys() != model.inputs.keys():
+        return None
+    return compile_graph(fuse(specialise(load_network(path), shapes)), name=model.name)
+
+
+def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    from ..errors import SignalError
+
+    shapes = {}
+    for text in texts:
+        name, equals, sizes = text.rpartition("=")
+        try:
+            shapes[name] = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise SignalError(f"--shape {text}: INPUT=1,3,64 would work")
+    return shapes
+
+
+def _print(about: ModelDescription, program: Program | None) -> None:
+    from rich.table import Table
+
+    from .console import in_bytes, in_count, output
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = [("model", f"{about.name}: {about.title}" if about.title else about.name)]
+    if about.licence:
+        rows.append(("weights", f"{about.licence}; {about.attribution}"))
+    rows += [(f"input {one.name}", f"{one.dtype} [{', '.join(one.shape)}]") for one in about.inputs]
+    rows += [(f"output {one.name}", f"{one.dtype} [{', '.join(one.shape)}]") for one in about.outputs]
+    if about.sample_rate_hz:
+        hop_ms = _milliseconds(about.hop_samples, about.sample_rate_hz)
+        rows.append(("signal", f"{about.sample_rate_hz} Hz, a step every {about.hop_samples} samples ({hop_ms:g} ms)"))
+        delay_ms = _milliseconds(about.delay_samples, about.sample_rate_hz)
+        rows.append(("delay", f"{about.delay_samples} samples ({delay_ms:g} ms)"))
+    elif about.feature_count:
+        rows.append(("signal", f"frames of {about.feature_count} features"))
+    gives = (["enhanced audio"] if about.returns_audio else []) + list(about.value_names)
+    if gives:
+        rows.append(("stream gives", ", ".join(gives)))
+    rows.append(("nodes", f"{sum(about.operators.values())}: {_counts(about.operators)}"))
+    if program is None:
+        rows.append(("program", "none yet: the network leaves shapes open, which --shape gives"))
+    else:
+        rows += [
+            ("instructions", f"{program.instruction_count}: {_counts(program.kernel_counts())}"),
+            ("multiply-adds", f"{in_count(program.multiply_adds)} a step"),
+            ("weights", in_bytes(program.weight_bytes)),
+            ("state", f"{in_bytes(program.state_bytes)} a stream and channel"),
+            ("activations", in_bytes(program.arena_bytes)),
+        ]
+    for row in rows:
+        table.add_row(*row)
+    output().print(table)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {count}" for name, count in ordered)
+
+
+def _milliseconds(samples: int, sample_rate_hz: int) -> float:
+    return 1000 * samples / sample_rate_hz if sample_rate_hz else 0.0

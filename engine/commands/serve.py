@@ -1,0 +1,78 @@
+"""Serve models over gRPC until interrupted.
+
+Without a model, all known ones are served whose weights are here; the weights of those that are named are fetched if
+need be. The first start on a machine compiles the kernels; later ones load them. When the server can be used, a line
+"ready on HOST:PORT" goes to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import port, positive
+
+NAME = "serve"
+SUMMARY = "serve models over gRPC"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Models, where to listen, and limits."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="a model's name, or the path of a card (.toml)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=port, default=50051, help="default: %(default)s; 0 takes a free one")
+    parser.add_argument("--max-streams", type=positive, default=1024, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="compute threads (default: 1)")
+    parser.add_argument("--backend", default="cpu", help="cpu, or reference: plain NumPy, slow (default: cpu)")
+    parser.add_argument("--verbose", action="store_true", help="log every stream")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Load, compile, serve."""
+    import asyncio
+    import logging
+
+    from ..server import Server, ServerOptions, serve
+    from .console import notices, output
+
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    models = _load(options)
+    server_options = ServerOptions(
+        host=options.host, port=options.port, threads=options.threads, max_streams=options.max_streams
+    )
+
+    def announce(server: Server) -> None:
+        notices().print("Ctrl-C stops; a second one stops at once", style="dim")
+        output().print(f"ready on {server.address}", soft_wrap=True)
+
+    asyncio.run(serve(models, server_options, on_started=announce))
+    return 0
+
+
+def _load(options: argparse.Namespace) -> dict:
+    """The models to serve by name, their streams compiled; says which."""
+    from ..errors import ModelError
+    from ..models.card import card_names
+    from .console import in_count, notices
+    from .served import served
+    from .warmup import warm_up_visibly
+    from .weights import load_visibly, names_here
+
+    names = options.models or names_here()
+    if not names:
+        raise ModelError(
+            f"no weights are here of any known model ({', '.join(card_names())}); `wavetile models pull` fetches them, "
+            "and `wavetile serve MODEL` fetches those of one"
+        )
+    if options.backend == "cpu":
+        warm_up_visibly()
+    models = {}
+    for name in names:
+        one = served(load_visibly(name, backend=options.backend, threads=options.threads))
+        about = one.description
+        if about.name in models:
+            raise ModelError(f"two models are called {about.name!r}; leave one out")
+        models[about.name] = one
+        notices().print(f"{about.name}: {in_count(about.multiply_adds)} multiply-adds a step, {one.model.backend}")
+    if not options.models and (missing := [name for name in card_names() if name not in names]):
+        notices().print(f"not here: {', '.join(missing)}; `wavetile models pull` fetches them", style="dim")
+    return models

@@ -1,0 +1,66 @@
+"""Loaded models in the form that the server takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ModelError
+from ..models.model import Model
+from ..server import ModelDescription, ModelKind, TensorDescription
+from ..session import Executor, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model behind the server's door (`server.ServedModel`)."""
+
+    model: Model
+    description: ModelDescription
+
+    def describe(self) -> ModelDescription:
+        """What the model takes, gives and costs."""
+        return self.description
+
+    def open_session(self, sample_rate_hz: int, channels: int) -> Session:
+        """A new stream with fresh state. Raises SignalError."""
+        return self.model.open_session(sample_rate_hz or None, channels)
+
+    def executor(self) -> Executor:
+        """A workspace whose kernels are compiled."""
+        return self.model.executor()
+
+    def run(self, inputs: Mapping[str, np.ndarray], /) -> Mapping[str, np.ndarray]:
+        """Evaluate the network on whole arrays. Raises SignalError."""
+        return self.model.run(inputs)
+
+
+def served(model: Model) -> Served:
+    """Prepare a model for serving: its stream is compiled now, not at the first client's cost.
+
+    Raises:
+        ModelError: it has no card, so the server would not know what its signal is.
+    """
+    if model.card is None:
+        raise ModelError(f"{model.name!r} is a bare network, which can not be served; give the path of a card (.toml)")
+    about = model.describe()
+    description = ModelDescription(
+        name=about.name,
+        kind=ModelKind(about.kind),
+        inputs=tuple(TensorDescription(one.name, one.dtype, one.shape) for one in about.inputs),
+        outputs=tuple(TensorDescription(one.name, one.dtype, one.shape) for one in about.outputs),
+        operators=about.operators,
+        sample_rate_hz=about.sample_rate_hz,
+        hop_samples=about.hop_samples,
+        delay_samples=about.delay_samples,
+        feature_count=about.feature_count,
+        returns_audio=about.returns_audio,
+        value_names=about.value_names,
+        multiply_adds=about.multiply_adds,
+        weight_bytes=about.weight_bytes,
+        state_bytes=about.state_bytes,
+        license=about.licence,
+    )
+    return Served(model, description)

@@ -1,0 +1,51 @@
+"""`wavetile bench`: both sides compute the same thing, in turns, and the times are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.commands.said import Command
+from wavetile.engine.commands import measure
+
+
+def test_sides_take_turns_and_both_begin() -> None:
+    calls: list[tuple[str, int]] = []
+    sides = {name: lambda step, name=name: calls.append((name, step)) for name in ("ours", "theirs")}
+    timings = measure.take_turns(sides, seconds=0)
+    steps = measure.WARM_STEPS + measure.MIN_STEPS
+    assert [step for _, step in calls] == [step for step in range(steps) for _ in sides]
+    first = [name for name, _ in calls[::2]]
+    assert first == ["theirs", "ours"] * (steps // 2)
+    assert {name: timing.calls for name, timing in timings.items()} == dict.fromkeys(sides, measure.MIN_STEPS)
+
+
+def test_timing_is_in_microseconds() -> None:
+    timing = measure._timing([1_000, 2_000, 3_000])
+    assert (timing.calls, timing.median_us) == (3, 2.0)
+    assert abs(timing.p99_us - 2.98) < 1e-9
+
+
+def test_a_carded_model_against_onnxruntime(wavetile_command: Command, gain_card: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the peer is not installed")
+    said = wavetile_command("bench", gain_card, "--json", "--seconds", 0.1)
+    assert said.status == 0, said.notices
+    told = json.loads(said.output)
+    assert told["max_difference"] == 0
+    assert set(told["sides"]) == {"stream", "run", "onnxruntime"}
+    for side in told["sides"].values():
+        assert 0 < side["median_us"] <= side["p99_us"]
+        assert side["calls"] >= measure.MIN_STEPS
+        faster = told["sides"]["onnxruntime"]["median_us"] / side["median_us"]
+        assert np.isclose(side["times_faster_than_onnxruntime"], faster)
+
+
+def test_a_bare_network_against_onnxruntime(wavetile_command: Command, image_network: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the peer is not installed")
+    said = wavetile_command("bench", image_network, "--seconds", 0.1)
+    assert said.status == 0, said.notices
+    assert "max |difference| to onnxruntime 0" in said.output
+    assert "stream" not in said.output
