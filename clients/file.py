@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +161,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
             frame_budget_s=frame_budget_s,
         ) as stream:
             info = stream.info
-            tracker = LatencyTracker(info.hop_samples * info.sample_rate_hz / info.model_sample_rate_hz)
+            tracker = LatencyTracker.of_stream(info)
             collector = _Collector()
             started_s = time.monotonic()
             with ExitStack() as stack:
@@ -170,13 +170,13 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
                 chunks = _read_chunks(source, max(1, round(chunk_s * source.samplerate)))
                 if pace == "realtime":
                     chunks = at_real_time(chunks, source.samplerate)
-                async for result in stream.exchange(_tracked(chunks, tracker)):
+                async for result in stream.exchange(tracker.watch(chunks)):
                     first, count = result.first_frame_index, result.frame_count
                     latencies_s = tracker.received(first, count, time.monotonic())
                     collector.add(result, latencies_s)
                     if writer is not None and result.samples is not None:
                         writer.write(result.samples)
-                    show((first + count) * tracker.frame_samples)
+                    show((first + count) * tracker.hop_samples)
                     if on_result is not None:
                         on_result(result, latencies_s)
             wall_s = time.monotonic() - started_s
@@ -195,12 +195,6 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
 
 async def _read_chunks(source: soundfile.SoundFile, chunk_samples: int) -> AsyncIterator[np.ndarray]:
     while len(chunk := source.read(chunk_samples, dtype="float32")):
-        yield chunk
-
-
-async def _tracked(chunks: AsyncIterable[np.ndarray], tracker: LatencyTracker) -> AsyncIterator[np.ndarray]:
-    async for chunk in chunks:
-        tracker.sent(len(chunk), time.monotonic())
         yield chunk
 
 

@@ -22,8 +22,9 @@ _MODEL_KINDS: Mapping[int, str] = {
 class StreamInfo:
     """What the server said when it admitted the stream.
 
-    `sample_rate_hz`, `channels` and `delay_samples` are the stream's; `hop_samples` (a frame) counts at
-    `model_sample_rate_hz`. Output sample t is the processed input sample t - delay_samples.
+    `sample_rate_hz`, `channels`, `delay_samples` and `first_frame_samples` are the stream's; `hop_samples` counts at
+    `model_sample_rate_hz`. Output sample t is the processed input sample t - delay_samples. The first frame is complete
+    with the first `first_frame_samples` of the signal, each further one a hop later.
     """
 
     stream_id: str
@@ -36,6 +37,7 @@ class StreamInfo:
     delay_samples: int
     returns_audio: bool
     value_names: tuple[str, ...]
+    first_frame_samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def stream_info(started: pb.StreamStarted) -> StreamInfo:
         delay_samples=started.delay_samples,
         returns_audio=started.returns_audio,
         value_names=tuple(started.value_names),
+        first_frame_samples=started.first_frame_samples,
     )
 
 

@@ -1,4 +1,4 @@
-"""The contract between programs and kernels: memory spaces, operand schemas, and the context that every kernel is called with.
+"""The contract between programs and kernels: memory spaces, operand schemas, and the context of every kernel call.
 
 A program is a table of instructions. Each instruction is a kernel and a run of int64 words, the *operands*, laid out
 by that kernel's schema. A back end is anything that can run the table: `kernels.reference` decodes the words into NumPy
@@ -92,9 +92,15 @@ class Tensor:
 
     @property
     def words(self) -> int:
+        """Operand words: address, sizes, strides."""
         return 1 + 2 * self.rank
 
     def encode(self, kernel: str, value: TensorRef | None) -> list[int]:
+        """The reference as words; an absent one is ABSENT and zeros.
+
+        Raises:
+            KernelError: it is missing but not optional, or its rank or strides do not fit.
+        """
         if value is None:
             if not self.optional:
                 raise KernelError(f"{kernel}: operand {self.name!r} is missing; it is not optional")
@@ -109,6 +115,7 @@ class Tensor:
         return [value.space << SPACE_SHIFT | value.offset_bytes, *value.shape, *value.strides]
 
     def decode(self, words: Sequence[int]) -> TensorRef | None:
+        """The reference that the words hold; None if it is absent."""
         if words[0] == ABSENT:
             return None
         shape, strides = tuple(words[1 : 1 + self.rank]), tuple(words[1 + self.rank : 1 + 2 * self.rank])
@@ -123,9 +130,11 @@ class Int:
     words: int = field(default=1, init=False)
 
     def encode(self, kernel: str, value: int) -> list[int]:
+        """The integer as one word."""
         return [int(value)]
 
     def decode(self, words: Sequence[int]) -> int:
+        """The integer in the word."""
         return int(words[0])
 
 
@@ -137,9 +146,11 @@ class Float:
     words: int = field(default=1, init=False)
 
     def encode(self, kernel: str, value: float) -> list[int]:
+        """The bits of the value as a little-endian float64."""
         return [struct.unpack("<q", struct.pack("<d", value))[0]]
 
     def decode(self, words: Sequence[int]) -> float:
+        """The value whose bits the word holds."""
         return struct.unpack("<d", struct.pack("<q", int(words[0])))[0]
 
 
@@ -152,11 +163,17 @@ class Choice:
     words: int = field(default=1, init=False)
 
     def encode(self, kernel: str, value: IntEnum) -> list[int]:
+        """The member's number as one word.
+
+        Raises:
+            KernelError: it is not a member of `options`.
+        """
         if not isinstance(value, self.options):
             raise KernelError(f"{kernel}: {self.name} is {value!r}; one of {[o.name for o in self.options]} is needed")
         return [int(value)]
 
     def decode(self, words: Sequence[int]) -> IntEnum:
+        """The member whose number the word holds."""
         return self.options(int(words[0]))
 
 
@@ -198,6 +215,7 @@ class Kernel:
 
     @property
     def words(self) -> int:
+        """Operand words of one instruction."""
         return sum(operand.words for operand in self.fields)
 
     def encode(self, operands: Mapping[str, Any]) -> list[int]:

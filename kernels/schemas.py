@@ -36,7 +36,7 @@ def _conv_multiply_adds(operands: Mapping[str, Any]) -> int:
     return prod(y.shape) * (x.shape[1] // operands["groups"]) * window
 
 
-def _recurrent_multiply_adds(gates: int):
+def _recurrent_multiply_adds(gates: int) -> Callable[[Mapping[str, Any]], int]:
     def count(operands: Mapping[str, Any]) -> int:
         time, batch, inner = operands["x"].shape
         hidden = operands["y"].shape[2]
@@ -45,7 +45,7 @@ def _recurrent_multiply_adds(gates: int):
     return count
 
 
-def _gate_scratch(gates: int):
+def _gate_scratch(gates: int) -> Callable[[Mapping[str, Any]], int]:
     def count(operands: Mapping[str, Any]) -> int:
         # For each row: two vectors of running state, the hidden part of the gates, and the input part of many steps.
         time, batch, _ = operands["x"].shape

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from .contract import ALIGNMENT_BYTES
+
+HUGE_PAGE_BYTES = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,19 @@ class Runner(Protocol):
 
 
 def aligned_bytes(*shape: int) -> np.ndarray:
-    """Zeroed uint8 memory whose first byte is aligned; the last axis should be a multiple of ALIGNMENT_BYTES."""
+    """Zeroed uint8 memory whose first byte is aligned; the last axis should be a multiple of ALIGNMENT_BYTES.
+
+    Large blocks ask for huge pages: a step reads all weights once, and with small pages the look-up of their
+    addresses costs as much as the reading.
+    """
     size = int(np.prod(shape, dtype=np.int64))
-    raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT_BYTES
+    alignment = HUGE_PAGE_BYTES if size >= HUGE_PAGE_BYTES // 2 else ALIGNMENT_BYTES
+    if alignment == ALIGNMENT_BYTES:
+        raw = np.zeros(size + alignment, np.uint8)
+    else:
+        block = mmap.mmap(-1, -(-size // alignment) * alignment + alignment)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            block.madvise(mmap.MADV_HUGEPAGE)
+        raw = np.frombuffer(block, np.uint8)
+    start = -raw.ctypes.data % alignment
     return raw[start : start + size].reshape(shape)

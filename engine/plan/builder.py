@@ -28,9 +28,11 @@ class Instruction:
         return [(f, self.operands[f.name]) for f in fields if isinstance(f, Tensor) and self.operands.get(f.name)]
 
     def writes(self) -> list[View]:
+        """The tensor operands that the kernel writes, scratch among them."""
         return [view for field, view in self.tensors() if field.written]
 
     def reads(self) -> list[View]:
+        """The tensor operands that the kernel only reads."""
         return [view for field, view in self.tensors() if not field.written]
 
 

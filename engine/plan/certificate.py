@@ -48,8 +48,8 @@ def certify(step: Program, whole: Program, *, backend: str = "cpu", seed: int = 
         for name, axis in axes.items():
             chunked.input(name)[0] = np.split(signals[name], count, axis)[index]
         chunked.run(1)
-        for name in pieces:
-            pieces[name].append(chunked.output(name)[0].copy())
+        for name, parts in pieces.items():
+            parts.append(chunked.output(name)[0].copy())
     worst = 0.0
     for name, parts in pieces.items():
         expected = full.output(name)[0]
@@ -57,8 +57,8 @@ def certify(step: Program, whole: Program, *, backend: str = "cpu", seed: int = 
         difference = float(np.abs(streamed - expected).max())
         if not difference <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
             raise ModelError(
-                f"{step.name}: streamed output {name!r} differs from the whole by {difference:.3g}; this network reads along "
-                "the streaming axis in a way that its recurrent state does not carry: run it whole with Model.run"
+                f"{step.name}: streamed output {name!r} differs from the whole by {difference:.3g}; this network reads "
+                "along the streaming axis in a way that its recurrent state does not carry: run it whole with Model.run"
             )
         worst = max(worst, difference)
     return Certificate(count, worst, step.state_bytes)

@@ -37,7 +37,8 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
             values[key] = inputs[key] = builder.allocate(tensor.shape, pinned=True)
         else:
             raise UnsupportedError(
-                f"input {key!r} is {tensor.dtype}; only float32 signals can stream: bind its value when the model is loaded"
+                f"input {key!r} is {tensor.dtype}; only float32 signals can stream: "
+                "bind its value when the model is loaded"
             )
     for node in graph.nodes:
         _lower(node, graph, values, builder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,11 @@ _MAY_ALIAS = {
     ("last_hidden", "initial_hidden"),
     ("last_cell", "initial_cell"),
 }
-"""(written, read) operands of one instruction that may be the same memory: each element is read before it is written."""
+"""(written, read) operands of one instruction that may share memory: each element is read before it is written."""
+
+
+_OVERLAP_WORK: Any = 10_000
+"""Candidates tried before an overlap is too hard to decide; Any, since NumPy's stubs know 0 and -1 only."""
 
 
 def elide_copies(builder: Builder) -> None:
@@ -92,7 +97,7 @@ class _Eliding:
 
 def _overlap(a: View, b: View) -> bool:
     """Whether two views of one buffer may share an element; exact for small cases, careful otherwise."""
-    return bool(np.shares_memory(a.array, b.array, max_work=10_000)) if a.size and b.size else False
+    return bool(np.may_share_memory(a.array, b.array, max_work=_OVERLAP_WORK)) if a.size and b.size else False
 
 
 class _Placement:

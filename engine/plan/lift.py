@@ -54,8 +54,8 @@ def _length(node: Node, graph: Graph) -> int:
 def _lift(node: Node, graph: Graph, lifted: Graph) -> Node:
     if node.attributes.get("direction", "forward") != "forward":
         raise UnsupportedError(
-            f"{node}: direction is {node.attributes['direction']!r} along the streaming axis, so its output needs the end "
-            "of the signal first; run it whole with Model.run, or on windows"
+            f"{node}: direction is {node.attributes['direction']!r} along the streaming axis, so its output needs "
+            "the end of the signal first; run it whole with Model.run, or on windows"
         )
     names = _STATES[node.op]
     inputs = list(node.inputs) + [""] * (_FIRST_STATE_INPUT + len(names) - len(node.inputs))

@@ -46,14 +46,17 @@ class Program:
 
     @property
     def state_bytes(self) -> int:
+        """What a stream keeps between steps: the size of its slot."""
         return len(self.initial_state)
 
     @property
     def weight_bytes(self) -> int:
+        """Packed weights and constants, with alignment; held once for all lanes."""
         return len(self.weights)
 
     @property
     def instruction_count(self) -> int:
+        """Kernel calls in a step."""
         return len(self.table.kernels)
 
     def kernel_counts(self) -> Counter[str]:
@@ -97,11 +100,11 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
 
     memory = aligned_bytes(align(max(weight_bytes, 1)))
     for buffer in weights:
-        memory[buffer.offset_bytes : buffer.offset_bytes + buffer.nbytes] = buffer.phantom.view(np.uint8)
+        memory[buffer.byte_range()] = buffer.phantom.view(np.uint8)
     memory.flags.writeable = False
     initial = aligned_bytes(align(max(state_bytes, 1)))
     for buffer, value in builder.states:
-        initial[buffer.offset_bytes : buffer.offset_bytes + buffer.nbytes] = value.reshape(-1).view(np.uint8)
+        initial[buffer.byte_range()] = value.reshape(-1).view(np.uint8)
     initial.flags.writeable = False
 
     words: list[int] = []

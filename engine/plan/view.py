@@ -28,11 +28,32 @@ class Buffer:
 
     @property
     def elements(self) -> int:
+        """How many elements it holds."""
         return self.phantom.size
 
     @property
     def nbytes(self) -> int:
+        """Its size, without the alignment that layout adds."""
         return self.phantom.nbytes
+
+    def byte_range(self) -> slice:
+        """The bytes of its space that it was given.
+
+        Raises:
+            RuntimeError: memory has not been laid out yet.
+        """
+        return slice(self.start_bytes, self.start_bytes + self.nbytes)
+
+    @property
+    def start_bytes(self) -> int:
+        """The first byte of its space that it was given.
+
+        Raises:
+            RuntimeError: memory has not been laid out yet.
+        """
+        if self.offset_bytes is None:
+            raise RuntimeError("a buffer was used before memory was laid out")
+        return self.offset_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +65,22 @@ class View:
 
     @classmethod
     def whole(cls, buffer: Buffer, shape: Sequence[int]) -> View:
+        """All of a buffer, dense in C order: [*shape]."""
         return cls(buffer, buffer.phantom.reshape(tuple(shape)))
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
         return self.array.shape
 
     @property
     def rank(self) -> int:
+        """Number of axes."""
         return self.array.ndim
 
     @property
     def size(self) -> int:
+        """Number of elements that it shows; one shown twice counts twice."""
         return self.array.size
 
     @property
@@ -80,12 +105,15 @@ class View:
         return View(self.buffer, self.array[index])
 
     def transpose(self, axes: Sequence[int]) -> View:
+        """The axes in another order, as `numpy.transpose`."""
         return View(self.buffer, self.array.transpose(tuple(axes)))
 
     def swap(self, first: int, second: int) -> View:
+        """Two axes exchanged, as `numpy.swapaxes`."""
         return View(self.buffer, self.array.swapaxes(first, second))
 
     def broadcast(self, shape: Sequence[int]) -> View:
+        """Repeated to [*shape] by strides of 0, as `numpy.broadcast_to`."""
         return View(self.buffer, np.broadcast_to(self.array, tuple(shape)))
 
     def reshape(self, shape: Sequence[int]) -> View | None:
@@ -110,7 +138,5 @@ class View:
 
     def ref(self) -> TensorRef:
         """The view as an operand; its buffer must have been given its place."""
-        if self.buffer.offset_bytes is None:
-            raise RuntimeError("a buffer was used before memory was laid out")
-        offset = self.buffer.offset_bytes + self.offset * self.array.itemsize
+        offset = self.buffer.start_bytes + self.offset * self.array.itemsize
         return TensorRef(self.buffer.space, offset, self.shape, self.strides)

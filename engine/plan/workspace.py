@@ -32,7 +32,10 @@ def bind(backend: str, table: Table, memory: Memory) -> Runner:
 
 
 class StatePool:
-    """Slots of state for the streams of one program. Thread-safe; a slot belongs to one stream from acquire to release."""
+    """Slots of state for the streams of one program; a slot belongs to one stream from acquire to release.
+
+    Thread-safe.
+    """
 
     def __init__(self, program: Program, capacity: int) -> None:
         self.capacity = capacity

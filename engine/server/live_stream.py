@@ -14,7 +14,7 @@ from .served import ServedSession, SessionOutput
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Consecutive outputs of `frame_count` frames; at the end of the stream the flush may bring a last one without frames."""
+    """Consecutive outputs of `frame_count` frames; at the end the flush may bring a last one without frames."""
 
     outputs: Sequence[SessionOutput]
     frame_count: int

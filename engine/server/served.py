@@ -55,11 +55,16 @@ class ModelDescription:
 
 
 class ServedSession(ScheduledSession, Protocol):
-    """A live stream of a served model. `drain()` gives an object with the attributes of `SessionOutput`."""
+    """A live stream of a served model. `drain()` gives an object with the attributes of `SessionOutput`.
+
+    `delay_samples` and `first_frame_samples` (those that complete the first frame) count at `sample_rate_hz`, or count
+    feature frames.
+    """
 
     sample_rate_hz: int
     channels: int
     delay_samples: int
+    first_frame_samples: int
 
 
 class SessionEvent(Protocol):

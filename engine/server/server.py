@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -122,10 +123,7 @@ async def serve(
     def ask() -> None:
         (stop_at_once if stop_asked.is_set() else stop_asked).set()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask)
-    try:
+    with _on_stop_signals(ask):
         await server.start()
         if on_started is not None:
             on_started(server)
@@ -137,9 +135,21 @@ async def serve(
             await server.stop(grace_s=0)
         hurried.cancel()
         await stopping
-    finally:
+
+
+@contextmanager
+def _on_stop_signals(ask: Callable[[], None]) -> Iterator[None]:
+    """Inside the context, SIGINT and SIGTERM call `ask` on the running loop."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+            try:
+                loop.add_signal_handler(number, ask)
+                stack.callback(loop.remove_signal_handler, number)
+            except NotImplementedError:  # the event loops of Windows have none
+                before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(ask))
+                stack.callback(signal.signal, number, before)
+        yield
 
 
 def _join(host: str, port: int) -> str:

@@ -105,6 +105,7 @@ class SignalCall:
             kind=kind_number(description.kind),
             hop_samples=description.hop_samples,
             delay_samples=session.delay_samples,
+            first_frame_samples=session.first_frame_samples,
             returns_audio=description.returns_audio,
             value_names=description.value_names,
         )

@@ -54,7 +54,7 @@ class ScheduledSession(Protocol):
         ...
 
     def drain(self) -> Any:
-        """Everything that came out since the last drain; after the flush, once `ready` is 0, the tail too: one drain."""
+        """All that came out since the last drain; after the flush, once `ready` is 0, the tail too: one drain."""
         ...
 
     def close(self) -> None:

@@ -53,10 +53,13 @@ class Session:
         self.channels = check_channels(spec, channels)
         self.lanes = 1 if spec.downmix else self.channels
         self.delay_samples = spec.delay_samples
+        self.first_frame_samples = spec.first_frame_samples // (spec.feature_count or 1)
+        """Samples, at the stream's rate, or feature frames, that complete the first window."""
         self._resampler: Resampler | None = None
         if self.sample_rate_hz != spec.sample_rate_hz:
             self._resampler = Resampler(self.sample_rate_hz, spec.sample_rate_hz, self.lanes)
             self.delay_samples = round(spec.delay_samples / self._resampler.ratio)
+            self.first_frame_samples = math.ceil(spec.first_frame_samples / self._resampler.ratio)
         self._results = Results(spec, self.sample_rate_hz, self.lanes)
         self._reserve, capacity = self._ring_sizes()
         self._ring = Ring(self.lanes, capacity)
@@ -141,7 +144,7 @@ class Session:
         steps = -(-max(0, self._owed_samples() - spec.prologue_samples) // spec.hop_samples)
         self._final_steps = steps  # before the last window is complete, for a step may follow at once
         if steps:
-            needed = (steps - 1) * spec.hop_samples + spec.window_samples - spec.history_samples
+            needed = spec.first_frame_samples + (steps - 1) * spec.hop_samples
             self._ring.write_silence(max(0, needed - self._arrived))
 
     def _owed_samples(self) -> int:

@@ -59,6 +59,11 @@ class StreamSpec:
         return self.window_samples - self.hop_samples if self.start == "silence" else 0
 
     @property
+    def first_frame_samples(self) -> int:
+        """Samples of the signal that the first window needs; every further window needs `hop_samples` more."""
+        return self.window_samples - self.history_samples
+
+    @property
     def prologue_samples(self) -> int:
         """Zeros that go out before the first step's audio: output t is input t - delay_samples from the start."""
         return self.delay_samples if self.start == "first_frame" and self.audio is not None else 0

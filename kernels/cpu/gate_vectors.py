@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..contract import PANEL
+from .vectors import PREFETCH_BYTES, emit_prefetch
 
 VECTOR_BYTES = 4 * PANEL
 
@@ -103,6 +104,9 @@ def panel_products(rows: int, gates: int, panels: int):
                     (panel, gate): _load(builder, moved(panel_row, panel, weights_panel), gate)
                     for panel, gate in columns
                 }
+                for panel, gate in columns:
+                    ahead = moved(panel_row, panel, weights_panel)
+                    emit_prefetch(builder, _at(builder, ahead, gate * VECTOR_BYTES + PREFETCH_BYTES))
                 for row in range(rows):
                     value = _repeat(builder, builder.load(_at(builder, moved(source, row, x_row), kind=_FLOAT)))
                     for column in columns:

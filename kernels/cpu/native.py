@@ -36,6 +36,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wavetile/kernels"
 
 
+@cache
 def _local_imports(path: Path) -> set[Path]:
     """The files of the kernels package that a file imports by a relative import."""
     found = set()

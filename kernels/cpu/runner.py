@@ -12,13 +12,15 @@ from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
 from .execute import interpreter
 from .native import NATIVE
 
+_LANES = int(Context.LANES)
+
 
 class CpuRunner:
     """A table on native kernels. `run` allocates nothing and holds no GIL."""
 
     def __init__(self, table: Table, memory: Memory) -> None:
-        lanes = max(1, memory.arena.shape[0])
-        self.slots = np.zeros(lanes, np.int64)
+        self._lanes = max(1, memory.arena.shape[0])
+        self.slots = np.zeros(self._lanes, np.int64)
         self._memory = memory
         self._operands = np.ascontiguousarray(table.operands)
         addresses = {int(kernel_id): NATIVE[KERNELS[kernel_id].name].address for kernel_id in set(table.kernels)}
@@ -41,7 +43,7 @@ class CpuRunner:
         Raises:
             KernelError: more lanes than the memory has.
         """
-        if lanes > len(self.slots):
-            raise KernelError(f"{lanes} lanes asked of a runner with {len(self.slots)}")
-        self._context[Context.LANES] = lanes
+        if lanes > self._lanes:
+            raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
+        self._context[_LANES] = lanes
         self._execute(self._calls, self._operands, self._context)

@@ -22,6 +22,7 @@ from numba.core import cgutils
 from ..contract import PANEL
 from .vectors import (
     FLOAT_IR,
+    PREFETCH_BYTES,
     REGISTER_FLOATS,
     VECTOR_IR,
     WORD_IR,
@@ -32,6 +33,7 @@ from .vectors import (
     emit_masked_load,
     emit_masked_store,
     emit_multiply_add,
+    emit_prefetch,
     emit_splat,
     emit_store,
     operation,
@@ -128,6 +130,8 @@ def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.
                 where = builder.gep(b_now, [builder.mul(o["b_vector"], _word(v))])
                 whole = family.padded or v < vectors - 1
                 columns.append(emit_load(builder, where) if whole else emit_masked_load(builder, where, mask))
+                if family.padded:
+                    emit_prefetch(builder, builder.gep(where, [_word(PREFETCH_BYTES // 4)]))
             for r in range(rows):
                 number = emit_splat(builder, builder.load(builder.gep(a_now, [row_offsets[r]])))
                 for v in range(vectors):

@@ -14,7 +14,7 @@ from ..schemas import KERNELS
 from ..table import Memory, Table
 
 DEFINITIONS: dict[str, Callable[..., None]] = {}
-"""Kernel name -> function that takes the schema's operands by name, arrays as views, and writes its outputs in place."""
+"""Kernel name -> function that takes the schema's operands by name, arrays as views, and writes outputs in place."""
 
 
 def definition(function: Callable[..., None]) -> Callable[..., None]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n wavetile/proto/v1/wavetile.proto\x12\x0bwavetile.v1\"\xb0\x01\n\rStreamRequest\x12+\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.wavetile.v1.StreamConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12.\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x1a.wavetile.v1.FeatureFramesH\x00\x12&\n\x04tile\x18\x04 \x01(\x0b\x32\x16.wavetile.v1.ImageTileH\x00\x42\t\n\x07request\"\xc6\x01\n\x0cStreamConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.wavetile.v1.AudioConfigH\x00\x12.\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x1a.wavetile.v1.FeatureConfigH\x00\x12)\n\x05image\x18\x04 \x01(\x0b\x32\x18.wavetile.v1.ImageConfigH\x00\x12\x17\n\x0f\x66rame_budget_ns\x18\x05 \x01(\x03\x42\x08\n\x06signal\"e\n\x0b\x41udioConfig\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x02 \x01(\x05\x12,\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32\x1a.wavetile.v1.AudioEncoding\"&\n\rFeatureConfig\x12\x15\n\rfeature_count\x18\x01 \x01(\x05\"j\n\x0bImageConfig\x12\x0e\n\x06height\x18\x01 \x01(\x05\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x03 \x01(\x05\x12*\n\npixel_type\x18\x04 \x01(\x0e\x32\x16.wavetile.v1.PixelType\"\x1d\n\rFeatureFrames\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x9a\x01\n\tImageTile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01y\x18\x02 \x01(\x05\x12\t\n\x01x\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x06 \x01(\x05\x12*\n\npixel_type\x18\x07 \x01(\x0e\x32\x16.wavetile.v1.PixelType\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\"x\n\x0eStreamResponse\x12-\n\x07started\x18\x01 \x01(\x0b\x32\x1a.wavetile.v1.StreamStartedH\x00\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.wavetile.v1.StreamResultH\x00\x42\n\n\x08response\"\xf7\x01\n\rStreamStarted\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x04 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x05 \x01(\x05\x12\x13\n\x0bhop_samples\x18\x06 \x01(\x05\x12\x1c\n\x14model_sample_rate_hz\x18\x07 \x01(\x05\x12\x15\n\rdelay_samples\x18\x08 \x01(\x03\x12\x15\n\rreturns_audio\x18\t \x01(\x08\x12\x13\n\x0bvalue_names\x18\n \x03(\t\"\xa6\x02\n\x0cStreamResult\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x03\x12\x19\n\x11\x66irst_frame_index\x18\x02 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x1a\n\x12\x66irst_sample_index\x18\x04 \x01(\x03\x12\r\n\x05\x61udio\x18\x05 \x01(\x0c\x12\'\n\x06values\x18\x06 \x03(\x0b\x32\x17.wavetile.v1.NamedValue\x12\"\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x12.wavetile.v1.Event\x12%\n\x05tiles\x18\x08 \x03(\x0b\x32\x16.wavetile.v1.ImageTile\x12\x15\n\rqueue_time_ns\x18\t \x01(\x03\x12\x17\n\x0f\x63ompute_time_ns\x18\n \x01(\x03\":\n\nNamedValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0f\n\x07numbers\x18\x03 \x03(\x02\"n\n\x05\x45vent\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.wavetile.v1.EventKind\x12\x14\n\x0csample_index\x18\x02 \x01(\x03\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.wavetile.v1.ModelSummary\"Z\n\x0cModelSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\x05\"%\n\x14\x44\x65scribeModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"E\n\x15\x44\x65scribeModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.wavetile.v1.ModelDescription\"\xf4\x03\n\x10ModelDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\x05\x12\x13\n\x0bhop_samples\x18\x04 \x01(\x05\x12\x15\n\rdelay_samples\x18\x05 \x01(\x03\x12\x15\n\rfeature_count\x18\x06 \x01(\x05\x12\x15\n\rreturns_audio\x18\x07 \x01(\x08\x12\x13\n\x0bvalue_names\x18\x08 \x03(\t\x12.\n\x06inputs\x18\t \x03(\x0b\x32\x1e.wavetile.v1.TensorDescription\x12/\n\x07outputs\x18\n \x03(\x0b\x32\x1e.wavetile.v1.TensorDescription\x12?\n\toperators\x18\x0b \x03(\x0b\x32,.wavetile.v1.ModelDescription.OperatorsEntry\x12\x15\n\rmultiply_adds\x18\x0c \x01(\x03\x12\x14\n\x0cweight_bytes\x18\r \x01(\x03\x12\x13\n\x0bstate_bytes\x18\x0e \x01(\x03\x12\x0f\n\x07license\x18\x0f \x01(\t\x1a\x30\n\x0eOperatorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"?\n\x11TensorDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\t*k\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_S16LE\x10\x01\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_F32LE\x10\x02*l\n\tPixelType\x12\x1a\n\x16PIXEL_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10PIXEL_TYPE_UINT8\x10\x01\x12\x15\n\x11PIXEL_TYPE_UINT16\x10\x02\x12\x16\n\x12PIXEL_TYPE_FLOAT32\x10\x03*_\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45VENT_KIND_SPEECH_START\x10\x01\x12\x19\n\x15\x45VENT_KIND_SPEECH_END\x10\x02*l\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_KIND_AUDIO\x10\x01\x12\x17\n\x13MODEL_KIND_FEATURES\x10\x02\x12\x14\n\x10MODEL_KIND_IMAGE\x10\x03\x32\xfd\x01\n\rStreamService\x12\x45\n\x06Stream\x12\x1a.wavetile.v1.StreamRequest\x1a\x1b.wavetile.v1.StreamResponse(\x01\x30\x01\x12M\n\nListModels\x12\x1e.wavetile.v1.ListModelsRequest\x1a\x1f.wavetile.v1.ListModelsResponse\x12V\n\rDescribeModel\x12!.wavetile.v1.DescribeModelRequest\x1a\".wavetile.v1.DescribeModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n wavetile/proto/v1/wavetile.proto\x12\x0bwavetile.v1\"\xb0\x01\n\rStreamRequest\x12+\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.wavetile.v1.StreamConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12.\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x1a.wavetile.v1.FeatureFramesH\x00\x12&\n\x04tile\x18\x04 \x01(\x0b\x32\x16.wavetile.v1.ImageTileH\x00\x42\t\n\x07request\"\xc6\x01\n\x0cStreamConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.wavetile.v1.AudioConfigH\x00\x12.\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x1a.wavetile.v1.FeatureConfigH\x00\x12)\n\x05image\x18\x04 \x01(\x0b\x32\x18.wavetile.v1.ImageConfigH\x00\x12\x17\n\x0f\x66rame_budget_ns\x18\x05 \x01(\x03\x42\x08\n\x06signal\"e\n\x0b\x41udioConfig\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x02 \x01(\x05\x12,\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32\x1a.wavetile.v1.AudioEncoding\"&\n\rFeatureConfig\x12\x15\n\rfeature_count\x18\x01 \x01(\x05\"j\n\x0bImageConfig\x12\x0e\n\x06height\x18\x01 \x01(\x05\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x03 \x01(\x05\x12*\n\npixel_type\x18\x04 \x01(\x0e\x32\x16.wavetile.v1.PixelType\"\x1d\n\rFeatureFrames\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x9a\x01\n\tImageTile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01y\x18\x02 \x01(\x05\x12\t\n\x01x\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x06 \x01(\x05\x12*\n\npixel_type\x18\x07 \x01(\x0e\x32\x16.wavetile.v1.PixelType\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\"x\n\x0eStreamResponse\x12-\n\x07started\x18\x01 \x01(\x0b\x32\x1a.wavetile.v1.StreamStartedH\x00\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.wavetile.v1.StreamResultH\x00\x42\n\n\x08response\"\x94\x02\n\rStreamStarted\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x04 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x05 \x01(\x05\x12\x13\n\x0bhop_samples\x18\x06 \x01(\x05\x12\x1c\n\x14model_sample_rate_hz\x18\x07 \x01(\x05\x12\x15\n\rdelay_samples\x18\x08 \x01(\x03\x12\x15\n\rreturns_audio\x18\t \x01(\x08\x12\x13\n\x0bvalue_names\x18\n \x03(\t\x12\x1b\n\x13\x66irst_frame_samples\x18\x0b \x01(\x03\"\xa6\x02\n\x0cStreamResult\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x03\x12\x19\n\x11\x66irst_frame_index\x18\x02 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x1a\n\x12\x66irst_sample_index\x18\x04 \x01(\x03\x12\r\n\x05\x61udio\x18\x05 \x01(\x0c\x12\'\n\x06values\x18\x06 \x03(\x0b\x32\x17.wavetile.v1.NamedValue\x12\"\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x12.wavetile.v1.Event\x12%\n\x05tiles\x18\x08 \x03(\x0b\x32\x16.wavetile.v1.ImageTile\x12\x15\n\rqueue_time_ns\x18\t \x01(\x03\x12\x17\n\x0f\x63ompute_time_ns\x18\n \x01(\x03\":\n\nNamedValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0f\n\x07numbers\x18\x03 \x03(\x02\"n\n\x05\x45vent\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.wavetile.v1.EventKind\x12\x14\n\x0csample_index\x18\x02 \x01(\x03\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.wavetile.v1.ModelSummary\"Z\n\x0cModelSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\x05\"%\n\x14\x44\x65scribeModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"E\n\x15\x44\x65scribeModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.wavetile.v1.ModelDescription\"\xf4\x03\n\x10ModelDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.wavetile.v1.ModelKind\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\x05\x12\x13\n\x0bhop_samples\x18\x04 \x01(\x05\x12\x15\n\rdelay_samples\x18\x05 \x01(\x03\x12\x15\n\rfeature_count\x18\x06 \x01(\x05\x12\x15\n\rreturns_audio\x18\x07 \x01(\x08\x12\x13\n\x0bvalue_names\x18\x08 \x03(\t\x12.\n\x06inputs\x18\t \x03(\x0b\x32\x1e.wavetile.v1.TensorDescription\x12/\n\x07outputs\x18\n \x03(\x0b\x32\x1e.wavetile.v1.TensorDescription\x12?\n\toperators\x18\x0b \x03(\x0b\x32,.wavetile.v1.ModelDescription.OperatorsEntry\x12\x15\n\rmultiply_adds\x18\x0c \x01(\x03\x12\x14\n\x0cweight_bytes\x18\r \x01(\x03\x12\x13\n\x0bstate_bytes\x18\x0e \x01(\x03\x12\x0f\n\x07license\x18\x0f \x01(\t\x1a\x30\n\x0eOperatorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"?\n\x11TensorDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\t*k\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_S16LE\x10\x01\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_F32LE\x10\x02*l\n\tPixelType\x12\x1a\n\x16PIXEL_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10PIXEL_TYPE_UINT8\x10\x01\x12\x15\n\x11PIXEL_TYPE_UINT16\x10\x02\x12\x16\n\x12PIXEL_TYPE_FLOAT32\x10\x03*_\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45VENT_KIND_SPEECH_START\x10\x01\x12\x19\n\x15\x45VENT_KIND_SPEECH_END\x10\x02*l\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_KIND_AUDIO\x10\x01\x12\x17\n\x13MODEL_KIND_FEATURES\x10\x02\x12\x14\n\x10MODEL_KIND_IMAGE\x10\x03\x32\xfd\x01\n\rStreamService\x12\x45\n\x06Stream\x12\x1a.wavetile.v1.StreamRequest\x1a\x1b.wavetile.v1.StreamResponse(\x01\x30\x01\x12M\n\nListModels\x12\x1e.wavetile.v1.ListModelsRequest\x1a\x1f.wavetile.v1.ListModelsResponse\x12V\n\rDescribeModel\x12!.wavetile.v1.DescribeModelRequest\x1a\".wavetile.v1.DescribeModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODELDESCRIPTION_OPERATORSENTRY']._loaded_options = None
   _globals['_MODELDESCRIPTION_OPERATORSENTRY']._serialized_options = b'8\001'
-  _globals['_AUDIOENCODING']._serialized_start=2565
-  _globals['_AUDIOENCODING']._serialized_end=2672
-  _globals['_PIXELTYPE']._serialized_start=2674
-  _globals['_PIXELTYPE']._serialized_end=2782
-  _globals['_EVENTKIND']._serialized_start=2784
-  _globals['_EVENTKIND']._serialized_end=2879
-  _globals['_MODELKIND']._serialized_start=2881
-  _globals['_MODELKIND']._serialized_end=2989
+  _globals['_AUDIOENCODING']._serialized_start=2594
+  _globals['_AUDIOENCODING']._serialized_end=2701
+  _globals['_PIXELTYPE']._serialized_start=2703
+  _globals['_PIXELTYPE']._serialized_end=2811
+  _globals['_EVENTKIND']._serialized_start=2813
+  _globals['_EVENTKIND']._serialized_end=2908
+  _globals['_MODELKIND']._serialized_start=2910
+  _globals['_MODELKIND']._serialized_end=3018
   _globals['_STREAMREQUEST']._serialized_start=50
   _globals['_STREAMREQUEST']._serialized_end=226
   _globals['_STREAMCONFIG']._serialized_start=229
@@ -58,29 +58,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMRESPONSE']._serialized_start=868
   _globals['_STREAMRESPONSE']._serialized_end=988
   _globals['_STREAMSTARTED']._serialized_start=991
-  _globals['_STREAMSTARTED']._serialized_end=1238
-  _globals['_STREAMRESULT']._serialized_start=1241
-  _globals['_STREAMRESULT']._serialized_end=1535
-  _globals['_NAMEDVALUE']._serialized_start=1537
-  _globals['_NAMEDVALUE']._serialized_end=1595
-  _globals['_EVENT']._serialized_start=1597
-  _globals['_EVENT']._serialized_end=1707
-  _globals['_LISTMODELSREQUEST']._serialized_start=1709
-  _globals['_LISTMODELSREQUEST']._serialized_end=1728
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1730
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1793
-  _globals['_MODELSUMMARY']._serialized_start=1795
-  _globals['_MODELSUMMARY']._serialized_end=1885
-  _globals['_DESCRIBEMODELREQUEST']._serialized_start=1887
-  _globals['_DESCRIBEMODELREQUEST']._serialized_end=1924
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=1926
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=1995
-  _globals['_MODELDESCRIPTION']._serialized_start=1998
-  _globals['_MODELDESCRIPTION']._serialized_end=2498
-  _globals['_MODELDESCRIPTION_OPERATORSENTRY']._serialized_start=2450
-  _globals['_MODELDESCRIPTION_OPERATORSENTRY']._serialized_end=2498
-  _globals['_TENSORDESCRIPTION']._serialized_start=2500
-  _globals['_TENSORDESCRIPTION']._serialized_end=2563
-  _globals['_STREAMSERVICE']._serialized_start=2992
-  _globals['_STREAMSERVICE']._serialized_end=3245
+  _globals['_STREAMSTARTED']._serialized_end=1267
+  _globals['_STREAMRESULT']._serialized_start=1270
+  _globals['_STREAMRESULT']._serialized_end=1564
+  _globals['_NAMEDVALUE']._serialized_start=1566
+  _globals['_NAMEDVALUE']._serialized_end=1624
+  _globals['_EVENT']._serialized_start=1626
+  _globals['_EVENT']._serialized_end=1736
+  _globals['_LISTMODELSREQUEST']._serialized_start=1738
+  _globals['_LISTMODELSREQUEST']._serialized_end=1757
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1759
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1822
+  _globals['_MODELSUMMARY']._serialized_start=1824
+  _globals['_MODELSUMMARY']._serialized_end=1914
+  _globals['_DESCRIBEMODELREQUEST']._serialized_start=1916
+  _globals['_DESCRIBEMODELREQUEST']._serialized_end=1953
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=1955
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=2024
+  _globals['_MODELDESCRIPTION']._serialized_start=2027
+  _globals['_MODELDESCRIPTION']._serialized_end=2527
+  _globals['_MODELDESCRIPTION_OPERATORSENTRY']._serialized_start=2479
+  _globals['_MODELDESCRIPTION_OPERATORSENTRY']._serialized_end=2527
+  _globals['_TENSORDESCRIPTION']._serialized_start=2529
+  _globals['_TENSORDESCRIPTION']._serialized_end=2592
+  _globals['_STREAMSERVICE']._serialized_start=3021
+  _globals['_STREAMSERVICE']._serialized_end=3274
 # @@protoc_insertion_point(module_scope)

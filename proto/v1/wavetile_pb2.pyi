@@ -135,7 +135,7 @@ class StreamResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names")
+    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class StreamStarted(_message.Message):
     DELAY_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     RETURNS_AUDIO_FIELD_NUMBER: _ClassVar[int]
     VALUE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FRAME_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     model: str
     kind: ModelKind
@@ -156,7 +157,8 @@ class StreamStarted(_message.Message):
     delay_samples: int
     returns_audio: bool
     value_names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ...) -> None: ...
+    first_frame_samples: int
+    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ...) -> None: ...
 
 class StreamResult(_message.Message):
     __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns")

@@ -77,6 +77,17 @@ async def test_values_events_and_times_are_gathered(tmp_path: Path) -> None:
     assert report.output_path is None
 
 
+@pytest.mark.parametrize("hops", [1, 2, 5])
+async def test_a_window_longer_than_a_hop_delays_every_frame(tmp_path: Path, hops: int) -> None:
+    write_noise(tmp_path / "in.wav", 10 * HOP)
+    model = GainModel(first_frame_samples=hops * HOP)
+    async with serving({"gain": model}) as server, StreamClient(server.address) as client:
+        report = await process_file(client, "gain", tmp_path / "in.wav", tmp_path / "out.wav", chunk_s=0.01)
+    assert report.info.first_frame_samples == hops * HOP
+    assert len(report.values["peak"]) == 11
+    assert len(report.latencies_s) == 10 - (hops - 1)  # the windows that the file itself completed
+
+
 async def test_real_time_pace_takes_the_files_time(tmp_path: Path) -> None:
     write_noise(tmp_path / "in.wav", 8_000)
     async with serving({"gain": GainModel()}) as server, StreamClient(server.address) as client:

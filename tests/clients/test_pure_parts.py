@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -52,7 +53,7 @@ async def test_pace_catches_up_after_a_stall() -> None:
 
 
 def test_latency_counts_from_the_chunk_that_completed_the_frame() -> None:
-    tracker = LatencyTracker(frame_samples=100)
+    tracker = LatencyTracker(first_frame_samples=100, hop_samples=100)
     tracker.sent(60, 1.0)
     tracker.sent(60, 2.0)  # completes frame 0
     tracker.sent(180, 3.0)  # completes frames 1 and 2
@@ -61,12 +62,37 @@ def test_latency_counts_from_the_chunk_that_completed_the_frame() -> None:
     assert tracker.received(3, 2, 9.0) == []  # only the flush completed these
 
 
+def test_latency_of_windows_longer_than_a_hop() -> None:
+    tracker = LatencyTracker(first_frame_samples=320, hop_samples=160)
+    for number in range(3):
+        tracker.sent(320, float(number))
+    # Frames end at 320, 480, 640, 800, 960 samples: chunks 0, 1, 1, 2, 2. The next was completed by no chunk.
+    assert tracker.received(0, 1, 10.0) == [10.0]
+    assert tracker.received(1, 4, 10.0) == [9.0, 9.0, 8.0, 8.0]
+    assert tracker.received(5, 1, 10.0) == []
+
+
 def test_latency_of_frames_of_fractional_length() -> None:
-    tracker = LatencyTracker(frame_samples=256 * 44100 / 16000)  # 705.6
+    tracker = LatencyTracker(first_frame_samples=706, hop_samples=256 * 44100 / 16000)  # 705.6
     for number in range(3):
         tracker.sent(705, float(number))
     assert tracker.received(0, 1, 10.0) == [9.0]
     assert tracker.received(1, 1, 10.0) == [8.0]
+
+
+def test_a_frame_that_ends_with_a_chunk_is_not_taken_for_one_of_the_next() -> None:
+    tracker = LatencyTracker(first_frame_samples=706, hop_samples=705.6)
+    for number in range(5):
+        tracker.sent(882, float(number))  # frame 4 ends with 5 x 705.6 = 4 x 882 samples
+    assert tracker.received(4, 1, 10.0) == [7.0]
+
+
+async def test_chunks_are_noted_as_they_pass() -> None:
+    tracker = LatencyTracker(first_frame_samples=3, hop_samples=3)
+    before_s = time.monotonic()
+    assert [len(chunk) async for chunk in tracker.watch(chunks(2, 0, 2))] == [2, 0, 2]
+    (latency_s,) = tracker.received(0, 2, time.monotonic())
+    assert 0 <= latency_s <= time.monotonic() - before_s
 
 
 def test_playback_waits_for_its_target_and_is_silent_when_empty() -> None:

@@ -15,7 +15,6 @@ import soundfile
 from tests.commands.said import Command
 from tests.models.reference_loops import nsnet2
 from wavetile.engine.commands.demo.clip import CLIP_PATH, SPOKEN_SECONDS
-from wavetile.engine.commands.demo.exchange import FrameClock
 from wavetile.engine.commands.demo.make_clip import rms, room
 from wavetile.engine.commands.demo.record import DemoRecord, StreamRecord
 
@@ -98,16 +97,6 @@ def test_a_report_without_a_frame_can_be_made(record: DemoRecord) -> None:
     text = compose(empty, "<svg></svg>")
     assert "No frame came back" in text
     assert "Speech was detected at no time." in text
-
-
-def test_a_frame_counts_from_the_chunk_that_completed_it() -> None:
-    clock = FrameClock(first=320, hop=160)
-    for number in range(3):
-        clock.sent(320, float(number))
-    # Frames end at 320, 480, 640, 800, 960 samples: chunks 0, 1, 1, 2, 2. The next was completed by no chunk.
-    assert clock.latencies_s(0, 1, 10.0) == [10.0]
-    assert clock.latencies_s(1, 4, 10.0) == [9.0, 9.0, 8.0, 8.0]
-    assert clock.latencies_s(5, 1, 10.0) == []
 
 
 def test_without_weights_it_says_what_to_do(

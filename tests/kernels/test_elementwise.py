@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -65,9 +67,7 @@ _BOOLEAN_RESULT = {Binary.GREATER, Binary.GREATER_OR_EQUAL, Binary.LESS, Binary.
 _LOGIC = {Binary.AND, Binary.OR, Binary.XOR}
 
 
-def onnx_run(
-    operator: str, inputs: list[np.ndarray], output: int = TensorProto.FLOAT, **attributes: object
-) -> np.ndarray:
+def onnx_run(operator: str, inputs: list[np.ndarray], output: int = TensorProto.FLOAT, **attributes: Any) -> np.ndarray:
     """One ONNX node in ONNX Runtime."""
     names = [f"x{index}" for index in range(len(inputs))]
     values = [
@@ -78,10 +78,10 @@ def onnx_run(
     graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", output, None)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, dict(zip(names, inputs, strict=True)))[0]
+    return np.asarray(session.run(None, dict(zip(names, inputs, strict=True)))[0])
 
 
-def tolerance(operator: Unary) -> dict[str, float]:
+def tolerance(operator: Unary) -> dict[str, Any]:
     return TOLERANCES.get(operator.name.lower(), TOLERANCES["unary"])
 
 
@@ -117,9 +117,9 @@ def test_clip_square_gelu(backend: str) -> None:
     shape = x.array.shape[1:]
     low, high = np.float32(-0.5), np.float32(0.75)
     np.testing.assert_array_equal(
-        run(Unary.CLIP, low, high), onnx_run("Clip", [x.array, np.array(low), np.array(high)])
+        run(Unary.CLIP, float(low), float(high)), onnx_run("Clip", [x.array, np.array(low), np.array(high)])
     )
-    np.testing.assert_array_equal(run(Unary.CLIP, high, low), np.full_like(x.array, low))
+    np.testing.assert_array_equal(run(Unary.CLIP, float(high), float(low)), np.full_like(x.array, low))
     np.testing.assert_array_equal(run(Unary.SQUARE), x.array * x.array)
     for alpha, approximate in ((0, "none"), (1, "tanh")):
         expected = onnx_run("Gelu", [x.array], approximate=approximate)

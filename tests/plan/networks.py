@@ -36,7 +36,7 @@ def run_program(program: Program, feeds: Mapping[str, np.ndarray], backend: str)
 
 def run_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, dict(feeds))
+    return [np.asarray(value) for value in session.run(None, dict(feeds))]
 
 
 def signal(shape: Sequence[int], seed: int = 0) -> np.ndarray:

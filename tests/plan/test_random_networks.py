@@ -1,6 +1,8 @@
-"""Random chains of data movement and arithmetic against onnxruntime: what views, elided copies and shared memory must survive."""
+"""Random chains of data movement and arithmetic against onnxruntime: views, elided copies and shared memory survive."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +30,7 @@ class _Growing:
         self.constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
-    def add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attributes: object) -> str:
+    def add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attributes: Any) -> str:
         name = f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name=f"{op}_{name}", **attributes))
         self.shapes[name] = shape

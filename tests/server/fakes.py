@@ -1,7 +1,8 @@
 """Models without networks, for tests of the server and its clients: the arithmetic is plain enough to check by hand.
 
 `GainModel`: 16 kHz, hop 160, output = 0.5 x the input of one hop before. Per frame it gives "peak", the largest
-absolute input, and says speech_start / speech_end when the peak passes 0.5 upwards / downwards.
+absolute input, and says speech_start / speech_end when the peak passes 0.5 upwards / downwards. With
+`first_frame_samples` longer than a hop, its windows look ahead: a frame is that window's first hop.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class GainSession:
         self.sample_rate_hz = sample_rate_hz
         self.channels = self.lanes = channels
         self.delay_samples = HOP
+        self.first_frame_samples = model.first_frame_samples
         self.closed = False
         self._capacity = capacity_hops * HOP
         self._ring = np.zeros((self._capacity, channels), np.float32)
@@ -61,7 +63,7 @@ class GainSession:
 
     @property
     def ready(self) -> int:
-        return (self._written - self._read) // HOP
+        return max(0, (self._written - self._read - self.first_frame_samples) // HOP + 1)
 
     @property
     def free_samples(self) -> int:
@@ -81,7 +83,8 @@ class GainSession:
 
     def flush(self) -> None:
         assert self.ready == 0
-        padding = -self._fed % HOP + HOP  # fill the last hop, then push the delayed one out
+        # Fill the last hop, push the delayed one out, and let the last window begin with it.
+        padding = -self._fed % HOP + self.first_frame_samples
         self._write(np.zeros((padding, self.channels), np.float32))
         self._flushed = True
 
@@ -155,6 +158,7 @@ class GainModel:
     max_lanes: int = 16
     capacity_hops: int = 20
     max_sessions: int = 1000
+    first_frame_samples: int = HOP
     step_error: Exception | None = None
     open_sessions: int = 0
     batch_sizes: list[int] = field(default_factory=list)
@@ -199,6 +203,7 @@ class RowSumSession(GainSession):
     def __init__(self, model: GainModel, capacity: int = 8) -> None:
         super().__init__(model, 0, 1, 1)
         self.delay_samples = 0
+        self.first_frame_samples = 1
         self._rows: list[np.ndarray] = []
         self._row_capacity = capacity
         self._sums: list[float] = []

@@ -60,7 +60,7 @@ async def test_the_stream_says_its_shape_first() -> None:
             assert stream.info.sample_rate_hz == 48000
     assert (info.model, info.kind, info.returns_audio, info.value_names) == ("gain", "audio", True, ("peak",))
     assert (info.sample_rate_hz, info.model_sample_rate_hz, info.channels) == (16000, 16000, 2)
-    assert (info.hop_samples, info.delay_samples) == (HOP, HOP)
+    assert (info.hop_samples, info.delay_samples, info.first_frame_samples) == (HOP, HOP, HOP)
     assert len(info.stream_id) == 16
 
 

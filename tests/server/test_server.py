@@ -62,6 +62,19 @@ async def test_features_stream_too() -> None:
     assert all(result.samples is None for result in results)
 
 
+@pytest.mark.parametrize("count", [0, 1, 20])
+async def test_a_flush_that_leaves_nothing_sends_nothing(count: int) -> None:
+    async with (
+        serving({"rows": RowSumModel()}) as server,
+        StreamClient(server.address) as client,
+        client.stream_features("rows", feature_count=3) as stream,
+    ):
+        assert stream.info.first_frame_samples == 1
+        results = await exchange(stream, np.ones((count, 3), np.float32), 1)
+    assert all(result.frame_count > 0 for result in results)
+    assert sum(result.frame_count for result in results) == count
+
+
 async def test_images_stream_too() -> None:
     images = np.random.default_rng(0).integers(0, 255, (3, 4, 6, 2)).astype(np.uint8)
     async with (
@@ -151,8 +164,7 @@ async def test_stop_ends_streams_that_do_not_end() -> None:
     assert server.live_streams == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_serve_stops_on_signals(number: signal.Signals) -> None:
+async def assert_serve_stops_on(number: signal.Signals) -> None:
     addresses: list[str] = []
     serving_task = asyncio.create_task(
         serve({"gain": GainModel()}, ServerOptions(port=0), on_started=lambda server: addresses.append(server.address))
@@ -163,6 +175,23 @@ async def test_serve_stops_on_signals(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
     async with asyncio.timeout(5.0):
         await serving_task
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_serve_stops_on_signals(number: signal.Signals) -> None:
+    await assert_serve_stops_on(number)
+
+
+async def test_serve_stops_where_the_loop_takes_no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError  # as the event loops of Windows do
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", refuse)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        await assert_serve_stops_on(number)
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 async def test_a_second_signal_does_not_wait_for_streams() -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.session.programs import HOP, overlap_spec
+from tests.session.programs import FRAME, HOP, feature_spec, overlap_spec
 from wavetile.engine.errors import SignalError, StreamClosedError, WavetileError
 from wavetile.engine.plan import StatePool
-from wavetile.engine.session import Executor, Session, Stream
+from wavetile.engine.session import Executor, Session, Stream, StreamSpec
 
 SPEC = overlap_spec()
 
@@ -79,6 +79,27 @@ def test_a_slot_starts_fresh_for_the_next_session() -> None:
             executor.step([session])
         np.testing.assert_array_equal(session.drain().values["count"][:, 0], [1, 2, 3, 4, 5])
         session.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "rate_hz", "samples"),
+    [
+        (SPEC, None, HOP),
+        (overlap_spec("first_frame"), None, FRAME),
+        (SPEC, 48000, 3 * HOP),
+        (overlap_spec("first_frame"), 44100, 265),  # 96 at 16 kHz are 264.6
+        (feature_spec(), None, 1),
+    ],
+)
+def test_the_first_window_needs_first_frame_samples(spec: StreamSpec, rate_hz: int | None, samples: int) -> None:
+    session = Session(spec, StatePool(spec.program, 1), sample_rate_hz=rate_hz)
+    assert session.first_frame_samples == samples
+    if rate_hz is None:  # else the resampler holds some back
+        shape = (spec.feature_count,) if spec.feature_count else ()
+        session.feed(np.zeros((samples - 1, *shape), np.float32))
+        assert session.ready == 0
+        session.feed(np.zeros((1, *shape), np.float32))
+        assert session.ready == 1
 
 
 @pytest.mark.parametrize("rate_hz", [None, 8000, 48000])

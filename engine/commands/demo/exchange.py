@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ....clients import Event, StreamClient, StreamInfo, StreamResult
+from ....clients.latency import LatencyTracker
 from ....clients.pace import at_real_time
 from ...errors import WavetileError
 from ...models.card import AudioSignal
@@ -34,26 +34,6 @@ class Exchanged:
     events: tuple[Event, ...]
 
 
-class FrameClock:
-    """Knows when each frame's last samples were sent. Frame k needs the first `first` + k * `hop` samples."""
-
-    def __init__(self, first: int, hop: int) -> None:
-        self._first, self._hop = first, hop
-        self._ends: list[int] = []
-        self._times_s: list[float] = []
-
-    def sent(self, samples: int, now_s: float) -> None:
-        """A chunk is being sent."""
-        self._ends.append(samples + (self._ends[-1] if self._ends else 0))
-        self._times_s.append(now_s)
-
-    def latencies_s(self, first_frame: int, frames: int, now_s: float) -> list[float]:
-        """Of frames whose result is here, those that samples completed, not the end of the signal."""
-        needed = [self._first + frame * self._hop for frame in range(first_frame, first_frame + frames)]
-        chunks = [bisect_left(self._ends, samples) for samples in needed]
-        return [now_s - self._times_s[chunk] for chunk in chunks if chunk < len(self._ends)]
-
-
 async def exchange(
     client: StreamClient,
     model: str,
@@ -67,17 +47,15 @@ async def exchange(
 
     `on_result` gets each result with the latencies of its frames in seconds. Raises ServerError.
     """
-    clock = FrameClock(
-        signal.frame_samples if signal.start == "first_frame" else signal.hop_samples, signal.hop_samples
-    )
     latencies: list[float] = []
     results: list[StreamResult] = []
     async with client.stream(model, sample_rate_hz=signal.sample_rate_hz) as stream:
+        tracker = LatencyTracker.of_stream(stream.info)
         chunks = _chunks(clip, round(CHUNK_SECONDS * signal.sample_rate_hz))
         if real_time:
             chunks = at_real_time(chunks, signal.sample_rate_hz)
-        async for result in stream.exchange(_noted(chunks, clock)):
-            passed = clock.latencies_s(result.first_frame_index, result.frame_count, time.monotonic())
+        async for result in stream.exchange(tracker.watch(chunks)):
+            passed = tracker.received(result.first_frame_index, result.frame_count, time.monotonic())
             latencies += passed
             results.append(result)
             on_result(result, passed)
@@ -95,12 +73,6 @@ async def exchange(
 async def _chunks(clip: np.ndarray, samples: int) -> AsyncIterator[np.ndarray]:
     for first in range(0, len(clip), samples):
         yield clip[first : first + samples]
-
-
-async def _noted(chunks: AsyncIterable[np.ndarray], clock: FrameClock) -> AsyncIterator[np.ndarray]:
-    async for chunk in chunks:
-        clock.sent(len(chunk), time.monotonic())
-        yield chunk
 
 
 def _aligned(results: list[StreamResult], info: StreamInfo, total: int) -> np.ndarray | None:

@@ -40,6 +40,7 @@ def as_image(node: Lowering, x: View) -> View:
 
 @rule("Conv")
 def conv(node: Lowering, builder: Builder) -> View:
+    """ONNX Conv of one or two axes: a time axis is an image of height 1."""
     rank = len(node.shape(0)) - 2
     x = as_image(node, node.view(0))
     weights = node.needs_constant(1, "weight").astype(np.float32)

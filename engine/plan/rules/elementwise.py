@@ -76,17 +76,20 @@ def apply_binary(builder: Builder, operator: Binary, a: View, b: View) -> View:
 
 @rule(*_PLAIN_UNARY)
 def unary(node: Lowering, builder: Builder) -> View:
+    """Operators of one input without attributes."""
     return apply_unary(builder, _PLAIN_UNARY[node.op], node.view(0))
 
 
 @rule(*_SHAPED_UNARY)
 def shaped_unary(node: Lowering, builder: Builder) -> View:
+    """Activations whose attributes shape their curve; the graph holds ONNX's defaults."""
     operator, names = _SHAPED_UNARY[node.op]
     return apply_unary(builder, operator, node.view(0), *(float(node.attribute(name)) for name in names))
 
 
 @rule("Gelu")
 def gelu(node: Lowering, builder: Builder) -> View:
+    """ONNX Gelu: exact by erf, or its tanh approximation."""
     tanh = node.attribute("approximate", "none") == "tanh"
     return apply_unary(builder, Unary.GELU, node.view(0), 1.0 if tanh else 0.0)
 
@@ -100,7 +103,8 @@ def clip(node: Lowering, builder: Builder) -> View:
 
 @rule("Not")
 def not_(node: Lowering, builder: Builder) -> View:
-    return apply_binary(builder, Binary.EQUAL, node.view(0), builder.constant(np.zeros(1, np.float32)).reshape(()))
+    """ONNX Not: x == 0, as bools are 0.0 and 1.0 inside a program."""
+    return apply_binary(builder, Binary.EQUAL, node.view(0), builder.constant(np.zeros((), np.float32)))
 
 
 @rule("Pow")
@@ -118,11 +122,13 @@ def power(node: Lowering, builder: Builder) -> View:
 
 @rule(*(op for op in _BINARY if op != "Pow"))
 def binary(node: Lowering, builder: Builder) -> View:
+    """Arithmetic, comparisons and logic of two inputs, broadcast both ways; results of bool are 0.0 and 1.0."""
     return apply_binary(builder, _BINARY[node.op], node.view(0), node.view(1))
 
 
 @rule("Max", "Min", "Sum", "Mean")
 def variadic(node: Lowering, builder: Builder) -> View:
+    """ONNX Max, Min, Sum and Mean: any number of inputs, folded from the left."""
     operator = {"Max": Binary.MAX, "Min": Binary.MIN}.get(node.op, Binary.ADD)
     result = node.view(0)
     for index in range(1, len(node.node.inputs)):
@@ -135,6 +141,7 @@ def variadic(node: Lowering, builder: Builder) -> View:
 
 @rule("Where")
 def where(node: Lowering, builder: Builder) -> View:
+    """ONNX Where: all three inputs broadcast against each other."""
     shape = node.output_shape()
     y = builder.allocate(shape)
     condition, a, b, target = loop_views(*(node.view(i).broadcast(shape) for i in range(3)), y)

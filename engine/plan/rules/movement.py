@@ -25,6 +25,7 @@ def concat(node: Lowering, builder: Builder) -> View:
 
 @rule("Tile")
 def tile(node: Lowering, builder: Builder) -> View:
+    """ONNX Tile: one broadcast copy, with an axis for the repeats before each axis of the input."""
     x = node.view(0)
     repeats = node.needs_constant(1, "repeats").tolist()
     y = builder.allocate(node.output_shape())

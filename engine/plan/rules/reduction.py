@@ -36,11 +36,13 @@ def reduce(node: Lowering, builder: Builder) -> View:
 
 @rule("ReduceLogSum")
 def reduce_log_sum(node: Lowering, builder: Builder) -> View:
+    """ONNX ReduceLogSum: the logarithm of a sum."""
     return apply_unary(builder, Unary.LOG, reduce_axes(node, builder, Reduce.SUM, node.argument(1, "axes") or []))
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool")
 def global_pool(node: Lowering, builder: Builder) -> View:
+    """ONNX GlobalAveragePool, GlobalMaxPool: one value a channel, the axes behind it kept with size 1."""
     operator = Reduce.MEAN if node.op == "GlobalAveragePool" else Reduce.MAX
     return reduce_axes(node, builder, operator, list(range(2, len(node.shape(0)))))
 

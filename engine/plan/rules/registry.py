@@ -100,6 +100,7 @@ class Lowering:
         return self.attribute(attribute, default)
 
     def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute's value, or the default where it is absent."""
         value = self.node.attributes.get(name)
         return default if value is None else value
 
@@ -112,9 +113,11 @@ class Lowering:
         return self._graph.types[self.node.outputs[index]].shape
 
     def input_type(self, index: int) -> np.dtype:
+        """Element type of an input in the graph."""
         return self._graph.types[self.node.inputs[index]].dtype
 
     def output_type(self, index: int = 0) -> np.dtype:
+        """Element type of an output in the graph."""
         return self._graph.types[self.node.outputs[index]].dtype
 
     def wants(self, index: int) -> bool:

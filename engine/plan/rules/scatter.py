@@ -20,10 +20,10 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
         raise node.refuse(f"attribute reduction is {node.attribute('reduction')!r}", "use none")
     indices = node.needs_constant(1, "indices")
     data_shape, depth = node.shape(0), indices.shape[-1]
-    counted = [size for size in data_shape[:depth]]
+    counted = data_shape[:depth]
     flat = indices.reshape(-1, depth)
     flat = np.where(flat < 0, flat + np.array(counted), flat)
-    positions = np.ravel_multi_index(tuple(flat.T), tuple(counted)).reshape(indices.shape[:-1])
+    positions = np.asarray(np.ravel_multi_index(tuple(flat.T), counted)).reshape(indices.shape[:-1])
     steps = regular_steps(positions)
     if steps is None or len(np.unique(positions)) != positions.size:
         raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")

@@ -11,11 +11,13 @@ from .registry import Lowering, rule
 
 @rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(node: Lowering, builder: Builder) -> View:
+    """The output's bound shape says it all, whatever attribute or input it came from."""
     return builder.reshape(node.view(0), node.output_shape())
 
 
 @rule("Identity", "Dropout")
 def identity(node: Lowering, builder: Builder) -> View:
+    """ONNX Identity, and Dropout, which does nothing in inference."""
     return node.view(0)
 
 
@@ -29,6 +31,7 @@ def cast(node: Lowering, builder: Builder) -> View:
 
 @rule("Transpose")
 def transpose(node: Lowering, builder: Builder) -> View:
+    """ONNX Transpose: without perm the axes are reversed."""
     x = node.view(0)
     return x.transpose(node.attribute("perm", tuple(reversed(range(x.rank)))))
 
@@ -51,6 +54,7 @@ def slice_(node: Lowering, builder: Builder) -> View:
 
 @rule("Split")
 def split(node: Lowering, builder: Builder) -> list[View]:
+    """ONNX Split: each output is a view; the parts' sizes are those of the bound outputs."""
     x = node.view(0)
     axis = node.attribute("axis", 0) % x.rank
     views, start = [], 0
@@ -63,6 +67,7 @@ def split(node: Lowering, builder: Builder) -> list[View]:
 
 @rule("Expand")
 def expand(node: Lowering, builder: Builder) -> View:
+    """ONNX Expand: a broadcast, by strides of 0."""
     return node.view(0).broadcast(node.output_shape())
 
 
