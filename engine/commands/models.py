@@ -44,7 +44,8 @@ def _list(cards: list[Card]) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from ..models.catalogue import MODELS_VARIABLE, cache_folder, model_folders
+    from ...kernels.cache import cache_folder
+    from ..models.catalogue import MODELS_VARIABLE, model_folders
     from .console import output
     from .weights import whereabouts
 

@@ -12,7 +12,7 @@ from onnx.numpy_helper import from_array
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from ..errors import ModelError, UnsupportedError
-from .attributes import schema_of
+from .attributes import read_attributes, schema_of
 from .ir import TensorType
 from .network import read_type
 
@@ -21,6 +21,9 @@ KNOWN_ELEMENTS = 1024
 
 LIKE_THEIR_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 """Operators for which ONNX has no inference; the specification gives the output the input's type."""
+
+POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+"""Operators that slide a window and may have ceil_mode."""
 
 
 def to_type_proto(value: TensorType) -> TypeProto:
@@ -69,7 +72,37 @@ class TypeInference:
             ) from None
         if node.op_type in LIKE_THEIR_INPUT:
             return {node.output[0]: types[scope[node.input[0]]]}
-        return {name: concrete(inferred.get(name), node) for name in node.output if name}
+        outputs = {name: concrete(inferred.get(name), node) for name in node.output if name}
+        if node.op_type in POOLS:
+            return self._without_windows_of_padding(node, types[scope[node.input[0]]], outputs)
+        return outputs
+
+    def _without_windows_of_padding(
+        self, node: NodeProto, source: TensorType, outputs: Mapping[str, TensorType | None]
+    ) -> dict[str, TensorType | None]:
+        """Drop a pool's last window where ceil_mode lets it start behind the input, in the padding at the end.
+
+        The specification asks for it ("sliding windows that would start in the right padded region are ignored");
+        ONNX's inference does not do it.
+        """
+        attributes = read_attributes(node, self._opset)
+        if not attributes.get("ceil_mode"):
+            return dict(outputs)
+        spatial = source.shape[2:]
+        strides = attributes.get("strides") or [1] * len(spatial)
+        pads = attributes.get("pads") or [0] * (2 * len(spatial))
+        adjusted: dict[str, TensorType | None] = {}
+        for name, value_type in outputs.items():
+            adjusted[name] = value_type
+            if value_type is not None:
+                counts = [
+                    count - 1 if (count - 1) * stride >= size + before else count
+                    for count, stride, size, before in zip(
+                        value_type.shape[2:], strides, spatial, pads[: len(spatial)], strict=True
+                    )
+                ]
+                adjusted[name] = TensorType((*value_type.shape[:2], *counts), value_type.dtype)
+        return adjusted
 
     def _type(self, name: str, types: Mapping[str, TensorType]) -> TypeProto:
         proto = self._types.get(name)

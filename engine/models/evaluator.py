@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,14 +17,17 @@ from ..plan import Program, Workspace, compile_graph
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
 
-Key = tuple[tuple[object, ...], ...]
+Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
 class _Compiled:
-    program: Program
+    program: Program | None
+    """Of the outputs that arrive with the signal; None if none does."""
     dtypes: dict[str, np.dtype]
-    """Of the outputs; a program computes in float32."""
+    """Of the program's outputs; it computes in float32."""
+    constants: dict[str, np.ndarray]
+    """The other outputs: they follow from shapes and bound values, and never pass through float32."""
     idle: list[_Place] = field(default_factory=list)
     """Appending and popping are atomic."""
 
@@ -32,13 +35,11 @@ class _Compiled:
 class _Place:
     """A workspace of one lane, and its ports: looking them up takes longer than a small network."""
 
-    def __init__(self, compiled: _Compiled, backend: str) -> None:
-        workspace = Workspace(compiled.program, backend)
+    def __init__(self, program: Program, dtypes: Mapping[str, np.dtype], backend: str) -> None:
+        workspace = Workspace(program, backend)
         self.run = workspace.run
-        self.inputs = [(name, workspace.input(name)[0, ...]) for name in compiled.program.inputs]
-        self.outputs = [
-            (name, workspace.output(name)[0, ...], compiled.dtypes[name]) for name in compiled.program.outputs
-        ]
+        self.inputs = [(name, workspace.input(name)[0, ...]) for name in program.inputs]
+        self.outputs = [(name, workspace.output(name)[0, ...], dtypes[name]) for name in program.outputs]
 
 
 class Evaluator:
@@ -72,38 +73,48 @@ class Evaluator:
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
         arrays = self._checked(inputs)
-        compiled = self.compiled(arrays)
+        shapes = {name: array.shape for name, array in arrays.items() if name not in self._bound}
+        compiled = self._compiled(shapes, {name: arrays[name] for name in self._bound})
+        outputs = {name: np.array(array) for name, array in compiled.constants.items()}
+        if compiled.program is None:
+            return outputs
         with self._turn:
             try:
                 place = compiled.idle.pop()
             except IndexError:
-                place = _Place(compiled, self._backend)
+                place = _Place(compiled.program, compiled.dtypes, self._backend)
             for name, port in place.inputs:
                 port[...] = arrays[name]
             place.run(1)
-            outputs = {name: port.astype(dtype) for name, port, dtype in place.outputs}
+            outputs.update((name, port.astype(dtype)) for name, port, dtype in place.outputs)
             # Never more than `threads` of them: each was taken, or made, by one whose turn it was.
             compiled.idle.append(place)
-        return outputs
+        return {name: outputs[name] for name in self.network.outputs}
 
-    def program(self, arrays: Mapping[str, np.ndarray]) -> Program:
-        """The program that `run` would use for inputs of these shapes."""
-        return self.compiled(self._checked(arrays)).program
+    def program(self, shapes: Mapping[str, tuple[int, ...]]) -> Program | None:
+        """The program that `run` would use for inputs of these shapes; None if every output is a constant.
 
-    def compiled(self, arrays: Mapping[str, np.ndarray]) -> _Compiled:
-        """Find or compile the program for checked inputs."""
-        key: Key = tuple(
-            (array.shape, array.tobytes() if name in self._bound else None) for name, array in arrays.items()
+        Raises ModelError as `run`; also if an input is bound by value.
+        """
+        return self._compiled(shapes, {}).program
+
+    def _compiled(self, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> _Compiled:
+        """Find or compile the program for shapes of signals and values of other inputs."""
+        key: Key = (
+            *(shapes.get(name) for name in self.network.inputs),
+            *((name, value.shape, value.tobytes()) for name, value in values.items()),
         )
         with self._lock:
             if key in self._programs:
                 self._programs.move_to_end(key)
                 return self._programs[key]
-            shapes = {name: array.shape for name, array in arrays.items() if name not in self._bound}
-            graph = specialise(self.network, shapes, {name: arrays[name] for name in self._bound})
+            graph = specialise(self.network, shapes, values)
+            computed = [name for name in graph.outputs if name not in graph.constants]
+            rest = replace(graph, outputs=computed)
             compiled = _Compiled(
-                compile_graph(fuse(graph), name=self.network.name),
-                {name: graph.types[name].dtype for name in graph.outputs},
+                compile_graph(fuse(rest), name=self.network.name) if computed else None,
+                {name: graph.types[name].dtype for name in computed},
+                {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
             )
             self._programs[key] = compiled
             if len(self._programs) > MAX_PROGRAMS:

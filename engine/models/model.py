@@ -22,6 +22,7 @@ from .description import ModelDescription, TensorDescription
 from .evaluator import Evaluator
 from .fetch import Progress
 from .pipeline import build_stream
+from .signal_path import check_signal_path
 
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
@@ -33,7 +34,7 @@ DEFAULT_STATE_SLOTS = 4096
 def load(
     name_or_path: str | PathLike[str], *, backend: str = "cpu", threads: int = 1, progress: Progress | None = None
 ) -> Model:
-    """Load a model.
+    """Load a model, and refuse one that can not be computed as far as that shows without a signal (`Model.check`).
 
     Args:
         name_or_path: the name of a card that comes with wavetile, such as "silero_vad"; the path of a card of your own
@@ -52,10 +53,14 @@ def load(
     text = fspath(name_or_path)
     if text.endswith(".onnx"):
         network = load_network(Path(text))
-        return Model(network.name, {network.name: network}, None, backend=backend, threads=threads)
+        model = Model(network.name, {network.name: network}, None, backend=backend, threads=threads)
+        model.check()
+        return model
     card = read_card(Path(text)) if text.endswith(".toml") else find_card(text)
     networks = {name: load_network(weights(card, network, progress)) for name, network in card.networks.items()}
-    return Model(card.name, networks, card, backend=backend, threads=threads)
+    model = Model(card.name, networks, card, backend=backend, threads=threads)
+    model.check()
+    return model
 
 
 def weights(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
@@ -155,7 +160,7 @@ class Model:
 
     @property
     def stream_spec(self) -> StreamSpec:
-        """The model's stream, compiled when it is first needed. Errors as `stream`."""
+        """The model's stream, compiled once. Errors as `stream`."""
         card = self.card
         if card is None:
             raise ModelError(
@@ -168,6 +173,23 @@ class Model:
             if self._spec is None:
                 self._spec = build_stream(card, self._networks, self.backend)
             return self._spec
+
+    def check(self) -> None:
+        """Refuse what can not be computed as far as it shows without a signal; `load` does so.
+
+        A stream, and a network that leaves nothing open, is compiled. Of a network that leaves shapes or values open
+        the operators are checked; what else is wrong with it shows when `run` compiles it for its inputs.
+
+        Raises:
+            ModelError: the model can not be computed; the message names the node.
+        """
+        if self._streams:
+            _ = self.stream_spec
+        elif self._is_bound:
+            self._whole_program()
+        else:
+            for network in self._networks.values():
+                check_signal_path(network)
 
     def describe(self) -> ModelDescription:
         """What the model takes, gives and costs; constant, and worked out once."""
@@ -198,9 +220,8 @@ class Model:
 
     def _described(self) -> ModelDescription:
         card = self.card
-        streams = card is not None and not isinstance(card.signal, ImageSignal)
-        spec = self.stream_spec if streams else None
-        program = spec.program if spec else self._whole_program()
+        spec = self.stream_spec if self._streams else None
+        program = spec.program if spec else self._whole_program() if self._is_bound else None
         operators = Counter(node.op_type for network in self._networks.values() for node in all_nodes(network.model))
         feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
         return ModelDescription(
@@ -228,13 +249,22 @@ class Model:
             attribution=card.attribution if card else "",
         )
 
+    @property
+    def _streams(self) -> bool:
+        return self.card is not None and not isinstance(self.card.signal, ImageSignal)
+
+    @property
+    def _is_bound(self) -> bool:
+        """Whether the network can be compiled as it is: no shape is open, and no input is bound by value."""
+        return all(
+            dtype == np.float32 and dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims)
+            for dtype, dims in self.inputs.values()
+        )
+
     def _whole_program(self) -> Program | None:
-        """The program of a network that leaves no shape open."""
+        """The program of a network that leaves nothing open; None if all that it gives is constant."""
         (evaluator,) = self._evaluators.values()
-        shapes = {name: declared.dims for name, declared in self.inputs.items()}
-        if any(dims is None or not all(isinstance(dim, int) for dim in dims) for dims in shapes.values()):
-            return None
-        return evaluator.program({name: np.zeros(dims, self.inputs[name].dtype) for name, dims in shapes.items()})  # type: ignore[arg-type]
+        return evaluator.program({name: declared.dims for name, declared in self.inputs.items()})  # type: ignore[misc]
 
 
 def _check_backend(backend: str, threads: int) -> None:

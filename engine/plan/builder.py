@@ -12,6 +12,9 @@ from ...kernels.contract import LOOP_RANK, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
 from .view import Buffer, View
 
+_COMPARED_BYTES = 4096
+"""Constants up to this size are shared when they are equal; larger ones when they are the same object."""
+
 
 @dataclass(eq=False)
 class Instruction:
@@ -43,10 +46,8 @@ class Builder:
         self.instructions: list[Instruction] = []
         self.states: list[tuple[Buffer, np.ndarray]] = []
         """State buffers with their initial values."""
-        self.owned: set[Buffer] = set()
-        """Buffers to which one value alone refers, so that its only reader may overwrite it."""
         self.node = ""
-        self._constants: dict[tuple[Any, ...], View] = {}
+        self._constants: dict[tuple[Any, ...], tuple[np.ndarray, View]] = {}
 
     def allocate(self, shape: Sequence[int], *, pinned: bool = False) -> View:
         """A new dense buffer in the arena: [*shape] float32."""
@@ -56,12 +57,11 @@ class Builder:
     def constant(self, array: np.ndarray) -> View:
         """An array (float32 or int32) in the weights; equal small arrays are stored once."""
         data = np.ascontiguousarray(array)
-        key = (id(array),) if data.nbytes > 4096 else (data.tobytes(), data.dtype.str)
-        flat = self._constants.get(key)
-        if flat is None or flat.size != data.size:
-            flat = View.whole(Buffer(Space.WEIGHTS, data.reshape(-1)), (data.size,))
-            self._constants[key] = flat
-        return View.whole(flat.buffer, array.shape)
+        # A large array is known by its identity, so it has to stay alive as long as the key.
+        key = (id(array),) if data.nbytes > _COMPARED_BYTES else (data.tobytes(), data.dtype.str)
+        if key not in self._constants:
+            self._constants[key] = array, View.whole(Buffer(Space.WEIGHTS, data.reshape(-1)), (data.size,))
+        return View.whole(self._constants[key][1].buffer, array.shape)
 
     def state(self, shape: Sequence[int], initial: np.ndarray | None = None) -> View:
         """A tensor [*shape] in the stream's slot; starts as `initial`, or as zeros."""

@@ -93,5 +93,7 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     views = [result] if isinstance(result, View) else list(result)
     for output, view in zip(node.outputs, views, strict=False):
         if output and view is not None:
-            expected = graph.types[output].shape
-            values[output] = view if view.shape == expected else builder.reshape(view, expected)
+            expected = graph.types[output]
+            if view.size != expected.size:
+                raise UnsupportedError(f"{node}: its rule gives shape {view.shape} for {output!r}, which is {expected}")
+            values[output] = view if view.shape == expected.shape else builder.reshape(view, expected.shape)

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Graph, Node, State, TensorType
+from .stepwise import check_stepwise
 
-_STATES = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN": ("h",)}
+_STATES = {"LSTM": ("h", "c"), "GRU": ("h",)}
 _FIRST_STATE_INPUT = 5
 _FIRST_STATE_OUTPUT = 1
 
@@ -28,7 +29,8 @@ def lift_state(step: Graph, longer: Graph) -> Graph:
         A copy of `step` whose `states` name one new input and one new output for each lifted tensor.
 
     Raises:
-        UnsupportedError: a recurrent node runs backwards along the stream, or starts from a state that is not zero.
+        UnsupportedError: a recurrent node runs backwards along the stream, or starts from a state that is not zero; or
+            another node works across steps.
     """
     twins = {node.name: node for node in longer.nodes}
     lifted = replace(
@@ -43,6 +45,8 @@ def lift_state(step: Graph, longer: Graph) -> Graph:
         twin = twins.get(node.name)
         if node.op in _STATES and twin is not None and _length(node, step) != _length(twin, longer):
             node = _lift(node, step, lifted)
+        else:
+            check_stepwise(node, step, longer)
         lifted.nodes.append(node)
     return lifted
 

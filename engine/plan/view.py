@@ -131,12 +131,27 @@ class View:
         return View(self.buffer, array)
 
     def covers_buffer(self) -> bool:
-        """Whether the view holds every element of its buffer exactly once."""
-        return self.size == self.buffer.elements and 0 not in [
-            stride for size, stride in zip(self.shape, self.strides, strict=True) if size > 1
-        ]
+        """Whether the view holds every element of its buffer exactly once, in any order of axes, none reversed."""
+        if self.size != self.buffer.elements:
+            return False
+        expected = 1
+        axes = [(stride, size) for size, stride in zip(self.shape, self.strides, strict=True) if size > 1]
+        for stride, size in sorted(axes):
+            if stride != expected:
+                return False
+            expected *= size
+        return True
 
     def ref(self) -> TensorRef:
-        """The view as an operand; its buffer must have been given its place."""
+        """The view as an operand; its buffer must have been given its place.
+
+        Raises:
+            RuntimeError: the view reaches outside its buffer: a rule or a pass has made a mistake.
+        """
+        reach = [(size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True)]
+        first = self.offset + sum(step for step in reach if step < 0)
+        last = self.offset + sum(step for step in reach if step > 0)
+        if self.size and not 0 <= first <= last < self.buffer.elements:
+            raise RuntimeError(f"a view of elements {first} to {last} of a buffer with {self.buffer.elements}")
         offset = self.buffer.start_bytes + self.offset * self.array.itemsize
         return TensorRef(self.buffer.space, offset, self.shape, self.strides)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
-import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
 from numba import types
 
+from ..cache import cache_folder
 from ..errors import KernelError
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.CPointer(types.int64))
@@ -22,18 +23,13 @@ SIGNATURE = types.void(types.CPointer(types.int64), types.CPointer(types.int64))
 FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
 """What LLVM may do to float arithmetic: fuse multiply-adds and reorder sums. NaN and infinity keep their meaning."""
 
-_HERE = Path(__file__).parent
+_COMPILING = threading.RLock()
+"""Numba's cache folder is one setting of the whole process, so compilations take turns."""
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: WAVETILE_CACHE, else the platform's cache folder for users."""
-    if override := os.environ.get("WAVETILE_CACHE"):
-        return Path(override) / "kernels"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/wavetile/kernels"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "wavetile/kernels"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wavetile/kernels"
+def kernel_folder() -> Path:
+    """Where compiled kernels are kept."""
+    return cache_folder() / "kernels"
 
 
 @cache
@@ -61,7 +57,7 @@ def source_digest(path: Path) -> str:
         if current not in seen:
             seen.add(current)
             waiting += _local_imports(current)
-    digest = hashlib.sha256(f"numba {numba.__version__} llvmlite {sys.version_info[:2]}".encode())
+    digest = hashlib.sha256(f"numba {numba.__version__} llvmlite {llvmlite.__version__}".encode())
     for source in sorted(seen):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -78,22 +74,24 @@ class NativeKernel:
     @property
     def address(self) -> int:
         """Address of the native function `void(int64 *operands, int64 *context)`."""
-        if self._compiled is None:
-            self._compiled = compile_cached(
-                lambda: numba.cfunc(SIGNATURE, cache=True, fastmath=FAST_MATH, error_model="numpy")(self._function),
-                Path(self._function.__code__.co_filename),
-            )
-        return self._compiled.address
+        with _COMPILING:
+            if self._compiled is None:
+                self._compiled = compile_cached(
+                    lambda: numba.cfunc(SIGNATURE, cache=True, fastmath=FAST_MATH, error_model="numpy")(self._function),
+                    Path(self._function.__code__.co_filename),
+                )
+            return self._compiled.address
 
 
 def compile_cached(build: Callable[[], Any], source: Path) -> Any:
     """Run a Numba compilation with its cache in our folder, under the digest of `source` and what it imports."""
-    previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = str(cache_folder() / source_digest(source))  # type: ignore[attr-defined]
-    try:
-        return build()
-    finally:
-        numba.config.CACHE_DIR = previous  # type: ignore[attr-defined]
+    with _COMPILING:
+        previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+        numba.config.CACHE_DIR = str(kernel_folder() / source_digest(source))  # type: ignore[attr-defined]
+        try:
+            return build()
+        finally:
+            numba.config.CACHE_DIR = previous  # type: ignore[attr-defined]
 
 
 NATIVE: dict[str, NativeKernel] = {}

@@ -22,7 +22,7 @@ from llvmlite import binding
 from ..errors import KernelError
 from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
 from .execute import interpreter
-from .native import NATIVE, cache_folder, source_digest
+from .native import NATIVE, kernel_folder, source_digest
 
 Progress = Callable[[int, int, str], None]
 """Called with (functions compiled so far, functions in all, name of the one that has just been compiled)."""
@@ -53,7 +53,7 @@ def is_warm() -> bool:
         kept = _stamp().read_text("utf-8").splitlines()
     except OSError:
         return False
-    folder = cache_folder()
+    folder = kernel_folder()
     return bool(kept) and all((folder / name).is_file() for name in kept)
 
 
@@ -70,7 +70,7 @@ def warm_up(progress: Progress | None = None, *, processes: int | None = None) -
     started_s = time.monotonic()
     names = [*NATIVE, _INTERPRETER]
     if is_warm():
-        return WarmUp(len(names), time.monotonic() - started_s, 0, cache_folder())
+        return WarmUp(len(names), time.monotonic() - started_s, 0, kernel_folder())
     processes = min(processes or _usable_processors(), MAX_PROCESSES, len(names))
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in names:
@@ -93,7 +93,7 @@ def warm_up(progress: Progress | None = None, *, processes: int | None = None) -
                 worker.kill()
                 worker.communicate()
     _remember()
-    return WarmUp(len(names), time.monotonic() - started_s, processes, cache_folder())
+    return WarmUp(len(names), time.monotonic() - started_s, processes, kernel_folder())
 
 
 class _Counter:
@@ -118,7 +118,7 @@ def _compile(name: str) -> None:
             _ = NATIVE[name].address
     except OSError as error:
         raise KernelError(
-            f"compiled kernels can not be kept in {cache_folder()} ({error}); set WAVETILE_CACHE"
+            f"compiled kernels can not be kept in {kernel_folder()} ({error}); set WAVETILE_CACHE"
         ) from error
     except Exception as error:
         # Numba's texts run to pages; the first lines say what and where.
@@ -181,7 +181,7 @@ def _work() -> None:
 
 def _remember() -> None:
     """Write the stamp: the cache's files for the present sources, so that a lost one is noticed."""
-    folder = cache_folder()
+    folder = kernel_folder()
     digests = {source_digest(path) for path in Path(__file__).parent.glob("*.py")}
     kept = [path for digest in digests for path in (folder / digest).rglob("*.nb?")]
     stamp = _stamp()
@@ -195,7 +195,7 @@ def _remember() -> None:
 
 
 def _stamp() -> Path:
-    return cache_folder() / f"warm-{_key()}"
+    return kernel_folder() / f"warm-{_key()}"
 
 
 @cache

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/graph": {ERRORS},
     "engine/plan": {ERRORS, "engine/graph", "kernels"},
     "engine/session": {ERRORS, "engine/plan"},
-    "engine/models": {ERRORS, "engine/graph", "engine/plan", "engine/session"},
+    "engine/models": {ERRORS, "engine/graph", "engine/plan", "engine/session", "kernels"},
     "engine/server": {ERRORS, "engine/session", "proto"},
     "engine/commands": {
         ERRORS,

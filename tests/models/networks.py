@@ -139,3 +139,41 @@ source = "{network.name}"
         "utf-8",
     )
     return path
+
+
+def with_constant_outputs(path: Path) -> Path:
+    """Outputs of every kind around y = relu(x): `count` int64, `shape` int64 `[2]`, `flag` bool, `exact` float64."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["large"], ["count"], name="count"),
+            helper.make_node("Relu", ["x"], ["y"], name="relu"),
+            helper.make_node("Shape", ["x"], ["shape"], name="shape"),
+            helper.make_node("Not", ["off"], ["flag"], name="flip"),
+            helper.make_node("Identity", ["third"], ["exact"], name="exact"),
+        ],
+        "with_constant_outputs",
+        [
+            helper.make_tensor_value_info("x", FLOAT, ["rows", 3]),
+            helper.make_tensor_value_info("off", TensorProto.BOOL, []),
+        ],
+        [
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+            helper.make_tensor_value_info("y", FLOAT, ["rows", 3]),
+            helper.make_tensor_value_info("shape", TensorProto.INT64, [2]),
+            helper.make_tensor_value_info("flag", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("exact", TensorProto.DOUBLE, [1]),
+        ],
+        [from_array(np.array(2**24 + 1, np.int64), "large"), from_array(np.array([1 / 3]), "third")],
+    )
+    return save(path, graph)
+
+
+def shape_teller(path: Path) -> Path:
+    """shape = the shape of x `[4, 3]`: nothing to compute."""
+    graph = helper.make_graph(
+        [helper.make_node("Shape", ["x"], ["shape"], name="shape")],
+        "shape_teller",
+        [helper.make_tensor_value_info("x", FLOAT, [4, 3])],
+        [helper.make_tensor_value_info("shape", TensorProto.INT64, [2])],
+    )
+    return save(path, graph)

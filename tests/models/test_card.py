@@ -75,6 +75,13 @@ def test_the_cards_that_come_along() -> None:
     assert find_card("rnnoise").signal == FeatureSignal(42)
 
 
+def test_wheels_are_named_with_their_sha256() -> None:
+    networks = [network for name in card_names() for network in find_card(name).networks.values()]
+    from_wheels = [network for network in networks if (network.source or "").startswith("pypi:")]
+    assert [network.name for network in from_wheels if network.archive_sha256 is None] == []
+    assert len(from_wheels) == 2
+
+
 @pytest.mark.parametrize("name", card_names())
 def test_cards_name_the_files_that_are_there(models: Path, name: str) -> None:
     for network in find_card(name).networks.values():

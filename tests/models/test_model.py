@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import wavetile
-from tests.models.networks import gru_over_frames, largest, leaky_integrator, onnx_outputs, row_taker, write_card
+from tests.models.networks import (
+    gru_over_frames,
+    largest,
+    leaky_integrator,
+    onnx_outputs,
+    row_taker,
+    shape_teller,
+    with_constant_outputs,
+    write_card,
+)
 from wavetile.engine.errors import BackendError, CardError, ModelError, SignalError, UnsupportedError, WeightsError
 from wavetile.engine.models.evaluator import MAX_PROGRAMS
 
@@ -68,14 +77,39 @@ def test_integer_and_boolean_inputs_are_bound_by_value(tmp_path: Path) -> None:
             np.testing.assert_array_equal(outputs["y"], x[first:] * (10 if loud else 1))
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_constant_outputs_keep_their_type_and_value(tmp_path: Path, backend: str) -> None:
+    path = with_constant_outputs(tmp_path / "mixed.onnx")
+    model = wavetile.load(path, backend=backend)
+    names = ["count", "y", "shape", "flag", "exact"]
+    for rows, off in ((2, False), (5, True)):
+        inputs = {"x": arrays(rows)["x"], "off": np.array(off)}
+        outputs = model.run(inputs)
+        assert list(outputs) == names
+        for name, expected in zip(names, onnx_outputs(path, names, inputs), strict=True):
+            assert outputs[name].dtype == expected.dtype
+            np.testing.assert_array_equal(outputs[name], expected)
+    outputs["shape"][:] = 0
+    assert model.run(inputs)["shape"].tolist() == [5, 3]
+
+
+def test_network_of_constant_outputs_needs_no_program(tmp_path: Path) -> None:
+    path = shape_teller(tmp_path / "shape.onnx")
+    model = wavetile.load(path)
+    assert model.run({"x": np.zeros((4, 3), np.float32)})["shape"].tolist() == [4, 3]
+    assert model.describe().instruction_count == 0
+
+
 def test_programs_are_kept_up_to_a_limit(integrator: Path) -> None:
     model = wavetile.load(integrator, backend="reference")
     evaluator = model._evaluators["leaky"]
-    program = evaluator.program(arrays(1))
-    assert evaluator.program(arrays(1, seed=1)) is program
+    shapes = {"x": (1, 3), "h": (1, 3)}
+    program = evaluator.program(shapes)
+    model.run(arrays(1))
+    assert evaluator.program(shapes) is program
     for rows in range(2, MAX_PROGRAMS + 2):
         model.run(arrays(rows))
-    assert evaluator.program(arrays(1)) is not program
+    assert evaluator.program(shapes) is not program
 
 
 @pytest.mark.parametrize("threads", [1, 3])

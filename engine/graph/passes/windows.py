@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import UnsupportedError
+from ..infer import POOLS
 from ..ir import Graph, Node, TensorType
 
-POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 WINDOWED = POOLS | {"Conv", "ConvTranspose"}
 
 

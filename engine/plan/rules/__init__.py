@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import convolution, elementwise, movement, pooling, products, recurrent, reduction, scatter, signal, views
+from . import (
+    convolution,
+    elementwise,
+    movement,
+    pooling,
+    products,
+    recurrent,
+    reduction,
+    resize,
+    scatter,
+    signal,
+    views,
+)
 from .registry import RULES, Lowering
 
 __all__ = [
@@ -15,6 +27,7 @@ __all__ = [
     "products",
     "recurrent",
     "reduction",
+    "resize",
     "scatter",
     "signal",
     "views",

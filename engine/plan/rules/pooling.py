@@ -10,7 +10,11 @@ from .registry import Lowering, rule
 
 @rule("MaxPool", "AveragePool")
 def pool(node: Lowering, builder: Builder) -> View:
-    """ceil_mode only changes the output's size, which is bound already: windows past the end see what is there."""
+    """ONNX MaxPool and AveragePool over one or two axes.
+
+    ceil_mode only changes the output's size, which is bound already: its last window may reach past the end padding,
+    but starts on the input or the padding before it, and takes what it finds there.
+    """
     if node.wants(1):
         raise node.refuse("its output Indices is read", "export without return_indices")
     rank = len(node.shape(0)) - 2

@@ -32,8 +32,10 @@ def matmul(node: Lowering, builder: Builder) -> View:
         return _dense(node, builder, node.view(0), weights, bias)
     left = node.constant(0)
     if left is not None and left.ndim == 2 and bias is None and len(node.shape(1)) == 2:
-        # y = A x with constant A is (x^T A^T)^T: views turn both sides.
-        return _dense(node, builder, node.view(1).transpose((1, 0)), left.T, None, plain=True).transpose((1, 0))
+        # y = A x with constant A is (x^T A^T)^T: views turn both sides. An activation waits until y is turned back,
+        # as the slopes of a PRelu go by y's own columns.
+        turned = _dense(node, builder, node.view(1).transpose((1, 0)), left.T, None, plain=True)
+        return _finish(node, builder, turned.transpose((1, 0)), None)
     return _finish(node, builder, _matmul(builder, node.view(0), node.view(1)), bias)
 
 
@@ -66,16 +68,14 @@ def _dense(
     rows = x.size // inner
     flat = y.reshape((rows, columns))
     assert flat is not None  # y is dense
-    activation = node.activation(columns)
-    if plain:
-        activation |= {"activation": Activation.NONE, "slope": None}
+    none = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
     builder.emit(
         "dense",
         x=builder.reshape(x, (rows, inner)),
         weights=builder.constant(packing.dense(weights.astype(np.float32))),
         bias=None if bias is None else builder.constant(packing.bias(bias)),
         y=flat,
-        **activation,
+        **(none if plain else node.activation(columns)),
     )
     return y
 
@@ -107,10 +107,11 @@ def _finish(node: Lowering, builder: Builder, y: View, bias: np.ndarray | None) 
     """Bias and activation after a product whose kernel has none."""
     if bias is not None:
         y = apply_binary(builder, Binary.ADD, y, builder.constant(bias.astype(np.float32)))
-    activation = node.activation(y.shape[-1])
+    activation = node.activation(y.shape[-1] if y.rank else 1)
     code = activation["activation"]
     if code is Activation.PRELU:
-        return apply_binary(builder, Binary.PRELU, y, activation["slope"][: y.shape[-1]])
+        slope = activation["slope"]
+        return apply_binary(builder, Binary.PRELU, y, slope[: y.shape[-1]] if y.rank else slope[0])
     if code is not Activation.NONE:
         return apply_unary(builder, _AFTER[code], y, activation["alpha"], activation["beta"])
     return y

@@ -25,19 +25,41 @@ _SIDE = 3
 """Kept and reduced axes that the kernel has."""
 
 
+_OF_ONE_ELEMENT = {
+    "ReduceSumSquare": Unary.SQUARE,
+    "ReduceL1": Unary.ABS,
+    "ReduceL2": Unary.ABS,
+    "ReduceLogSum": Unary.LOG,
+}
+"""What a reduction of no axes still does to each element; the other operators leave it as it is."""
+
+
 @rule(*_REDUCE)
 def reduce(node: Lowering, builder: Builder) -> View:
     """Axes are an attribute or, later, an input; none means all, unless noop_with_empty_axes."""
     axes = node.argument(1, "axes") or []
-    if not axes and node.attribute("noop_with_empty_axes", 0):
-        return node.view(0)
+    if _reduces_nothing(node, axes):
+        return _each_element(node, builder)
     return reduce_axes(node, builder, _REDUCE[node.op], axes)
 
 
 @rule("ReduceLogSum")
 def reduce_log_sum(node: Lowering, builder: Builder) -> View:
-    """ONNX ReduceLogSum: the logarithm of a sum."""
-    return apply_unary(builder, Unary.LOG, reduce_axes(node, builder, Reduce.SUM, node.argument(1, "axes") or []))
+    """ONNX ReduceLogSum: the logarithm of a sum; axes as in the other reductions."""
+    axes = node.argument(1, "axes") or []
+    if _reduces_nothing(node, axes):
+        return _each_element(node, builder)
+    return apply_unary(builder, Unary.LOG, reduce_axes(node, builder, Reduce.SUM, axes))
+
+
+def _reduces_nothing(node: Lowering, axes: list[int]) -> bool:
+    return not axes and bool(node.attribute("noop_with_empty_axes", 0))
+
+
+def _each_element(node: Lowering, builder: Builder) -> View:
+    """The reduction of each element by itself, as the specification of noop_with_empty_axes says."""
+    operator = _OF_ONE_ELEMENT.get(node.op)
+    return node.view(0) if operator is None else apply_unary(builder, operator, node.view(0))
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ....kernels import packing
+from ....kernels.contract import Space, fits_layout
 from ....kernels.opcodes import Activation
 from ...errors import UnsupportedError
 from ...graph import Graph, Node
@@ -138,17 +139,21 @@ class Lowering:
             operands["slope"] = self._builder.constant(packing.bias(slope))
         return operands
 
-    def owned(self, index: int) -> View | None:
-        """The view of an input that this node may overwrite: made by an earlier rule for itself, read here alone."""
+    def take_over(self, index: int) -> View | None:
+        """The view of an input whose memory this node may overwrite, since it alone reads it; else None.
+
+        Nothing else may refer to the buffer: no other value, output or carried state. The input's name is gone then.
+        """
         name = self.node.inputs[index]
         view = self._values.get(name)
-        if view is None or view.buffer not in self._builder.owned or name in self._graph.kept_names():
+        if view is None or view.buffer.pinned or view.buffer.space is not Space.ARENA or not view.covers_buffer():
             return None
-        return view if len(self._graph.consumers()[name]) == 1 else None
-
-    def own(self, view: View) -> None:
-        """Say that nothing but this node's output refers to the view's buffer."""
-        self._builder.owned.add(view.buffer)
+        shared = sum(other.buffer is view.buffer for other in self._values.values()) > 1
+        if shared or name in self._graph.kept_names() or len(self._graph.consumers()[name]) > 1:
+            return None
+        if not fits_layout("dense", view.shape, view.strides):
+            return None
+        return self._values.pop(name)
 
     def refuse(self, what: str, remedy: str) -> UnsupportedError:
         """The error to raise when the node can not be lowered."""

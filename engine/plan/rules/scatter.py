@@ -14,7 +14,7 @@ from .views import regular_steps
 def scatter_nd(node: Lowering, builder: Builder) -> View:
     """Exporters write `cache[:, i] = new` as a ScatterND whose indices are a regular box; other indices are refused.
 
-    The data is written in place where this node alone made and reads it.
+    The data is written in place where nothing else refers to it.
     """
     if node.attribute("reduction", "none") != "none":
         raise node.refuse(f"attribute reduction is {node.attribute('reduction')!r}", "use none")
@@ -27,7 +27,7 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
     steps = regular_steps(positions)
     if steps is None or len(np.unique(positions)) != positions.size:
         raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")
-    y = node.owned(0)
+    y = node.take_over(0)
     if y is None:
         y = builder.allocate(data_shape)
         builder.copy(node.view(0), y)
@@ -39,5 +39,4 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
         (*(step * inner for step in steps), *tail),
     )
     builder.copy(node.view(2), window)
-    node.own(y)
     return y

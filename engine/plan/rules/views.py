@@ -46,9 +46,11 @@ def slice_(node: Lowering, builder: Builder) -> View:
     index: list[slice] = [slice(None)] * x.rank
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = x.shape[axis]
-        # A negative step down to and including element 0 has no end that Python's slices can name but None.
-        last = None if step < 0 and end < -size else end
-        index[axis] = slice(start, last, step)
+        if step < 0:
+            # ONNX clamps a start before element 0 to it, Python's slices to nothing at all; and a step down to and
+            # including element 0 has no end that Python's slices can name but None.
+            start, end = max(start, -size), None if end < -size else end
+        index[axis] = slice(start, end, step)
     return x[tuple(index)]
 
 
