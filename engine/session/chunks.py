@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import SignalError
@@ -64,9 +66,12 @@ def _check_array(chunk: object) -> None:
 
 
 def _check_finite(chunk: np.ndarray, unit: str) -> None:
+    # One pass without a temporary: a sum of squares is finite only if every number is. The reverse fails for numbers
+    # beyond 1e19, so they are looked at one by one.
+    if math.isfinite(np.vdot(chunk, chunk)):
+        return
     finite = np.isfinite(chunk)
-    # Searching the bytes takes a fraction of the time of finite.all() on chunks as short as a frame.
-    if b"\0" in finite.tobytes():
+    if not finite.all():
         position = tuple(np.argwhere(~finite)[0].tolist())
         where = f"{unit} {position[0]}" + (f", column {position[1]}" if len(position) > 1 else "")
         raise SignalError(f"the chunk holds {chunk[position]} at {where}; every value must be finite")

@@ -37,6 +37,9 @@ class Executor:
             for name, output in spec.values.items()
         ]
         self._places: dict[tuple[int, int], _Place] = {}
+        self._alone: Session | None = None
+        """The session that had the last step to itself; its slots, which never change, are in place."""
+        self._alone_place = self._place(0, 1)
 
     def step(self, sessions: Sequence[Session]) -> None:
         """Make one step of each of these distinct sessions, all of them `ready`.
@@ -62,17 +65,20 @@ class Executor:
 
     def _step_alone(self, session: Session) -> None:
         # The usual case in process, and on a server that is not busy: no lists, no loops.
-        place = self._places.get((0, session.lanes)) or self._place(0, session.lanes)
+        if session is not self._alone:
+            self._alone, self._alone_place = session, self._place(0, session.lanes)
+            self._alone_place.slots[:] = session.slots
+        place = self._alone_place
         session.load(place.window)
-        place.slots[:] = session.slots
         self._run(session.lanes)
         session.take(place.audio, place.values)
 
     def _step(self, sessions: Sequence[Session], lanes: int) -> None:
+        self._alone = None  # the slots of the first lanes are about to change
         places = []
         lane = 0
         for session in sessions:
-            place = self._places.get((lane, session.lanes)) or self._place(lane, session.lanes)
+            place = self._place(lane, session.lanes)
             session.load(place.window)
             place.slots[:] = session.slots
             places.append(place)
@@ -83,13 +89,15 @@ class Executor:
 
     def _place(self, first: int, lanes: int) -> _Place:
         """Views of some lanes; making them takes longer than using them, so they are kept."""
-        here = slice(first, first + lanes)
-        place = self._places[first, lanes] = _Place(
-            self._input[here],
-            self._workspace.slots[here],
-            None if self._audio is None else self._audio[here],
-            [(name, value[here]) for name, value in self._values],
-        )
+        place = self._places.get((first, lanes))
+        if place is None:
+            here = slice(first, first + lanes)
+            place = self._places[first, lanes] = _Place(
+                self._input[here],
+                self._workspace.slots[here],
+                None if self._audio is None else self._audio[here],
+                [(name, value[here]) for name, value in self._values],
+            )
         return place
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,8 @@ class Event:
     """The model's probability in the frame that decided it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What came out of a stream since the last output."""
+class Output(NamedTuple):
+    """What came out of a stream since the last output. A tuple, because one is made for every chunk."""
 
     samples: np.ndarray | None
     """Enhanced audio, `[samples]`, or `[samples, channels]` of several, float32; None if the model makes none."""

@@ -73,9 +73,11 @@ class Stream:
         """
         session = self._session
         block = session.check(chunk)
-        taken = min(len(block), session.free_samples)
-        session.accept(block if taken == len(block) else block[:taken])
-        self._compute()
+        if len(block) <= session.free_samples:
+            session.accept(block)
+            self._compute()
+            return session.drain()
+        taken = 0
         while taken < len(block):
             part = block[taken : taken + session.free_samples]
             taken += len(part)
@@ -116,5 +118,6 @@ class Stream:
         return f"<Stream of {spec.name!r}: {signal}{', closed' if self.closed else ''}>"
 
     def _compute(self) -> None:
+        step, alone = self._executor.step, self._self
         for _ in range(self._session.ready):
-            self._executor.step(self._self)
+            step(alone)

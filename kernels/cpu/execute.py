@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
-import numpy as np
 from numba import types
 
-from .memory import call_kernel
+from .memory import call_kernel, word_pointer
 from .native import compile_cached
 
+_CALL = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+"""ctypes rather than Numba's dispatcher: three integers cross faster than three arrays, and it too drops the GIL."""
 
-def _walk(calls, operands, context):
+
+def _walk(calls, count, context):
     """Call every kernel of a table in order.
 
     Args:
-        calls: [instructions, 2] int64: address of the kernel, address of its operand words.
-        operands: int64: the operand words, kept alive by the caller.
-        context: [CONTEXT_WORDS] int64.
+        calls: address of int64[count, 2]: address of the kernel, address of its operand words.
+        count: instructions.
+        context: address of int64[CONTEXT_WORDS].
     """
-    where = context.ctypes.data
-    for index in range(calls.shape[0]):
-        call_kernel(calls[index, 0], calls[index, 1], where)
+    table = word_pointer(calls)
+    for index in range(count):
+        call_kernel(table[2 * index], table[2 * index + 1], context)
 
 
 @cache
-def interpreter() -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
-    """The compiled `_walk`; from the cache after the first time on a machine."""
-    words = types.Array(types.int64, 1, "C")
-    signature = types.void(types.Array(types.int64, 2, "C"), words, words)
-    return compile_cached(
-        lambda: numba.njit(signature, nogil=True, cache=True)(_walk),
-        Path(__file__),
-    )
+def _compiled() -> Any:
+    signature = types.void(types.int64, types.int64, types.int64)
+    return compile_cached(lambda: numba.cfunc(signature, cache=True, error_model="numpy")(_walk), Path(__file__))
+
+
+@cache
+def interpreter() -> Callable[[int, int, int], None]:
+    """The native `_walk`; from the cache after the first time on a machine."""
+    return _CALL(_compiled().address)

@@ -20,6 +20,7 @@ class CpuRunner:
 
     def __init__(self, table: Table, memory: Memory) -> None:
         self._lanes = max(1, memory.arena.shape[0])
+        self._running = 0  # lanes of the last run
         self.slots = np.zeros(self._lanes, np.int64)
         self._memory = memory
         self._operands = np.ascontiguousarray(table.operands)
@@ -36,6 +37,7 @@ class CpuRunner:
         self._context[Context.STATE_STRIDE] = memory.state.shape[1]
         self._context[Context.SLOTS] = self.slots.ctypes.data
         self._execute = interpreter()
+        self._arguments = self._calls.ctypes.data, len(self._calls), self._context.ctypes.data
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1.
@@ -43,7 +45,8 @@ class CpuRunner:
         Raises:
             KernelError: more lanes than the memory has.
         """
-        if lanes > self._lanes:
-            raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
-        self._context[_LANES] = lanes
-        self._execute(self._calls, self._operands, self._context)
+        if lanes != self._running:
+            if lanes > self._lanes:
+                raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
+            self._context[_LANES] = self._running = lanes
+        self._execute(*self._arguments)

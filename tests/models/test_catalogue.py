@@ -17,6 +17,7 @@ import pytest
 from wavetile.engine.errors import WeightsError
 from wavetile.engine.models import catalogue
 from wavetile.engine.models.fetch import fetch
+from wavetile.kernels.cache import CACHE_VARIABLE
 
 WEIGHTS = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -29,7 +30,7 @@ SOURCE = f"pypi:tiny-net==1.2.3#{MEMBER}"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point wavetile at an empty cache of this test's own, and at no folder of models."""
-    monkeypatch.setenv(catalogue.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(catalogue.MODELS_VARIABLE, raising=False)
     return tmp_path / "cache"
 
@@ -278,29 +279,6 @@ def test_a_sha256_is_64_digits(sha256: str) -> None:
 
 def test_a_cache_that_can_not_be_written(tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "occupied").write_text("a file, not a folder")
-    monkeypatch.setenv(catalogue.CACHE_VARIABLE, str(tmp_path / "occupied" / "cache"))
-    with pytest.raises(WeightsError, match=f"set {catalogue.CACHE_VARIABLE} to a folder that can be written"):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "occupied" / "cache"))
+    with pytest.raises(WeightsError, match=f"set {CACHE_VARIABLE} to a folder that can be written"):
         catalogue.pull(SOURCE, sha256=SHA256, file=FILE)
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "below_home"),
-    [
-        ("linux", {}, ".cache/wavetile"),
-        ("linux", {"XDG_CACHE_HOME": "{home}/elsewhere"}, "elsewhere/wavetile"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, ".cache/wavetile"),
-        ("darwin", {"XDG_CACHE_HOME": "{home}/elsewhere"}, "Library/Caches/wavetile"),
-        ("win32", {"LOCALAPPDATA": "{home}/local"}, "local/wavetile"),
-        ("win32", {"LOCALAPPDATA": ""}, "AppData/Local/wavetile"),
-    ],
-)
-def test_the_platforms_cache_folder(
-    platform: str, variables: dict[str, str], below_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (catalogue.CACHE_VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(sys, "platform", platform)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(home=tmp_path))
-    assert catalogue.cache_folder() == tmp_path / below_home
