@@ -277,3 +277,8 @@ for name, axes in (("absent", ""), ("empty", ", e")):
         **({"e": ints()} if axes else {}),
     )
 case("log_sum", "(float[2,3,5] x) => (float[2,5] y) { p = Exp(x) y = ReduceLogSum<axes=[1], keepdims=0>(p) }", X)
+for op in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceL1", "ReduceL2"):
+    case(f"{op}_of_pairs", f"(float[3,9,2] x) => (float[3,9,1] y) {{ y = {op}<axes=[-1]>(x) }}", {"x": (3, 9, 2)})
+    case(
+        f"{op}_of_rows", f"(float[3,2,9] x) => (float[3,9] y) {{ y = {op}<axes=[1], keepdims=0>(x) }}", {"x": (3, 2, 9)}
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....kernels.opcodes import Reduce, Unary
+from ....kernels.opcodes import Binary, Reduce, Unary
 from ..builder import Builder, merge_axes
 from ..view import View
-from .elementwise import apply_unary
+from .elementwise import apply_binary, apply_unary
 from .registry import Lowering, rule
 
 _REDUCE = {
@@ -20,6 +20,17 @@ _REDUCE = {
     "ReduceL1": Reduce.L1,
     "ReduceL2": Reduce.L2,
 }
+
+_PAIRS = {
+    Reduce.SUM: (None, Binary.ADD, None),
+    Reduce.MAX: (None, Binary.MAX, None),
+    Reduce.MIN: (None, Binary.MIN, None),
+    Reduce.PROD: (None, Binary.MUL, None),
+    Reduce.SUM_SQUARE: (Unary.SQUARE, Binary.ADD, None),
+    Reduce.L1: (Unary.ABS, Binary.ADD, None),
+    Reduce.L2: (Unary.SQUARE, Binary.ADD, Unary.SQRT),
+}
+"""What a reduction of two elements is: an operator on each, one on both, one on the result."""
 
 _SIDE = 3
 """Kept and reduced axes that the kernel has."""
@@ -74,12 +85,25 @@ def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[i
     x = node.view(0)
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     kept = [axis for axis in range(x.rank) if axis not in reduced]
+    turned = x.transpose([*kept, *reduced])
+    if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS:
+        return builder.reshape(_reduce_pairs(builder, operator, turned), node.output_shape())
     y = builder.allocate([x.shape[axis] for axis in kept])
-    grouped = _three_and_three(builder, x.transpose([*kept, *reduced]), len(kept))
+    grouped = _three_and_three(builder, turned, len(kept))
     target = y.reshape(grouped.shape[:_SIDE])
     assert target is not None  # y is dense
     builder.emit("reduce", operator=operator, x=grouped, y=target)
     return builder.reshape(y, node.output_shape())
+
+
+def _reduce_pairs(builder: Builder, operator: Reduce, x: View) -> View:
+    """Over a last axis of 2, such as (real, imaginary): whole vectors of pairs at once, not pair by pair."""
+    before, join, after = _PAIRS[operator]
+    halves = [x[..., index] for index in range(2)]
+    if before is not None:
+        halves = [apply_unary(builder, before, half) for half in halves]
+    joined = apply_binary(builder, join, *halves)
+    return joined if after is None else apply_unary(builder, after, joined)
 
 
 def _three_and_three(builder: Builder, x: View, kept: int) -> View:
