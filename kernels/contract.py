@@ -11,8 +11,12 @@ Memory. A tensor operand names one of three spaces and a byte offset in it:
     STATE     what a stream keeps between steps; lane i works on slot `slots[i]`
 
 Encoding. A tensor of rank r takes 1 + 2 r words: address, r sizes, r strides in elements. The address is
-`space << 48 | byte offset`, or ABSENT. Integers and choices take one word, floats one word that holds the bits of
-a float64. Rank and order are fixed by the schema, so native code reads words at constant positions.
+`element type << 56 | space << 48 | byte offset`, or ABSENT. Integers and choices take one word, floats one word that
+holds the bits of a float64. Rank and order are fixed by the schema, so native code reads words at constant positions.
+
+Element types. A program knows few, the *carriers*: float32 also carries float16, bfloat16, smaller floats, truth values
+(0.0 and 1.0) and integers of up to 16 bits, all of which it holds exactly; int64 carries all wider integers; float64
+itself. What arithmetic leaves outside the range of the narrow type is rounded or wrapped by an instruction of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from .errors import KernelError
 
@@ -35,7 +41,9 @@ LOOP_RANK = 6
 """Rank of the element-wise and data-moving kernels; the plan merges axes and fills up with ones at the front."""
 
 ABSENT = -1
+TYPE_SHIFT = 56
 SPACE_SHIFT = 48
+SPACE_MASK = (1 << (TYPE_SHIFT - SPACE_SHIFT)) - 1
 OFFSET_MASK = (1 << SPACE_SHIFT) - 1
 
 
@@ -45,6 +53,20 @@ class Space(IntEnum):
     WEIGHTS = 0
     ARENA = 1
     STATE = 2
+
+
+class ElementType(IntEnum):
+    """What the elements of a tensor are in memory; INT32 is for tables of indices in the weights alone."""
+
+    FLOAT32 = 0
+    INT32 = 1
+    INT64 = 2
+    FLOAT64 = 3
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The element type as NumPy's."""
+        return np.dtype(self.name.lower())
 
 
 class Context(IntEnum):
@@ -69,6 +91,10 @@ Layout = Literal["any", "rows", "dense"]
 """What strides a kernel takes: any; innermost axis contiguous; fully contiguous in C order."""
 
 
+OperandType = Literal["float32", "int32", "carrier"]
+"""What a tensor operand may hold; "carrier": float32, int64 or float64, as its address says."""
+
+
 class TensorRef(NamedTuple):
     """Where a tensor lies: the value of a tensor operand."""
 
@@ -77,18 +103,19 @@ class TensorRef(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     """In elements."""
+    element: ElementType = ElementType.FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor operand of one type; sizes and strides count elements."""
+    """A tensor operand; sizes and strides count elements."""
 
     name: str
     rank: int
     layout: Layout = "any"
     written: bool = False
     optional: bool = False
-    dtype: Literal["float32", "int32"] = "float32"
+    dtype: OperandType = "float32"
 
     @property
     def words(self) -> int:
@@ -99,7 +126,7 @@ class Tensor:
         """The reference as words; an absent one is ABSENT and zeros.
 
         Raises:
-            KernelError: it is missing but not optional, or its rank or strides do not fit.
+            KernelError: it is missing but not optional, or its rank, strides or element type do not fit.
         """
         if value is None:
             if not self.optional:
@@ -112,14 +139,19 @@ class Tensor:
                 f"{kernel}: operand {self.name!r} has strides {value.strides} for shape {value.shape}; "
                 f"layout {self.layout!r} is needed"
             )
-        return [value.space << SPACE_SHIFT | value.offset_bytes, *value.shape, *value.strides]
+        name = value.element.name.lower()
+        if self.dtype != name and (self.dtype != "carrier" or value.element is ElementType.INT32):
+            raise KernelError(f"{kernel}: operand {self.name!r} is {name}; {self.dtype} is needed")
+        address = value.element << TYPE_SHIFT | value.space << SPACE_SHIFT | value.offset_bytes
+        return [address, *value.shape, *value.strides]
 
     def decode(self, words: Sequence[int]) -> TensorRef | None:
         """The reference that the words hold; None if it is absent."""
         if words[0] == ABSENT:
             return None
         shape, strides = tuple(words[1 : 1 + self.rank]), tuple(words[1 + self.rank : 1 + 2 * self.rank])
-        return TensorRef(Space(words[0] >> SPACE_SHIFT), words[0] & OFFSET_MASK, shape, strides)
+        space = Space(words[0] >> SPACE_SHIFT & SPACE_MASK)
+        return TensorRef(space, words[0] & OFFSET_MASK, shape, strides, ElementType(words[0] >> TYPE_SHIFT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels.contract import Space, TensorRef
+from ...kernels.contract import ElementType, Space, TensorRef
 
 
 @dataclass(eq=False)
@@ -77,6 +77,11 @@ class View:
     def rank(self) -> int:
         """Number of axes."""
         return self.array.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What the elements are in memory: a carrier, or int32 for a table of indices."""
+        return self.array.dtype
 
     @property
     def size(self) -> int:
@@ -154,4 +159,4 @@ class View:
         if self.size and not 0 <= first <= last < self.buffer.elements:
             raise RuntimeError(f"a view of elements {first} to {last} of a buffer with {self.buffer.elements}")
         offset = self.buffer.start_bytes + self.offset * self.array.itemsize
-        return TensorRef(self.buffer.space, offset, self.shape, self.strides)
+        return TensorRef(self.buffer.space, offset, self.shape, self.strides, ElementType[self.dtype.name.upper()])

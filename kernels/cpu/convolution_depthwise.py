@@ -12,7 +12,8 @@ import numpy as np
 
 from ..contract import PANEL, Context
 from ..opcodes import Activation
-from ..schemas import ACTIVATION, KERNEL_BY_NAME
+from ..schemas.activation import ACTIVATION
+from ..schemas.convolution import CONV_DEPTHWISE
 from .activation import activate, floor_of, is_stored, leak_of
 from .depthwise_tiles import TILE_VECTORS, depthwise_tile
 from .memory import bits_to_float, float_pointer, locate
@@ -30,7 +31,7 @@ from .vectors import (
 )
 
 _LANES = int(Context.LANES)
-_P = KERNEL_BY_NAME["conv_depthwise"].positions()
+_P = CONV_DEPTHWISE.positions()
 _X, _WEIGHTS, _BIAS, _Y = _P["x"], _P["weights"], _P["bias"], _P["y"]
 _PAD_TOP, _PAD_LEFT = _P["pad_top"], _P["pad_left"]
 _KERNEL_HEIGHT, _KERNEL_WIDTH = _P["kernel_height"], _P["kernel_width"]

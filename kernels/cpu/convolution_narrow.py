@@ -15,17 +15,18 @@ import numpy as np
 from numba import njit
 
 from .. import windows
-from ..contract import PANEL, SPACE_SHIFT, Context, Space
-from ..schemas import ACTIVATION, KERNEL_BY_NAME
+from ..contract import PANEL, Context, Space
+from ..schemas.activation import ACTIVATION
+from ..schemas.convolution import CONV_NARROW
 from .column_product import Finish, Rows, column_product
-from .memory import bits_to_float, float_pointer, locate, word_pointer
+from .memory import bits_to_float, float_pointer, locate, space_of, word_pointer
 from .native import native
 from .taps import quotient
 from .vectors import device, load_window, store
 
 _LANES, _ARENA_STRIDE = int(Context.LANES), int(Context.ARENA_STRIDE)
-_ARENA, _SHIFT = int(Space.ARENA), SPACE_SHIFT
-_P = KERNEL_BY_NAME["conv_narrow"].positions()
+_ARENA = int(Space.ARENA)
+_P = CONV_NARROW.positions()
 _X, _WEIGHTS, _BIAS, _Y, _SCRATCH = _P["x"], _P["weights"], _P["bias"], _P["y"], _P["scratch"]
 _GROUPS, _PAD_TOP, _PAD_LEFT = _P["groups"], _P["pad_top"], _P["pad_left"]
 _KERNEL_HEIGHT, _KERNEL_WIDTH = _P["kernel_height"], _P["kernel_width"]
@@ -126,7 +127,7 @@ def conv_narrow(operands, context):
     copy = 4 * _tap_floats(o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH])
     lanes, lane_step = context[_LANES], context[_ARENA_STRIDE] // 4
     passes, together = lanes, 1
-    if o[_X] >> _SHIFT == _ARENA and o[_Y] >> _SHIFT == _ARENA and o[_X + 1] * o[_Y + 3] * o[_Y + 4] == 1:
+    if space_of(o, _X) == _ARENA and space_of(o, _Y) == _ARENA and o[_X + 1] * o[_Y + 3] * o[_Y + 4] == 1:
         passes, together = 1, lanes  # the lanes are the rows of one product
     for lane in range(passes):
         for n in range(o[_X + 1]):

@@ -22,7 +22,8 @@ from .. import windows
 from ..contract import PANEL, Context
 from ..opcodes import Activation
 from ..packing import CHANNEL_BLOCK
-from ..schemas import ACTIVATION, KERNEL_BY_NAME
+from ..schemas.activation import ACTIVATION
+from ..schemas.convolution import CONV_WIDE
 from .activation import activate, floor_of, is_stored, leak_of
 from .memory import bits_to_float, float_pointer, locate, word_pointer
 from .native import native
@@ -31,7 +32,7 @@ from .tiles import ROW_STEP, ROW_TILES, tile_operation
 from .vectors import device, evens, gather_window, load_window, odds, stack_floats, store
 
 _LANES = int(Context.LANES)
-_P = KERNEL_BY_NAME["conv_wide"].positions()
+_P = CONV_WIDE.positions()
 _X, _WEIGHTS, _BIAS, _Y, _SCRATCH = _P["x"], _P["weights"], _P["bias"], _P["y"], _P["scratch"]
 _GROUPS, _PAD_TOP, _PAD_LEFT = _P["groups"], _P["pad_top"], _P["pad_left"]
 _KERNEL_HEIGHT, _KERNEL_WIDTH = _P["kernel_height"], _P["kernel_width"]

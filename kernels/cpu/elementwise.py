@@ -10,19 +10,19 @@ import numpy as np
 from numba import njit
 
 from ..opcodes import Binary, Unary
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.elementwise import BINARY, UNARY, WHERE
 from . import operators
 from .loops import BLOCK, over_rows, pack, read, shift, stack_floats, unpack, write
 from .maths import choose
 from .memory import bits_to_float
 from .native import FAST_MATH, native
 
-_UNARY = KERNEL_BY_NAME["unary"].positions()
+_UNARY = UNARY.positions()
 _UNARY_OPERATOR, _UNARY_ALPHA, _UNARY_BETA = _UNARY["operator"], _UNARY["alpha"], _UNARY["beta"]
 _UNARY_X, _UNARY_Y = _UNARY["x"], _UNARY["y"]
-_BINARY = KERNEL_BY_NAME["binary"].positions()
+_BINARY = BINARY.positions()
 _BINARY_OPERATOR, _BINARY_A, _BINARY_B, _BINARY_Y = _BINARY["operator"], _BINARY["a"], _BINARY["b"], _BINARY["y"]
-_WHERE = KERNEL_BY_NAME["where"].positions()
+_WHERE = WHERE.positions()
 _WHERE_CONDITION, _WHERE_A, _WHERE_B, _WHERE_Y = _WHERE["condition"], _WHERE["a"], _WHERE["b"], _WHERE["y"]
 
 _RELU = int(Unary.RELU)

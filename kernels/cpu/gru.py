@@ -6,7 +6,7 @@ from numba import njit
 
 from ..contract import PANEL, Context
 from ..opcodes import Activation
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.recurrent import GRU
 from .gate_vectors import VECTOR_BYTES, gru_candidate, gru_cell, gru_reset
 from .memory import locate
 from .native import native
@@ -23,7 +23,7 @@ from .recurrent import (
 )
 from .vectors import device
 
-_POSITIONS = KERNEL_BY_NAME["gru"].positions()
+_POSITIONS = GRU.positions()
 _X, _Y, _SCRATCH, _BIAS = (_POSITIONS[name] for name in ("x", "y", "scratch", "bias"))
 _INPUT_WEIGHTS, _HIDDEN_WEIGHTS = _POSITIONS["input_weights"], _POSITIONS["hidden_weights"]
 _INITIAL_HIDDEN, _LAST_HIDDEN = _POSITIONS["initial_hidden"], _POSITIONS["last_hidden"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..contract import PANEL, Context
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.recurrent import LSTM
 from .gate_vectors import VECTOR_BYTES, lstm_cell
 from .memory import locate
 from .native import native
@@ -20,7 +20,7 @@ from .recurrent import (
 )
 from .vectors import device
 
-_POSITIONS = KERNEL_BY_NAME["lstm"].positions()
+_POSITIONS = LSTM.positions()
 _X, _Y, _SCRATCH, _BIAS = (_POSITIONS[name] for name in ("x", "y", "scratch", "bias"))
 _INPUT_WEIGHTS, _HIDDEN_WEIGHTS = _POSITIONS["input_weights"], _POSITIONS["hidden_weights"]
 _INITIAL_HIDDEN, _LAST_HIDDEN = _POSITIONS["initial_hidden"], _POSITIONS["last_hidden"]

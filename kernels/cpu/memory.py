@@ -7,13 +7,15 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..contract import OFFSET_MASK, SPACE_SHIFT, Context, Space
+from ..contract import OFFSET_MASK, SPACE_MASK, SPACE_SHIFT, TYPE_SHIFT, Context, Space
 
 _WEIGHTS_STRIDE = int(Context.WEIGHTS_STRIDE)
 _STATE = int(Space.STATE)
 _SLOTS = int(Context.SLOTS)
 _SHIFT = SPACE_SHIFT
+_SPACES = SPACE_MASK
 _MASK = OFFSET_MASK
+_TYPES = TYPE_SHIFT
 
 
 def _pointer_to(element: types.Type):
@@ -31,6 +33,9 @@ def _pointer_to(element: types.Type):
 
 float_pointer = _pointer_to(types.float32)
 """Native: int64 address -> pointer to float32. `p[i]` counts elements and knows no bounds."""
+
+double_pointer = _pointer_to(types.float64)
+"""Native: int64 address -> pointer to float64."""
 
 int32_pointer = _pointer_to(types.int32)
 """Native: int64 address -> pointer to int32."""
@@ -97,11 +102,22 @@ def stack_words(typingctx, count):
 
 
 @njit(inline="always")
+def space_of(operands, position):
+    """Native: the memory space (a number of `contract.Space`) of the tensor operand at word `position`."""
+    return (operands[position] >> _SHIFT) & _SPACES
+
+
+@njit(inline="always")
+def element_type(operands, position):
+    """Native: the element type (a number of `contract.ElementType`) of a tensor operand."""
+    return operands[position] >> _TYPES
+
+
+@njit(inline="always")
 def locate(operands, position, context, lane):
     """Native: byte address, for one lane, of the tensor operand whose first word is at `position`."""
-    word = operands[position]
-    space = word >> _SHIFT
+    space = space_of(operands, position)
     index = lane
     if space == _STATE:
         index = word_pointer(context[_SLOTS])[lane]
-    return context[space] + context[_WEIGHTS_STRIDE + space] * index + (word & _MASK)
+    return context[space] + context[_WEIGHTS_STRIDE + space] * index + (operands[position] & _MASK)

@@ -11,17 +11,17 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from ..contract import LOOP_RANK, Context
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.movement import COPY, FILL, GATHER
 from .loops import over_rows, read, shift, write
 from .memory import bits_to_float, float_pointer, int32_pointer, locate
 from .native import FAST_MATH, native
 
 _LANES = int(Context.LANES)
-_COPY = KERNEL_BY_NAME["copy"].positions()
+_COPY = COPY.positions()
 _COPY_X, _COPY_Y = _COPY["x"], _COPY["y"]
-_FILL = KERNEL_BY_NAME["fill"].positions()
+_FILL = FILL.positions()
 _FILL_Y, _FILL_VALUE = _FILL["y"], _FILL["value"]
-_GATHER = KERNEL_BY_NAME["gather"].positions()
+_GATHER = GATHER.positions()
 _GATHER_X, _GATHER_INDICES, _GATHER_Y = _GATHER["x"], _GATHER["indices"], _GATHER["y"]
 _R = LOOP_RANK
 _ZERO = np.float32(0)

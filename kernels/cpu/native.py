@@ -39,7 +39,7 @@ def _local_imports(path: Path) -> set[Path]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = path.parent if node.level == 1 else path.parent.parent
-            names = [node.module] if node.module else [alias.name for alias in node.names]
+            names = [node.module.replace(".", "/")] if node.module else [alias.name for alias in node.names]
             found |= {folder / f"{name}.py" for name in names if (folder / f"{name}.py").exists()}
     return found
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..contract import PANEL, Context
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.pooling import AVERAGE_POOL, MAX_POOL
 from .memory import float_pointer, locate
 from .native import native
 from .taps import inside
 from .vectors import add, device, divide, load, maximum, splat, stack_floats, store, store_first, strided_window
 
 _LANES = int(Context.LANES)
-_P = KERNEL_BY_NAME["max_pool"].positions()
-if KERNEL_BY_NAME["average_pool"].positions() != _P:
+_P = MAX_POOL.positions()
+if AVERAGE_POOL.positions() != _P:
     raise ImportError("max_pool and average_pool share their code and need the same operands")
 _X, _Y, _INCLUDE = _P["x"], _P["y"], _P["count_include_pad"]
 _KERNEL_HEIGHT, _KERNEL_WIDTH = _P["kernel_height"], _P["kernel_width"]

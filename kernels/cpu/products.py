@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..contract import PANEL, SPACE_SHIFT, Context, Space
-from ..schemas import ACTIVATION, KERNEL_BY_NAME
+from ..contract import PANEL, Context, Space
+from ..schemas.activation import ACTIVATION
+from ..schemas.products import DENSE, MATMUL
 from .column_product import Finish, Rows, column_product
-from .memory import bits_to_float, float_pointer, locate, stack_words
+from .memory import bits_to_float, float_pointer, locate, space_of, stack_words
 from .native import native
 from .tiles import MATRIX_TILES, ROW_STEP, tile_operation
 from .vectors import address_of, device, stack_floats
 
 _LANES, _ARENA_STRIDE = int(Context.LANES), int(Context.ARENA_STRIDE)
-_ARENA, _SHIFT = int(Space.ARENA), SPACE_SHIFT
-_DENSE = KERNEL_BY_NAME["dense"].positions()
+_ARENA = int(Space.ARENA)
+_DENSE = DENSE.positions()
 _X, _WEIGHTS, _BIAS, _Y = _DENSE["x"], _DENSE["weights"], _DENSE["bias"], _DENSE["y"]
 _CODE, _ALPHA, _BETA, _SLOPE = (_DENSE[field.name] for field in ACTIVATION)
-_MATMUL = KERNEL_BY_NAME["matmul"].positions()
+_MATMUL = MATMUL.positions()
 _MA, _MB, _MY = _MATMUL["a"], _MATMUL["b"], _MATMUL["y"]
 _LOWEST = np.float32(-np.inf)
 _tile = tile_operation(MATRIX_TILES)
@@ -35,7 +36,7 @@ def dense(operands, context):
     rows, inner = o[_X + 1], o[_X + 2]
     row_step, y_row = o[_X + 3], o[_Y + 3]
     lanes = context[_LANES]
-    if rows == 1 and o[_X] >> _SHIFT == _ARENA and o[_Y] >> _SHIFT == _ARENA:
+    if rows == 1 and space_of(o, _X) == _ARENA and space_of(o, _Y) == _ARENA:
         rows, lanes = lanes, 1
         row_step = y_row = context[_ARENA_STRIDE] // 4
     offsets = stack_words(1)

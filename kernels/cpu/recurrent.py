@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from numba import njit
 
-from ..contract import ABSENT, SPACE_SHIFT, Context, Space
-from ..schemas import RECURRENT_STEPS
+from ..contract import ABSENT, Context, Space
+from ..schemas.recurrent import RECURRENT_STEPS
 from .gate_vectors import VECTOR_BYTES, copy_floats, panel_products, zero_vector
-from .memory import float_pointer, locate
+from .memory import float_pointer, locate, space_of
 from .vectors import device
 
 STEPS = RECURRENT_STEPS
@@ -24,7 +24,6 @@ STEPS = RECURRENT_STEPS
 _ARENA_STRIDE = int(Context.ARENA_STRIDE)
 _WEIGHTS_STRIDE = int(Context.WEIGHTS_STRIDE)
 _LANES = int(Context.LANES)
-_SHIFT = SPACE_SHIFT
 _STATE = int(Space.STATE)
 _ABSENT = ABSENT
 _VECTOR = VECTOR_BYTES
@@ -98,14 +97,14 @@ def input_products(products, gates: int):
 @njit(inline="always")
 def shares_weights(operands, position_x, context):
     """Whether the lanes are the rows: the batch is 1 and x lies at one distance from lane to lane."""
-    return operands[position_x + 2] == 1 and operands[position_x] >> _SHIFT != _STATE and context[_LANES] > 1
+    return operands[position_x + 2] == 1 and space_of(operands, position_x) != _STATE and context[_LANES] > 1
 
 
 @njit(inline="always")
 def row_distance(operands, position_x, context, shared):
     """Bytes from one row of x to the next."""
     if shared:
-        return context[_WEIGHTS_STRIDE + (operands[position_x] >> _SHIFT)]
+        return context[_WEIGHTS_STRIDE + space_of(operands, position_x)]
     return 4 * operands[position_x + 5]
 
 

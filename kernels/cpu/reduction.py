@@ -14,7 +14,7 @@ from numba import njit
 
 from ..contract import Context
 from ..opcodes import Reduce
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.reduction import REDUCE, SOFTMAX
 from .loops import BLOCK, pack, read, shift, stack_doubles, stack_floats, write
 from .maths import absolute_f32, choose, exp_f32, log_f32, plain_divide, plain_subtract
 from .memory import float_pointer, locate
@@ -22,9 +22,9 @@ from .native import FAST_MATH, native
 from .operators import maximum, minimum
 
 _LANES = int(Context.LANES)
-_REDUCE = KERNEL_BY_NAME["reduce"].positions()
+_REDUCE = REDUCE.positions()
 _OPERATOR, _X, _Y = _REDUCE["operator"], _REDUCE["x"], _REDUCE["y"]
-_SOFTMAX = KERNEL_BY_NAME["softmax"].positions()
+_SOFTMAX = SOFTMAX.positions()
 _SOFTMAX_X, _SOFTMAX_Y, _SOFTMAX_LOGARITHM = _SOFTMAX["x"], _SOFTMAX["y"], _SOFTMAX["logarithm"]
 
 _SUM, _MEAN, _MAX, _MIN = int(Reduce.SUM), int(Reduce.MEAN), int(Reduce.MAX), int(Reduce.MIN)

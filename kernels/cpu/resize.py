@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..contract import Context
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.resize import RESIZE_LINEAR
 from .memory import float_pointer, int32_pointer, locate
 from .native import native
 from .vectors import device
 
 _LANES = int(Context.LANES)
-_P = KERNEL_BY_NAME["resize_linear"].positions()
+_P = RESIZE_LINEAR.positions()
 _X, _Y, _SCRATCH = _P["x"], _P["y"], _P["scratch"]
 _ROWS, _ROW_WEIGHTS, _COLUMNS, _COLUMN_WEIGHTS = _P["rows"], _P["row_weights"], _P["columns"], _P["column_weights"]
 _ONE = np.float32(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from ..contract import PANEL, Context
-from ..schemas import KERNEL_BY_NAME
+from ..schemas.spectrum import INVERSE_REAL_FFT, REAL_FFT
 from .fourier import HEADER_BYTES, complex_transform
 from .fourier_vectors import half_length_bins, join_pairs, real_bins, split_pairs
 from .memory import float_pointer, locate
@@ -14,9 +14,9 @@ from .vectors import device
 
 _LANES = int(Context.LANES)
 _PANEL = PANEL
-_REAL = KERNEL_BY_NAME["real_fft"].positions()
+_REAL = REAL_FFT.positions()
 _REAL_X, _REAL_TABLES, _REAL_Y, _REAL_SCRATCH = (_REAL[name] for name in ("x", "tables", "y", "scratch"))
-_INVERSE = KERNEL_BY_NAME["inverse_real_fft"].positions()
+_INVERSE = INVERSE_REAL_FFT.positions()
 _INVERSE_X, _INVERSE_TABLES, _INVERSE_Y, _INVERSE_SCRATCH = (_INVERSE[n] for n in ("x", "tables", "y", "scratch"))
 
 

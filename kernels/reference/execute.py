@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..contract import Space, Tensor, TensorRef
+from ..contract import Space, TensorRef
 from ..errors import KernelError
 from ..schemas import KERNELS
 from ..table import Memory, Table
@@ -31,25 +31,24 @@ class ReferenceRunner:
     def __init__(self, table: Table, memory: Memory) -> None:
         self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
         self._memory = memory
-        self._instructions: list[tuple[str, dict[str, Any], dict[str, str]]] = []
+        self._instructions: list[tuple[str, dict[str, Any]]] = []
         for index, kernel_id in enumerate(table.kernels):
             kernel = KERNELS[kernel_id]
             words = table.operands[table.starts[index] : table.starts[index + 1]].tolist()
-            types = {field.name: field.dtype for field in kernel.fields if isinstance(field, Tensor)}
-            self._instructions.append((kernel.name, kernel.decode(words), types))
+            self._instructions.append((kernel.name, kernel.decode(words)))
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1."""
         for lane in range(lanes):
-            for name, operands, types in self._instructions:
+            for name, operands in self._instructions:
                 DEFINITIONS[name](
                     **{
-                        key: self._view(value, types[key], lane) if isinstance(value, TensorRef) else value
+                        key: self._view(value, lane) if isinstance(value, TensorRef) else value
                         for key, value in operands.items()
                     }
                 )
 
-    def _view(self, tensor: TensorRef, dtype: str, lane: int) -> np.ndarray:
+    def _view(self, tensor: TensorRef, lane: int) -> np.ndarray:
         memory = self._memory
         if tensor.space is Space.WEIGHTS:
             source = memory.weights
@@ -58,6 +57,6 @@ class ReferenceRunner:
         else:
             source = memory.state[self.slots[lane]]
         start = source[tensor.offset_bytes :].view(np.uint8)
-        element = np.dtype(dtype)
+        element = tensor.element.dtype
         flat = start[: len(start) // element.itemsize * element.itemsize].view(element)
         return as_strided(flat, tensor.shape, [stride * element.itemsize for stride in tensor.strides])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from wavetile.kernels.contract import ALIGNMENT_BYTES, Space, Tensor, TensorRef
+from wavetile.kernels.contract import ALIGNMENT_BYTES, ElementType, Space, Tensor, TensorRef
 from wavetile.kernels.cpu.runner import CpuRunner
 from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
@@ -43,6 +43,7 @@ class Out:
     shape: tuple[int, ...]
     space: Space = Space.ARENA
     strides: tuple[int, ...] | None = None
+    element: ElementType = ElementType.FLOAT32
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Same:
     """A written tensor that is another operand's own memory."""
 
     operand: str
+
+
+def _element(array: np.ndarray) -> ElementType:
+    return ElementType[array.dtype.name.upper()]
 
 
 def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
@@ -84,17 +89,19 @@ def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> d
     fields = {field.name: field for field in kernel.fields}
     for key, value in operands.items():
         if isinstance(value, Constant):
-            space, shape, strides = Space.WEIGHTS, value.array.shape, None
+            space, shape, strides, element = Space.WEIGHTS, value.array.shape, None, _element(value.array)
         elif isinstance(value, Lanes):
             space, shape, strides = value.space, value.array.shape[1:], value.strides
+            element = _element(value.array)
         elif isinstance(value, Out):
-            space, shape, strides = value.space, value.shape, value.strides
+            space, shape, strides, element = value.space, value.shape, value.strides, value.element
         else:
             refs[key] = value
             continue
         strides = strides or dense_strides(shape)
         extent = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        refs[key] = TensorRef(space, regions[space].allot(4 * max(extent, 1)), tuple(shape), tuple(strides))
+        offset = regions[space].allot(element.dtype.itemsize * max(extent, 1))
+        refs[key] = TensorRef(space, offset, tuple(shape), tuple(strides), element)
     for key, value in list(refs.items()):
         if isinstance(value, Same):
             refs[key] = refs[value.operand]
@@ -112,28 +119,28 @@ def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> d
     owned = [np.zeros(region.shape[-1], bool) for region in (memory.weights, memory.arena, memory.state)]
     slots = np.arange(lanes)[::-1]
 
-    def view(ref: TensorRef, lane: int, dtype: str) -> np.ndarray:
+    def view(ref: TensorRef, lane: int) -> np.ndarray:
         source = {
             Space.WEIGHTS: memory.weights,
             Space.ARENA: memory.arena[lane],
             Space.STATE: memory.state[slots[lane]],
         }[ref.space]
-        flat = source[ref.offset_bytes :].view(dtype)
-        return as_strided(flat, ref.shape, [4 * stride for stride in ref.strides])
+        flat = source[ref.offset_bytes :].view(ref.element.dtype)
+        return as_strided(flat, ref.shape, [flat.itemsize * stride for stride in ref.strides])
 
     for key, ref in refs.items():
         if not isinstance(ref, TensorRef):
             continue
-        mark = as_strided(owned[ref.space][ref.offset_bytes :], (*ref.shape, 4), [*(4 * s for s in ref.strides), 1])
+        item = ref.element.dtype.itemsize
+        start = owned[ref.space][ref.offset_bytes :]
+        mark = as_strided(start, (*ref.shape, item), [*(item * stride for stride in ref.strides), 1])
         mark[...] = True
         value = operands.get(key)
-        field = fields[key]
-        assert isinstance(field, Tensor)
         for lane in range(lanes):
             if isinstance(value, Constant):
-                view(ref, lane, field.dtype)[...] = value.array
+                view(ref, lane)[...] = value.array
             elif isinstance(value, Lanes):
-                view(ref, lane, field.dtype)[...] = value.array[lane]
+                view(ref, lane)[...] = value.array[lane]
 
     words = kernel.encode(refs)
     table = Table(
@@ -147,4 +154,4 @@ def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> d
         guards = space.reshape(-1, space.shape[-1])[:, ~mask]
         assert guards.tobytes() == CANARY * (guards.size // 4), f"{name} on {backend} wrote outside its operands"
     written = [key for key, f in fields.items() if isinstance(f, Tensor) and f.written and refs.get(key) is not None]
-    return {key: np.stack([view(refs[key], lane, "float32").copy() for lane in range(lanes)]) for key in written}
+    return {key: np.stack([view(refs[key], lane).copy() for lane in range(lanes)]) for key in written}

@@ -1,0 +1,34 @@
+"""The schema of every kernel, in the order in which native code reads the operand words.
+
+What each kernel computes is the function of the same name in `kernels.reference`; how weights are packed is in
+`kernels.packing`. A native kernel imports its schema from the file of its family, so that its compiled form outlives
+changes to the other families.
+"""
+
+from __future__ import annotations
+
+from ..contract import Kernel
+from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE
+from .elementwise import BINARY, UNARY, WHERE
+from .movement import COPY, FILL, GATHER
+from .pooling import AVERAGE_POOL, MAX_POOL
+from .products import DENSE, MATMUL
+from .recurrent import GRU, LSTM
+from .reduction import REDUCE, SOFTMAX
+from .resize import RESIZE_LINEAR
+from .spectrum import INVERSE_REAL_FFT, REAL_FFT
+
+KERNELS: tuple[Kernel, ...] = (
+    *(COPY, FILL, GATHER),
+    *(UNARY, BINARY, WHERE),
+    *(REDUCE, SOFTMAX),
+    *(DENSE, MATMUL),
+    *(CONV_WIDE, CONV_NARROW, CONV_DEPTHWISE),
+    *(MAX_POOL, AVERAGE_POOL),
+    RESIZE_LINEAR,
+    *(LSTM, GRU),
+    *(REAL_FFT, INVERSE_REAL_FFT),
+)
+
+KERNEL_BY_NAME: dict[str, Kernel] = {kernel.name: kernel for kernel in KERNELS}
+KERNEL_IDS: dict[str, int] = {kernel.name: index for index, kernel in enumerate(KERNELS)}
