@@ -10,6 +10,7 @@ from ..schemas import KERNELS
 from ..table import Memory, Table
 from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
 from .execute import interpreter
+from .lane_by_lane import differs_by_lane, lane_by_lane
 from .native import NATIVE
 
 _LANES = int(Context.LANES)
@@ -29,6 +30,12 @@ class CpuRunner:
         self._calls = np.empty((len(table.kernels), 2), np.int64)
         self._calls[:, 0] = [addresses[int(kernel_id)] for kernel_id in table.kernels]
         self._calls[:, 1] = first + 8 * table.starts[:-1]
+        self._single = self._calls.copy()
+        """Address and operands of the kernels that have to be called for each lane by itself."""
+        for index, kernel_id in enumerate(table.kernels):
+            words = table.operands[table.starts[index] : table.starts[index + 1]].tolist()
+            if differs_by_lane(KERNELS[kernel_id], words):
+                self._calls[index] = lane_by_lane.address, self._single[index].ctypes.data
         self._context = np.zeros(CONTEXT_WORDS, np.int64)
         self._context[Context.WEIGHTS_BASE] = memory.weights.ctypes.data
         self._context[Context.ARENA_BASE] = memory.arena.ctypes.data

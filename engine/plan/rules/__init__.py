@@ -13,6 +13,7 @@ from . import (
     resize,
     scatter,
     signal,
+    transposed,
     views,
 )
 from .registry import RULES, Lowering
@@ -30,5 +31,6 @@ __all__ = [
     "resize",
     "scatter",
     "signal",
+    "transposed",
     "views",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..builder import Builder
 from ..view import View
-from .convolution import as_image, pair
+from .convolution import as_image, per_axis
 from .registry import Lowering, rule
 
 
@@ -20,11 +20,11 @@ def pool(node: Lowering, builder: Builder) -> View:
     rank = len(node.shape(0)) - 2
     x = as_image(node, node.view(0))
     y = builder.allocate(node.output_shape())
-    kernel = pair(node.attribute("kernel_shape"), 1, rank)
-    stride = pair(node.attribute("strides"), 1, rank)
-    dilation = pair(node.attribute("dilations"), 1, rank)
+    kernel = per_axis(node.attribute("kernel_shape"), 1, rank)
+    stride = per_axis(node.attribute("strides"), 1, rank)
+    dilation = per_axis(node.attribute("dilations"), 1, rank)
     pads = node.attribute("pads") or [0] * (2 * rank)
-    before, after = pair(pads[:rank], 0, rank), pair(pads[rank:], 0, rank)
+    before, after = per_axis(pads[:rank], 0, rank), per_axis(pads[rank:], 0, rank)
     builder.emit(
         "max_pool" if node.op == "MaxPool" else "average_pool",
         x=x,

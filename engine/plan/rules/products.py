@@ -48,7 +48,7 @@ def gemm(node: Lowering, builder: Builder) -> View:
         a = a.transpose((1, 0))
     weights, bias = node.constant(1), node.constant(2)
     if weights is None or (node.has(2) and bias is None):
-        raise node.refuse("its matrix B or its bias C is computed from the signal", "use MatMul and Add")
+        return _arriving_gemm(node, builder, a, alpha, beta)
     matrix = (weights.T if node.attribute("transB", 0) else weights) * np.float32(alpha)
     if bias is None:
         return _dense(node, builder, a, matrix, None)
@@ -57,6 +57,20 @@ def gemm(node: Lowering, builder: Builder) -> View:
         return _dense(node, builder, a, matrix, np.broadcast_to(bias.reshape(-1), (matrix.shape[1],)))
     y = _dense(node, builder, a, matrix, None, plain=True)
     return _finish(node, builder, apply_binary(builder, Binary.ADD, y, builder.constant(bias)), None)
+
+
+def _arriving_gemm(node: Lowering, builder: Builder, a: View, alpha: float, beta: float) -> View:
+    """Gemm whose B or C arrives: what can not be taken into a constant is done to the product."""
+    b = node.view(1).transpose((1, 0)) if node.attribute("transB", 0) else node.view(1)
+    y = _matmul(builder, a, b)
+    if alpha != 1:
+        y = apply_binary(builder, Binary.MUL, y, builder.constant(np.array(alpha, np.float32)))
+    if node.has(2):
+        c = node.view(2)
+        if beta != 1:
+            c = apply_binary(builder, Binary.MUL, c, builder.constant(np.array(beta, np.float32)))
+        y = apply_binary(builder, Binary.ADD, y, c)
+    return _finish(node, builder, y, None)
 
 
 def _dense(

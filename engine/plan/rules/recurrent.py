@@ -9,6 +9,7 @@ import numpy as np
 from ....kernels import packing_recurrent
 from ..builder import Builder
 from ..view import View
+from .arriving import Weights
 from .registry import ACTIVATIONS, Lowering, rule
 
 _ACTIVATIONS = {
@@ -27,14 +28,15 @@ def recurrent(node: Lowering, builder: Builder) -> list[View | None]:
     if batch_first:
         x = x.swap(0, 1)
     time, batch, _ = x.shape
-    weights, recurrence = node.needs_constant(1, "W"), node.needs_constant(2, "R")
-    bias = node.constant(3)
+    weights, recurrence = Weights.of(node, builder, 1), Weights.of(node, builder, 2)
+    bias = Weights.of(node, builder, 3) if node.has(3) else None
     hidden = recurrence.shape[2]
     y = builder.allocate((time, len(directions), batch, hidden))
     carried = ["hidden", "cell"] if node.op == "LSTM" else ["hidden"]
     last = {name: builder.allocate((len(directions), batch, hidden)) for name in carried}
     for index, reverse in enumerate(directions):
-        operands = _weights(node, builder, weights[index], recurrence[index], None if bias is None else bias[index])
+        one_bias = None if bias is None else bias[index]
+        operands = _weights(node, builder, weights[index], recurrence[index], one_bias)
         for offset, name in enumerate(carried):
             operands[f"initial_{name}"] = _initial(node, 5 + offset, batch_first, index)
             operands[f"last_{name}"] = last[name][index]
@@ -55,12 +57,13 @@ def _initial(node: Lowering, position: int, batch_first: bool, direction: int) -
     return (view.swap(0, 1) if batch_first else view)[direction]
 
 
-def _weights(node: Lowering, builder: Builder, w: np.ndarray, r: np.ndarray, b: np.ndarray | None) -> dict[str, Any]:
-    gates = 4 if node.op == "LSTM" else 3
+def _weights(node: Lowering, builder: Builder, w: Weights, r: Weights, b: Weights | None) -> dict[str, Any]:
+    gates, hidden = 4 if node.op == "LSTM" else 3, r.shape[1]
+    b = Weights(np.zeros(2 * gates * hidden, np.float32)) if b is None else b
     operands: dict[str, Any] = {
-        "input_weights": builder.constant(packing_recurrent.gate_weights(w, gates)),
-        "hidden_weights": builder.constant(packing_recurrent.gate_weights(r, gates)),
-        "bias": builder.constant(packing_recurrent.gate_bias(b, gates, r.shape[1])),
+        "input_weights": w.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
+        "hidden_weights": r.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
+        "bias": b.packed(builder, lambda numbers: packing_recurrent.gate_bias(numbers, gates, hidden)),
     }
     if node.op == "GRU":
         operands["linear_before_reset"] = node.attribute("linear_before_reset", 0)
