@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     convolution,
     elementwise,
+    general,
     movement,
     pooling,
     products,
@@ -17,6 +18,7 @@ from . import (
 __all__ = [
     "convolution",
     "elementwise",
+    "general",
     "movement",
     "pooling",
     "products",

@@ -10,6 +10,16 @@ from __future__ import annotations
 from ..contract import Kernel
 from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE
 from .elementwise import BINARY, UNARY, WHERE
+from .general import (
+    BINARY_GENERAL,
+    CONVERT,
+    COPY_WIDE,
+    NARROW_FLOAT,
+    NARROW_INTEGER,
+    REDUCE_GENERAL,
+    UNARY_GENERAL,
+    WHERE_WIDE,
+)
 from .movement import COPY, FILL, GATHER
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .products import DENSE, MATMUL
@@ -28,6 +38,7 @@ KERNELS: tuple[Kernel, ...] = (
     RESIZE_LINEAR,
     *(LSTM, GRU),
     *(REAL_FFT, INVERSE_REAL_FFT),
+    *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
 )
 
 KERNEL_BY_NAME: dict[str, Kernel] = {kernel.name: kernel for kernel in KERNELS}

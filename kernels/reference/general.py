@@ -1,0 +1,242 @@
+"""What the kernels for every carrier compute: float64 for floats, int64 for integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import erf
+
+import numpy as np
+
+from ..opcodes import Reduce
+from ..opcodes_general import GeneralBinary, GeneralUnary, Overflow
+from .execute import definition
+
+_ERF = np.vectorize(erf, otypes=[np.float64])
+
+FLOAT_UNARY: dict[GeneralUnary, Callable[..., np.ndarray]] = {
+    GeneralUnary.NEG: lambda x, a, b: -x,
+    GeneralUnary.ABS: lambda x, a, b: np.abs(x),
+    GeneralUnary.SIGN: lambda x, a, b: np.sign(x),
+    GeneralUnary.SQRT: lambda x, a, b: np.sqrt(x),
+    GeneralUnary.RECIPROCAL: lambda x, a, b: 1 / x,
+    GeneralUnary.EXP: lambda x, a, b: np.exp(x),
+    GeneralUnary.LOG: lambda x, a, b: np.log(x),
+    GeneralUnary.FLOOR: lambda x, a, b: np.floor(x),
+    GeneralUnary.CEIL: lambda x, a, b: np.ceil(x),
+    GeneralUnary.ROUND: lambda x, a, b: np.rint(x),
+    GeneralUnary.TRUNCATE: lambda x, a, b: np.trunc(x),
+    GeneralUnary.ERF: lambda x, a, b: _ERF(x),
+    GeneralUnary.SIN: lambda x, a, b: np.sin(x),
+    GeneralUnary.COS: lambda x, a, b: np.cos(x),
+    GeneralUnary.TAN: lambda x, a, b: np.tan(x),
+    GeneralUnary.ASIN: lambda x, a, b: np.arcsin(x),
+    GeneralUnary.ACOS: lambda x, a, b: np.arccos(x),
+    GeneralUnary.ATAN: lambda x, a, b: np.arctan(x),
+    GeneralUnary.SINH: lambda x, a, b: np.sinh(x),
+    GeneralUnary.COSH: lambda x, a, b: np.cosh(x),
+    GeneralUnary.TANH: lambda x, a, b: np.tanh(x),
+    GeneralUnary.ASINH: lambda x, a, b: np.arcsinh(x),
+    GeneralUnary.ACOSH: lambda x, a, b: np.arccosh(x),
+    GeneralUnary.ATANH: lambda x, a, b: np.arctanh(x),
+    GeneralUnary.SIGMOID: lambda x, a, b: 1 / (1 + np.exp(-x)),
+    GeneralUnary.SOFTPLUS: lambda x, a, b: np.logaddexp(x, 0),
+    GeneralUnary.IS_NAN: lambda x, a, b: np.isnan(x),
+    GeneralUnary.IS_INF: lambda x, a, b: ((x == np.inf) & bool(a)) | ((x == -np.inf) & bool(b)),
+}
+
+INTEGER_UNARY: dict[GeneralUnary, Callable[..., np.ndarray]] = {
+    GeneralUnary.NEG: np.negative,
+    GeneralUnary.ABS: np.abs,
+    GeneralUnary.SIGN: np.sign,
+    GeneralUnary.BIT_NOT: np.invert,
+}
+
+
+def _truncated_quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a - np.fmod(a, b)) // b
+
+
+FLOAT_BINARY: dict[GeneralBinary, Callable[..., np.ndarray]] = {
+    GeneralBinary.ADD: np.add,
+    GeneralBinary.SUB: np.subtract,
+    GeneralBinary.MUL: np.multiply,
+    GeneralBinary.DIV: np.divide,
+    GeneralBinary.MAX: np.maximum,
+    GeneralBinary.MIN: np.minimum,
+    GeneralBinary.POW: np.power,
+    GeneralBinary.MOD: np.mod,
+    GeneralBinary.FMOD: np.fmod,
+    GeneralBinary.GREATER: np.greater,
+    GeneralBinary.GREATER_OR_EQUAL: np.greater_equal,
+    GeneralBinary.LESS: np.less,
+    GeneralBinary.LESS_OR_EQUAL: np.less_equal,
+    GeneralBinary.EQUAL: np.equal,
+    GeneralBinary.NOT_EQUAL: np.not_equal,
+}
+
+INTEGER_BINARY: dict[GeneralBinary, Callable[..., np.ndarray]] = {
+    **FLOAT_BINARY,
+    GeneralBinary.DIV: _truncated_quotient,
+    GeneralBinary.BIT_AND: np.bitwise_and,
+    GeneralBinary.BIT_OR: np.bitwise_or,
+    GeneralBinary.BIT_XOR: np.bitwise_xor,
+    GeneralBinary.SHIFT_LEFT: np.left_shift,
+    GeneralBinary.SHIFT_RIGHT: np.right_shift,
+}
+
+
+@definition
+def copy_wide(x: np.ndarray, y: np.ndarray) -> None:
+    """y = x.
+
+    Args:
+        x: LOOP_RANK axes, int64 or float64; zero strides repeat.
+        y: the same shape and type.
+    """
+    y[...] = x
+
+
+@definition
+def where_wide(condition: np.ndarray, a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
+    """y = a where the condition is not 0, b elsewhere.
+
+    Args:
+        condition: LOOP_RANK axes, float32.
+        a: the same shape, int64 or float64.
+        b: as a.
+        y: as a; may be an input's own memory.
+    """
+    y[...] = np.where(condition != 0, a, b)
+
+
+@definition
+def convert(x: np.ndarray, y: np.ndarray) -> None:
+    """y = x in y's carrier: floats are rounded to the nearest, or cut off towards zero where y is int64.
+
+    A float outside the range of int64, or NaN, gives the lowest int64, as x86 does.
+
+    Args:
+        x: LOOP_RANK axes, any carrier.
+        y: the same shape, any carrier.
+    """
+    if y.dtype.kind != "i" or x.dtype.kind == "i":
+        y[...] = x
+        return
+    wide = x.astype(np.float64)
+    inside = (wide >= -(2.0**63)) & (wide < 2.0**63)
+    y[...] = np.where(inside, np.where(inside, wide, 0).astype(np.int64), np.iinfo(np.int64).min)
+
+
+@definition
+def narrow_integer(x: np.ndarray, y: np.ndarray, bits: int, signed: int) -> None:
+    """y = the lowest bits of x, read as an integer of that many bits (two's complement if signed).
+
+    Args:
+        x: LOOP_RANK axes, int64.
+        y: the same shape, any carrier.
+        bits: 1 to 64.
+        signed: 1 or 0.
+    """
+    if bits == 64:
+        y[...] = x
+        return
+    low = x & ((1 << bits) - 1)
+    y[...] = np.where(low >= 1 << (bits - 1), low - (1 << bits), low) if signed else low
+
+
+@definition
+def narrow_float(
+    x: np.ndarray, y: np.ndarray, fraction_bits: int, smallest_exponent: int, largest: float, overflow: Overflow
+) -> None:
+    """y = x rounded, halves to even, to a float of fewer bits; subnormals included.
+
+    Args:
+        x: LOOP_RANK axes, float32 or float64.
+        y: the same shape, float32.
+        fraction_bits: stored bits of the significand.
+        smallest_exponent: of normal numbers: float16's is -14.
+        largest: finite value; float16's is 65504.
+        overflow: what a larger one, and infinity, becomes.
+    """
+    wide = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        exponent = np.maximum(np.frexp(np.where(np.isfinite(wide), wide, 1.0))[1] - 1, smallest_exponent)
+        quantum = np.ldexp(1.0, exponent - fraction_bits)
+        rounded = np.where(np.isfinite(wide), np.rint(wide / quantum) * quantum, wide)
+        limit = {Overflow.INFINITY: np.inf, Overflow.NAN: np.nan, Overflow.SATURATE: largest}[overflow]
+        y[...] = np.where(np.abs(rounded) > largest, np.copysign(limit, rounded), rounded)
+
+
+@definition
+def unary_general(operator: GeneralUnary, alpha: float, beta: float, x: np.ndarray, y: np.ndarray) -> None:
+    """y = f(x; alpha, beta), in int64 where x is, else in float64.
+
+    Args:
+        operator: names f.
+        alpha, beta: see `opcodes_general`.
+        x: LOOP_RANK axes, any carrier.
+        y: the same shape, any carrier; may be x's own memory.
+    """
+    with np.errstate(all="ignore"):
+        if x.dtype.kind == "i":
+            y[...] = INTEGER_UNARY[operator](x)
+        else:
+            y[...] = FLOAT_UNARY[operator](x.astype(np.float64), alpha, beta)
+
+
+@definition
+def binary_general(operator: GeneralBinary, unsigned: int, a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
+    """y = f(a, b), in int64 where a is (uint64 if `unsigned`), else in float64.
+
+    Division by an integer 0 gives 0. A shift by 64 or more gives 0.
+
+    Args:
+        operator: names f.
+        unsigned: 1: the words of a, b and y hold uint64.
+        a: LOOP_RANK axes, any carrier; zero strides broadcast.
+        b: the same shape and type.
+        y: the same shape, any carrier; may be a's or b's own memory.
+    """
+    with np.errstate(all="ignore"):
+        if a.dtype.kind != "i":
+            y[...] = FLOAT_BINARY[operator](a.astype(np.float64), b.astype(np.float64))
+            return
+        if operator is GeneralBinary.POW:
+            y[...] = _integer_power(a, b)
+            return
+        if unsigned:
+            a, b = a.view(np.uint64), b.view(np.uint64)
+        result = INTEGER_BINARY[operator](a, b)
+        y[...] = result.view(np.int64) if result.dtype == np.uint64 else result
+
+
+def _integer_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a ** b modulo 2**64; a negative exponent gives the truncated quotient: 0 but for a of 1 and -1."""
+    powers = np.power(a, np.maximum(b, 0))
+    inverse = np.where(a == 1, 1, np.where(a == -1, np.where(b & 1, -1, 1), 0))
+    return np.where(b < 0, inverse, powers)
+
+
+_REDUCE: dict[Reduce, Callable[[np.ndarray], np.ndarray]] = {
+    Reduce.SUM: lambda x: x.sum(-1),
+    Reduce.MEAN: lambda x: x.mean(-1),
+    Reduce.MAX: lambda x: x.max(-1),
+    Reduce.MIN: lambda x: x.min(-1),
+    Reduce.PROD: lambda x: x.prod(-1),
+    Reduce.SUM_SQUARE: lambda x: (x * x).sum(-1),
+    Reduce.L1: lambda x: np.abs(x).sum(-1),
+    Reduce.L2: lambda x: np.sqrt((x * x).sum(-1)),
+}
+
+
+@definition
+def reduce_general(operator: Reduce, x: np.ndarray, y: np.ndarray) -> None:
+    """y = x reduced over its last three axes, in y's type; a mean or root of integers is cut off towards zero.
+
+    Args:
+        operator: how elements are combined.
+        x: [kept, kept, kept, reduced, reduced, reduced], int64 or float64; not empty along reduced axes.
+        y: [kept, kept, kept], of x's type.
+    """
+    result = _REDUCE[operator](x.reshape(*x.shape[:3], -1))
+    y[...] = np.trunc(result) if x.dtype.kind == "i" and result.dtype.kind == "f" else result

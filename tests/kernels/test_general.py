@@ -1,0 +1,241 @@
+"""Kernels for every carrier against NumPy's own narrow types, libm and Python's integers."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.kernels.harness import RUNNERS, Lanes, Out, run_kernel
+from wavetile.kernels.contract import ElementType
+from wavetile.kernels.opcodes import Reduce
+from wavetile.kernels.opcodes_general import GeneralBinary, GeneralUnary, Overflow
+
+BACKENDS = sorted(RUNNERS)
+SHAPE = (1, 1, 2, 3, 4, 5)
+LANES = 2
+CARRIERS = {"float32": ElementType.FLOAT32, "int64": ElementType.INT64, "float64": ElementType.FLOAT64}
+AWKWARD = [0.0, -0.0, 0.5, 1.5, 2.5, -2.5, 1e-9, 3.1e-8, 6e-5, 448.0, 464.0, 465.0, 65504.0, 65519.0, 65520.0, 3e38]
+
+
+def numbers(dtype: str, seed: int) -> np.ndarray:
+    """[lanes, *SHAPE] random values with the awkward ones among them."""
+    generator = np.random.default_rng(seed)
+    if dtype == "int64":
+        values = generator.integers(-(1 << 40), 1 << 40, (LANES, *SHAPE))
+        values.reshape(-1)[:6] = [0, 1, -1, 127, 128, np.iinfo(np.int64).min]
+        return values
+    values = (generator.standard_normal((LANES, *SHAPE)) * 300).astype(dtype)
+    values.reshape(-1)[: len(AWKWARD)] = AWKWARD
+    return values
+
+
+def only(result: dict[str, np.ndarray]) -> np.ndarray:
+    return result["y"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("target", CARRIERS)
+@pytest.mark.parametrize("source", CARRIERS)
+def test_convert(backend: str, source: str, target: str) -> None:
+    x = numbers(source, 1)
+    if target == "int64" and source != "int64":
+        x = np.where(np.abs(x) < 2.0**62, x, -7.9).astype(source)
+    y = only(run_kernel("convert", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE, element=CARRIERS[target])))
+    np.testing.assert_array_equal(y, x.astype(target))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+def test_narrow_integer_is_a_cast(backend: str, dtype: str) -> None:
+    x = numbers("int64", 2)
+    bits = np.iinfo(dtype).bits
+    element = ElementType.INT64 if bits > 16 else ElementType.FLOAT32
+    signed = int(dtype[0] == "i")
+    y = only(
+        run_kernel(
+            "narrow_integer", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE, element=element), bits=bits, signed=signed
+        )
+    )
+    np.testing.assert_array_equal(y.astype(np.int64), x.astype(dtype).astype(np.int64))
+
+
+FLOATS = {
+    "float16": (10, -14, 65504.0, Overflow.INFINITY),
+    "bfloat16": (7, -126, float(ml_dtypes.finfo(ml_dtypes.bfloat16).max), Overflow.INFINITY),
+    "float8_e4m3fn": (3, -6, 448.0, Overflow.NAN),
+    "float8_e5m2": (2, -14, 57344.0, Overflow.INFINITY),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("source", ["float32", "float64"])
+@pytest.mark.parametrize("name", FLOATS)
+def test_narrow_float_is_a_cast(backend: str, source: str, name: str) -> None:
+    x = numbers(source, 3)
+    fraction_bits, smallest_exponent, largest, overflow = FLOATS[name]
+    y = only(
+        run_kernel(
+            "narrow_float",
+            backend,
+            lanes=LANES,
+            x=Lanes(x),
+            y=Out(SHAPE),
+            fraction_bits=fraction_bits,
+            smallest_exponent=smallest_exponent,
+            largest=largest,
+            overflow=overflow,
+        )
+    )
+    with np.errstate(over="ignore"):
+        expected = x.astype(getattr(ml_dtypes, name, None) or name).astype(np.float32)
+    np.testing.assert_array_equal(y, expected)
+
+
+UNARY = {
+    GeneralUnary.TAN: math.tan,
+    GeneralUnary.ATAN: math.atan,
+    GeneralUnary.ASINH: math.asinh,
+    GeneralUnary.TANH: math.tanh,
+    GeneralUnary.ERF: math.erf,
+    GeneralUnary.ROUND: lambda x: float(round(x)),
+    GeneralUnary.SIGN: lambda x: float((x > 0) - (x < 0)),
+    GeneralUnary.TRUNCATE: lambda x: float(math.trunc(x)),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("operator", UNARY, ids=lambda operator: operator.name)
+def test_unary(backend: str, dtype: str, operator: GeneralUnary) -> None:
+    x = numbers(dtype, 4)
+    y = only(
+        run_kernel(
+            "unary_general",
+            backend,
+            lanes=LANES,
+            operator=operator,
+            alpha=0.0,
+            beta=0.0,
+            x=Lanes(x),
+            y=Out(SHAPE, element=CARRIERS[dtype]),
+        )
+    )
+    expected = np.vectorize(UNARY[operator], otypes=[np.float64])(x.astype(np.float64)).astype(dtype)
+    np.testing.assert_allclose(y, expected, rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+INTEGERS = {
+    GeneralBinary.ADD: lambda a, b: a + b,
+    GeneralBinary.MUL: lambda a, b: a * b,
+    GeneralBinary.DIV: lambda a, b: int(math.copysign(1, a) * math.copysign(1, b)) * (abs(a) // abs(b)),
+    GeneralBinary.MOD: lambda a, b: a % b,
+    GeneralBinary.FMOD: lambda a, b: int(math.copysign(1, a)) * (abs(a) % abs(b)),
+    GeneralBinary.MAX: max,
+    GeneralBinary.BIT_XOR: lambda a, b: a ^ b,
+    GeneralBinary.GREATER: lambda a, b: int(a > b),
+    GeneralBinary.POW: lambda a, b: a ** (b & 7),
+}
+
+
+def wrap(value: int) -> int:
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("operator", INTEGERS, ids=lambda operator: operator.name)
+def test_binary_of_integers(backend: str, operator: GeneralBinary) -> None:
+    a, b = numbers("int64", 5), np.roll(numbers("int64", 6), 3)
+    b = np.where(b == 0, 7, b)
+    if operator is GeneralBinary.POW:
+        b = b & 7
+    y = only(
+        run_kernel(
+            "binary_general",
+            backend,
+            lanes=LANES,
+            operator=operator,
+            unsigned=0,
+            a=Lanes(a),
+            b=Lanes(b),
+            y=Out(SHAPE, element=ElementType.INT64),
+        )
+    )
+    expected = [wrap(INTEGERS[operator](m, n)) for m, n in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)]
+    np.testing.assert_array_equal(y.ravel(), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "operator", [GeneralBinary.DIV, GeneralBinary.MAX, GeneralBinary.SHIFT_RIGHT, GeneralBinary.LESS]
+)
+def test_binary_of_unsigned(backend: str, operator: GeneralBinary) -> None:
+    a, b = numbers("int64", 7), np.abs(np.roll(numbers("int64", 8), 3)) % 60 + 1
+    y = only(
+        run_kernel(
+            "binary_general",
+            backend,
+            lanes=LANES,
+            operator=operator,
+            unsigned=1,
+            a=Lanes(a),
+            b=Lanes(b),
+            y=Out(SHAPE, element=ElementType.INT64),
+        )
+    )
+    x, z = a.astype(np.uint64), b.astype(np.uint64)
+    expected = {
+        GeneralBinary.DIV: x // z,
+        GeneralBinary.MAX: np.maximum(x, z),
+        GeneralBinary.SHIFT_RIGHT: x >> z,
+        GeneralBinary.LESS: (x < z).astype(np.uint64),
+    }[operator]
+    np.testing.assert_array_equal(y.view(np.uint64), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+@pytest.mark.parametrize("operator", list(Reduce))
+def test_reduce(backend: str, dtype: str, operator: Reduce) -> None:
+    x = (numbers("float64", 9)[:, 0] % 5).reshape(LANES, 1, 2, 3, 1, 4, 5).astype(dtype)
+    element = CARRIERS[dtype]
+    y = only(
+        run_kernel(
+            "reduce_general", backend, lanes=LANES, operator=operator, x=Lanes(x), y=Out((1, 2, 3), element=element)
+        )
+    )
+    flat = x.reshape(LANES, 1, 2, 3, 20)
+    expected = {
+        Reduce.SUM: flat.sum(-1),
+        Reduce.MEAN: flat.mean(-1),
+        Reduce.MAX: flat.max(-1),
+        Reduce.MIN: flat.min(-1),
+        Reduce.PROD: flat.prod(-1),
+        Reduce.SUM_SQUARE: np.square(flat).sum(-1),
+        Reduce.L1: np.abs(flat).sum(-1),
+        Reduce.L2: np.sqrt(np.square(flat).sum(-1)),
+    }[operator]
+    np.testing.assert_allclose(y, expected.astype(dtype), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_copy_and_where(backend: str, dtype: str) -> None:
+    a, b = numbers(dtype, 10), numbers(dtype, 11)
+    condition = (np.arange(a.size).reshape(a.shape) % 3 == 0).astype(np.float32)
+    element = CARRIERS[dtype]
+    strides = (120, 120, 1, 2, 6, 24)
+    copied = run_kernel("copy_wide", backend, lanes=LANES, x=Lanes(a), y=Out(SHAPE, strides=strides, element=element))
+    np.testing.assert_array_equal(only(copied), a)
+    chosen = run_kernel(
+        "where_wide",
+        backend,
+        lanes=LANES,
+        condition=Lanes(condition),
+        a=Lanes(a),
+        b=Lanes(b),
+        y=Out(SHAPE, element=element),
+    )
+    np.testing.assert_array_equal(only(chosen), np.where(condition != 0, a, b))
