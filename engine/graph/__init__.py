@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bind import shaping_inputs
 from .fuse import fuse
 from .ir import Graph, Node, State, TensorType
 from .limits import Limits
@@ -9,4 +10,15 @@ from .load import load_network
 from .network import Network
 from .specialise import specialise
 
-__all__ = ["Graph", "Limits", "Network", "Node", "State", "TensorType", "fuse", "load_network", "specialise"]
+__all__ = [
+    "Graph",
+    "Limits",
+    "Network",
+    "Node",
+    "State",
+    "TensorType",
+    "fuse",
+    "load_network",
+    "shaping_inputs",
+    "specialise",
+]

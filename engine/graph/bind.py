@@ -6,13 +6,86 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from onnx import NodeProto
 
 from ..errors import ModelError
+from .captures import captured_names
 from .ir import TensorType
+from .limits import all_nodes
 from .network import DeclaredType, Network
+
+SHAPING = {
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Col2Im": (1, 2),
+    "ConstantOfShape": (0,),
+    "CumProd": (1,),
+    "CumSum": (1,),
+    "DFT": (1, 2),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "If": (0,),
+    "Loop": (0, 1),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1, 2, 3, 4),
+    "NonMaxSuppression": (2,),
+    "OneHot": (1,),
+    "Pad": (1, 3),
+    "Range": (0, 1, 2),
+    "ReduceL1": (1,),
+    "ReduceL2": (1,),
+    "ReduceLogSum": (1,),
+    "ReduceLogSumExp": (1,),
+    "ReduceMax": (1,),
+    "ReduceMean": (1,),
+    "ReduceMin": (1,),
+    "ReduceProd": (1,),
+    "ReduceSum": (1,),
+    "ReduceSumSquare": (1,),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "STFT": (1, 3),
+    "SequenceAt": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "SplitToSequence": (1,),
+    "Squeeze": (1,),
+    "Tile": (1,),
+    "TopK": (1,),
+    "Trilu": (1,),
+    "Unsqueeze": (1,),
+    "Upsample": (1,),
+}
+"""Operator -> the inputs from which shapes, axes, lengths or the choice of a branch follow."""
+
+NEEDS_NO_DATA = frozenset({"Shape", "Size"})
 
 Bound = dict[str, tuple[int, str]]
 """Symbolic dimension -> (size, the input that gave it)."""
+
+
+def shaping_inputs(network: Network) -> set[str]:
+    """Return the inputs whose values decide shapes, axes or branches: a program is compiled for each of their values.
+
+    Found by walking back from the inputs of `SHAPING`, also inside the bodies of If, Loop and Scan.
+    """
+    makers: dict[str, NodeProto] = {}
+    wanted: list[str] = []
+    for node in all_nodes(network.model):
+        makers.update((name, node) for name in node.output if name)
+        wanted += [node.input[slot] for slot in SHAPING.get(node.op_type, ()) if slot < len(node.input)]
+    seen: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        maker = makers.get(name)
+        if maker is not None and maker.op_type not in NEEDS_NO_DATA:
+            wanted += [*filter(None, maker.input), *captured_names([maker])]
+    return seen.intersection(network.inputs)
 
 
 def bind_values(network: Network, values: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import SignalError
-from ..graph import Network, fuse, specialise
+from ..graph import Network, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
-from ..plan import Program, Workspace, compile_graph
+from ..plan import Program, Workspace, compile_graph, from_carrier, to_carrier
 
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
@@ -55,15 +55,15 @@ class Evaluator:
         self._turn = threading.Semaphore(threads)
         self._lock = threading.Lock()
         self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
-        self._bound = {name for name, declared in network.inputs.items() if declared.dtype != np.float32}
-        """Inputs that are bound by value: integers and truth values."""
+        self._bound = shaping_inputs(network)
+        """Inputs that are bound by value: shapes, axes or branches follow from them."""
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network.
 
         Args:
-            inputs: every input by its ONNX name, of the declared type. Integers and truth values are bound by value:
-                each new value compiles a new program.
+            inputs: every input by its ONNX name, of the declared type. Those that shapes, axes or branches follow from
+                are bound by value: each new value compiles a new program.
 
         Returns:
             Every output by its ONNX name, in fresh arrays.
@@ -84,9 +84,9 @@ class Evaluator:
             except IndexError:
                 place = _Place(compiled.program, compiled.dtypes, self._backend)
             for name, port in place.inputs:
-                port[...] = arrays[name]
+                port[...] = to_carrier(arrays[name])
             place.run(1)
-            outputs.update((name, port.astype(dtype)) for name, port, dtype in place.outputs)
+            outputs.update((name, from_carrier(port, dtype)) for name, port, dtype in place.outputs)
             # Never more than `threads` of them: each was taken, or made, by one whose turn it was.
             compiled.idle.append(place)
         return {name: outputs[name] for name in self.network.outputs}

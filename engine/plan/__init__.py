@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .carriers import from_carrier, to_carrier
 from .certificate import Certificate, certify
 from .compile import compile_graph
 from .lift import lift_state
@@ -17,5 +18,7 @@ __all__ = [
     "Workspace",
     "certify",
     "compile_graph",
+    "from_carrier",
     "lift_state",
+    "to_carrier",
 ]

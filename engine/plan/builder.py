@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ...kernels.contract import LOOP_RANK, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
@@ -49,13 +50,13 @@ class Builder:
         self.node = ""
         self._constants: dict[tuple[Any, ...], tuple[np.ndarray, View]] = {}
 
-    def allocate(self, shape: Sequence[int], *, pinned: bool = False) -> View:
-        """A new dense buffer in the arena: [*shape] float32."""
-        phantom = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
+    def allocate(self, shape: Sequence[int], *, dtype: DTypeLike = np.float32, pinned: bool = False) -> View:
+        """A new dense buffer in the arena: [*shape] of a carrier."""
+        phantom = np.empty(int(np.prod(shape, dtype=np.int64)), dtype)
         return View.whole(Buffer(Space.ARENA, phantom, pinned), shape)
 
     def constant(self, array: np.ndarray) -> View:
-        """An array (float32 or int32) in the weights; equal small arrays are stored once."""
+        """An array (of a carrier, or int32) in the weights; equal small arrays are stored once."""
         data = np.ascontiguousarray(array)
         # A large array is known by its identity, so it has to stay alive as long as the key.
         key = (id(array),) if data.nbytes > _COMPARED_BYTES else (data.tobytes(), data.dtype.str)
@@ -63,10 +64,10 @@ class Builder:
             self._constants[key] = array, View.whole(Buffer(Space.WEIGHTS, data.reshape(-1)), (data.size,))
         return View.whole(self._constants[key][1].buffer, array.shape)
 
-    def state(self, shape: Sequence[int], initial: np.ndarray | None = None) -> View:
-        """A tensor [*shape] in the stream's slot; starts as `initial`, or as zeros."""
-        value = np.zeros(shape, np.float32) if initial is None else np.asarray(initial, np.float32).reshape(shape)
-        buffer = Buffer(Space.STATE, np.empty(value.size, np.float32), pinned=True)
+    def state(self, shape: Sequence[int], initial: np.ndarray | None = None, dtype: DTypeLike = np.float32) -> View:
+        """A tensor [*shape] of a carrier in the stream's slot; starts as `initial`, or as zeros."""
+        value = np.zeros(shape, dtype) if initial is None else np.asarray(initial, dtype).reshape(shape)
+        buffer = Buffer(Space.STATE, np.empty(value.size, dtype), pinned=True)
         self.states.append((buffer, value))
         return View.whole(buffer, shape)
 
@@ -81,7 +82,7 @@ class Builder:
             view = operands.get(field.name)
             if not isinstance(field, Tensor) or view is None or fits_layout(field.layout, view.shape, view.strides):
                 continue
-            dense = self.allocate(view.shape)
+            dense = self.allocate(view.shape, dtype=view.dtype)
             if field.written:
                 late_copies.append((dense, view))
             else:
@@ -98,11 +99,13 @@ class Builder:
         """target = source; shapes broadcast."""
         if target.size:
             x, y = loop_views(source.broadcast(target.shape), target)
-            self.emit("copy", x=x, y=y)
+            self.emit("copy" if target.dtype == np.float32 else "copy_wide", x=x, y=y)
 
     def fill(self, target: View, value: float) -> None:
         """target = value everywhere."""
-        if target.size:
+        if target.dtype != np.float32:
+            self.copy(self.constant(np.array(value, target.dtype)), target)
+        elif target.size:
             (y,) = loop_views(target)
             self.emit("fill", y=y, value=value)
 
@@ -110,7 +113,7 @@ class Builder:
         """The view itself if it is contiguous in C order, else a copy that is."""
         if fits_layout("dense", view.shape, view.strides):
             return view
-        result = self.allocate(view.shape)
+        result = self.allocate(view.shape, dtype=view.dtype)
         self.copy(view, result)
         return result
 

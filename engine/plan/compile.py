@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...kernels.errors import KernelError
 from ..errors import ModelError, UnsupportedError
 from ..graph import Graph, Node
 from .builder import Builder
+from .carriers import carrier, conform, to_carrier
 from .elide import elide_copies
 from .program import Program, assemble
 from .rules import RULES, Lowering
 from .view import View
 
-_RUNNABLE = (np.dtype(np.float32), np.dtype(np.bool_))
+KEEPS_RANGE = frozenset(
+    {
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "Max",
+        "MaxPool",
+    }
+    | {"Min", "Pad", "ReduceMax", "ReduceMin", "Relu", "Reshape", "ReverseSequence", "ScatterElements", "ScatterND"}
+    | {"Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where"}
+)
+"""Operators that only hand values on: their outputs need no rounding or wrapping into a narrow type."""
 
 
 def compile_graph(graph: Graph, *, name: str = "") -> Program:
@@ -32,14 +47,9 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
     carried = {state.input: state for state in graph.states}
     for key, tensor in graph.inputs.items():
         if key in carried:
-            values[key] = builder.state(tensor.shape, carried[key].initial)
-        elif tensor.dtype == np.float32:
-            values[key] = inputs[key] = builder.allocate(tensor.shape, pinned=True)
+            values[key] = builder.state(tensor.shape, carried[key].initial, carrier(tensor.dtype))
         else:
-            raise UnsupportedError(
-                f"input {key!r} is {tensor.dtype}; only float32 signals can stream: "
-                "bind its value when the model is loaded"
-            )
+            values[key] = inputs[key] = builder.allocate(tensor.shape, dtype=carrier(tensor.dtype), pinned=True)
     for node in graph.nodes:
         _lower(node, graph, values, builder)
 
@@ -48,7 +58,8 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
     carried_outputs = {state.output for state in graph.states}
     for key in graph.outputs:
         if key not in carried_outputs:
-            outputs[key] = builder.allocate(graph.types[key].shape, pinned=True)
+            tensor = graph.types[key]
+            outputs[key] = builder.allocate(tensor.shape, dtype=carrier(tensor.dtype), pinned=True)
             builder.copy(_value(key, graph, values, builder), outputs[key])
     # State last: until here every reader still saw the state of the step before. Two passes, since one state's
     # new value may be another state's old one.
@@ -56,7 +67,7 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
     for state in graph.states:
         source = _value(state.output, graph, values, builder)
         if any(source.buffer is values[other.input].buffer for other in graph.states):
-            staged = builder.allocate(source.shape)
+            staged = builder.allocate(source.shape, dtype=source.dtype)
             builder.copy(source, staged)
             source = staged
         fresh.append((source, values[state.input]))
@@ -71,7 +82,7 @@ def _value(key: str, graph: Graph, values: dict[str, View], builder: Builder) ->
         return values[key]
     if key not in graph.constants:
         raise ModelError(f"output {key!r} is made by no node")
-    return builder.constant(np.asarray(graph.constants[key], np.float32))
+    return builder.constant(to_carrier(graph.constants[key]))
 
 
 def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) -> None:
@@ -79,11 +90,6 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     if rule is None:
         known = ", ".join(sorted(op for domain, op in RULES if domain == node.domain))
         raise UnsupportedError(f"{node}: there is no rule for this operator; there are rules for {known}")
-    for output in filter(None, node.outputs):
-        if graph.types[output].dtype not in _RUNNABLE:
-            raise UnsupportedError(
-                f"{node}: its output {output!r} is {graph.types[output].dtype}; signals are float32 inside a program"
-            )
     builder.node = node.name
     lowering = Lowering(node, graph, values, builder)
     try:
@@ -91,9 +97,14 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     except (KernelError, ValueError) as error:
         raise UnsupportedError(f"{node}: {error}") from error
     views = [result] if isinstance(result, View) else list(result)
+    missing = [output for output in node.outputs[len(views) :] if output]
+    if missing:
+        raise UnsupportedError(f"{node}: its rule does not compute its output {missing[0]!r}; leave it unread")
     for output, view in zip(node.outputs, views, strict=False):
         if output and view is not None:
             expected = graph.types[output]
             if view.size != expected.size:
                 raise UnsupportedError(f"{node}: its rule gives shape {view.shape} for {output!r}, which is {expected}")
+            if node.op not in KEEPS_RANGE or view.dtype != carrier(expected.dtype):
+                view = conform(builder, view, expected.dtype)
             values[output] = view if view.shape == expected.shape else builder.reshape(view, expected.shape)

@@ -18,11 +18,12 @@ from .view import Buffer, View
 
 @dataclass(frozen=True)
 class Port:
-    """A named input or output: dense float32 at a fixed place in every lane's arena."""
+    """A named input or output: a dense tensor of a carrier at a fixed place in every lane's arena."""
 
     name: str
     shape: tuple[int, ...]
     offset_bytes: int
+    dtype: np.dtype
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
 
 def _port(name: str, view: View) -> Port:
     ref = view.ref()
-    return Port(name, view.shape, ref.offset_bytes)
+    return Port(name, view.shape, ref.offset_bytes, view.dtype)
 
 
 def _buffers(instructions: Sequence[Instruction], space: Space) -> list[Buffer]:

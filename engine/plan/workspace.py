@@ -104,14 +104,14 @@ class Workspace:
         """run(lanes): one step of the first `lanes` lanes, in one native call."""
 
     def input(self, name: str) -> np.ndarray:
-        """The named input: [lanes, *shape] float32, a live view."""
+        """The named input: [lanes, *shape] of its carrier, a live view."""
         return self._port(self.program.inputs[name])
 
     def output(self, name: str) -> np.ndarray:
-        """The named output: [lanes, *shape] float32, a live view that the next `run` overwrites."""
+        """The named output: [lanes, *shape] of its carrier, a live view that the next `run` overwrites."""
         return self._port(self.program.outputs[name])
 
     def _port(self, port: Port) -> np.ndarray:
-        size = 4 * int(np.prod(port.shape, dtype=np.int64))
+        size = port.dtype.itemsize * int(np.prod(port.shape, dtype=np.int64))
         window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
-        return window.view(np.float32).reshape(self.lanes, *port.shape)
+        return window.view(port.dtype).reshape(self.lanes, *port.shape)

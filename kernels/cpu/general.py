@@ -14,8 +14,8 @@ from numba import njit
 from ..contract import ElementType
 from ..opcodes_general import Overflow
 from ..schemas.general import CONVERT, COPY_WIDE, NARROW_FLOAT, NARROW_INTEGER, WHERE_WIDE
-from .general_loops import load_float, load_integer, over_wide_rows, store_float, store_integer
-from .memory import bits_to_float, element_type, float_pointer, word_pointer
+from .general_loops import load_float, load_integer, over_wide_rows, store_integer
+from .memory import bits_to_float, double_pointer, element_type, float_pointer, word_pointer
 from .native import native
 
 _COPY = COPY_WIDE.positions()
@@ -30,7 +30,7 @@ _INTEGER_BITS, _INTEGER_SIGNED = _INTEGER["bits"], _INTEGER["signed"]
 _FLOAT = NARROW_FLOAT.positions()
 _FLOAT_X, _FLOAT_Y, _FLOAT_FRACTION = _FLOAT["x"], _FLOAT["y"], _FLOAT["fraction_bits"]
 _FLOAT_EXPONENT, _FLOAT_LARGEST, _FLOAT_OVERFLOW = _FLOAT["smallest_exponent"], _FLOAT["largest"], _FLOAT["overflow"]
-_INT64 = int(ElementType.INT64)
+_FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
 _SATURATE, _NAN = int(Overflow.SATURATE), int(Overflow.NAN)
 
 
@@ -60,14 +60,43 @@ def where_wide(operands, context):
 
 
 @njit(error_model="numpy")
+def _widen_row(a, a_step, y, y_step, count):
+    for i in range(count):
+        double_pointer(y + i * y_step)[0] = np.float64(float_pointer(a + i * a_step)[0])
+
+
+@njit(error_model="numpy")
+def _to_integer_row(source, a, a_step, y, y_step, count):
+    for i in range(count):
+        word_pointer(y + i * y_step)[0] = load_integer(a + i * a_step, source)
+
+
+@njit(error_model="numpy")
+def _to_float_row(source, a, a_step, y, y_step, count):
+    for i in range(count):
+        float_pointer(y + i * y_step)[0] = np.float32(load_float(a + i * a_step, source))
+
+
+@njit(error_model="numpy")
+def _to_double_row(a, a_step, y, y_step, count):
+    for i in range(count):
+        double_pointer(y + i * y_step)[0] = np.float64(word_pointer(a + i * a_step)[0])
+
+
+@njit(error_model="numpy")
 def _convert_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
+    """A loop for each pair: with the choice of types inside, LLVM 20 unrolls one that loses its first store."""
     source, target = element_type(operands, _CONVERT_X), element_type(operands, _CONVERT_Y)
-    if source == _INT64 or target == _INT64:
-        for i in range(count):
-            store_integer(y + i * y_step, target, load_integer(a + i * a_step, source))
+    if target == _INT64:
+        _to_integer_row(source, a, a_step, y, y_step, count)
+    elif target == _FLOAT32:
+        _to_float_row(source, a, a_step, y, y_step, count)
+    elif source == _FLOAT32:
+        _widen_row(a, a_step, y, y_step, count)
+    elif source == _INT64:
+        _to_double_row(a, a_step, y, y_step, count)
     else:
-        for i in range(count):
-            store_float(y + i * y_step, target, load_float(a + i * a_step, source))
+        _copy_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count)
 
 
 @native

@@ -47,6 +47,7 @@ CORE_DEPENDENCIES = {
     "llvmlite",  # numba's own
     "numba",
     "numpy",
+    "ml_dtypes",
     "onnx",
     "rich",
     "soundfile",

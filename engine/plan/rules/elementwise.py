@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ....kernels.opcodes import Binary, Unary
+from ....kernels.opcodes_general import GeneralBinary, GeneralUnary
 from ..builder import Builder, loop_views
+from ..carriers import FLOAT64, convert
 from ..view import View
 from .registry import Lowering, rule
 
@@ -31,6 +33,23 @@ _PLAIN_UNARY = {
     "Sign": Unary.SIGN,
     "Mish": Unary.MISH,
 }
+
+_GENERAL_UNARY = {
+    "Tan": GeneralUnary.TAN,
+    "Asin": GeneralUnary.ASIN,
+    "Acos": GeneralUnary.ACOS,
+    "Atan": GeneralUnary.ATAN,
+    "Sinh": GeneralUnary.SINH,
+    "Cosh": GeneralUnary.COSH,
+    "Asinh": GeneralUnary.ASINH,
+    "Acosh": GeneralUnary.ACOSH,
+    "Atanh": GeneralUnary.ATANH,
+    "IsNaN": GeneralUnary.IS_NAN,
+}
+
+_UNCHANGED_INTEGERS = frozenset({"Ceil", "Floor", "Round"})
+
+_COMPARISONS = frozenset(operator for operator in GeneralBinary if 20 <= operator < 30)
 
 _SHAPED_UNARY = {
     "LeakyRelu": (Unary.LEAKY_RELU, ("alpha",)),
@@ -58,15 +77,43 @@ _BINARY = {
 
 
 def apply_unary(builder: Builder, operator: Unary, x: View, alpha: float = 0.0, beta: float = 0.0) -> View:
-    """A new buffer with operator(x)."""
+    """A new buffer with operator(x), of x's carrier."""
+    if x.dtype != np.float32:
+        return apply_general_unary(builder, _general(operator), x, alpha, beta)
     y = builder.allocate(x.shape)
     x_loop, y_loop = loop_views(x, y)
     builder.emit("unary", operator=operator, alpha=alpha, beta=beta, x=x_loop, y=y_loop)
     return y
 
 
-def apply_binary(builder: Builder, operator: Binary, a: View, b: View) -> View:
-    """A new buffer with operator(a, b), broadcast as NumPy does."""
+def _general(operator: Unary) -> GeneralUnary:
+    """The operator's general form.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if operator.name not in GeneralUnary.__members__:
+        raise ValueError(f"{operator.name} of integers or float64 is not there; cast to float32 before it")
+    return GeneralUnary[operator.name]
+
+
+def apply_general_unary(
+    builder: Builder, operator: GeneralUnary, x: View, alpha: float = 0.0, beta: float = 0.0
+) -> View:
+    """A new buffer with operator(x) of x's carrier, computed in int64 or float64."""
+    y = builder.allocate(x.shape, dtype=x.dtype)
+    x_loop, y_loop = loop_views(x, y)
+    builder.emit("unary_general", operator=operator, alpha=alpha, beta=beta, x=x_loop, y=y_loop)
+    return y
+
+
+def apply_binary(builder: Builder, operator: Binary, a: View, b: View, *, unsigned: bool = False) -> View:
+    """A new buffer with operator(a, b), broadcast as NumPy does; a and b of one carrier.
+
+    What compares gives 1.0 and 0.0 in float32. `unsigned`: the words hold uint64.
+    """
+    if a.dtype != np.float32:
+        return apply_general_binary(builder, GeneralBinary[operator.name], a, b, unsigned=unsigned)
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape)
     a_loop, b_loop, y_loop = loop_views(a.broadcast(shape), b.broadcast(shape), y)
@@ -74,10 +121,39 @@ def apply_binary(builder: Builder, operator: Binary, a: View, b: View) -> View:
     return y
 
 
+def apply_general_binary(
+    builder: Builder, operator: GeneralBinary, a: View, b: View, *, unsigned: bool = False
+) -> View:
+    """As `apply_binary`, of any carrier, computed in int64 or float64."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    y = builder.allocate(shape, dtype=np.float32 if operator in _COMPARISONS else a.dtype)
+    a_loop, b_loop, y_loop = loop_views(a.broadcast(shape), b.broadcast(shape), y)
+    builder.emit("binary_general", operator=operator, unsigned=int(unsigned), a=a_loop, b=b_loop, y=y_loop)
+    return y
+
+
 @rule(*_PLAIN_UNARY)
 def unary(node: Lowering, builder: Builder) -> View:
     """Operators of one input without attributes."""
-    return apply_unary(builder, _PLAIN_UNARY[node.op], node.view(0))
+    x = node.operand(0)
+    if x.dtype == np.int64 and node.op in _UNCHANGED_INTEGERS:
+        return x
+    if x.dtype != np.float32 and node.op == "Relu":
+        return apply_binary(builder, Binary.MAX, x, builder.constant(np.zeros((), x.dtype)))
+    return apply_unary(builder, _PLAIN_UNARY[node.op], x)
+
+
+@rule(*_GENERAL_UNARY)
+def general_unary(node: Lowering, builder: Builder) -> View:
+    """Functions too rare for vectors: computed in float64 by libm."""
+    return apply_general_unary(builder, _GENERAL_UNARY[node.op], node.operand(0))
+
+
+@rule("IsInf")
+def is_infinite(node: Lowering, builder: Builder) -> View:
+    """ONNX IsInf: detect_positive and detect_negative choose which infinity counts."""
+    found = (float(node.attribute(f"detect_{sign}", 1)) for sign in ("positive", "negative"))
+    return apply_general_unary(builder, GeneralUnary.IS_INF, node.view(0), *found)
 
 
 @rule(*_SHAPED_UNARY)
@@ -96,45 +172,82 @@ def gelu(node: Lowering, builder: Builder) -> View:
 
 @rule("Clip")
 def clip(node: Lowering, builder: Builder) -> View:
-    """Bounds are attributes below opset 11, optional inputs later."""
-    low, high = node.argument(1, "min", -np.inf), node.argument(2, "max", np.inf)
-    return apply_unary(builder, Unary.CLIP, node.view(0), float(low), float(high))
+    """Bounds are attributes below opset 11, optional inputs later, constant or not; the upper one wins."""
+    x = node.operand(0)
+    arriving = any(node.has(index) and node.constant(index) is None for index in (1, 2))
+    if x.dtype == np.float32 and not arriving:
+        low, high = node.argument(1, "min", -np.inf), node.argument(2, "max", np.inf)
+        if low <= high:
+            return apply_unary(builder, Unary.CLIP, x, float(low), float(high))
+    for index, name, operator in ((1, "min", Binary.MAX), (2, "max", Binary.MIN)):
+        if node.has(index):
+            x = apply_binary(builder, operator, x, node.operand(index))
+        elif name in node.node.attributes:
+            x = apply_binary(builder, operator, x, builder.constant(np.array(node.attribute(name), x.dtype)))
+    return x
 
 
 @rule("Not")
 def not_(node: Lowering, builder: Builder) -> View:
-    """ONNX Not: x == 0, as bools are 0.0 and 1.0 inside a program."""
+    """ONNX Not: x == 0, as truth values are 0.0 and 1.0 inside a program."""
     return apply_binary(builder, Binary.EQUAL, node.view(0), builder.constant(np.zeros((), np.float32)))
 
 
 @rule("Pow")
 def power(node: Lowering, builder: Builder) -> View:
-    """A constant exponent of 2 is a square, of 0.5 a square root; others the general power."""
-    exponent = node.constant(1)
-    if exponent is not None and exponent.size == 1 and len(exponent.shape) <= len(node.shape(0)):
+    """A constant exponent of 2 is a square, of 0.5 a square root; others the general power, of the base's type."""
+    base, exponent = node.operand(0), node.constant(1)
+    if base.dtype == np.float32 and exponent is not None and exponent.size == 1 and exponent.ndim <= base.rank:
         special = {2.0: Unary.SQUARE, 0.5: Unary.SQRT}.get(float(exponent.reshape(-1)[0]))
         if special is not None:
-            return apply_unary(builder, special, node.view(0))
-    if exponent is not None:
-        return apply_binary(builder, Binary.POW, node.view(0), builder.constant(exponent.astype(np.float32)))
-    return apply_binary(builder, Binary.POW, node.view(0), node.view(1))
+            return apply_unary(builder, special, base)
+    power = node.operand(1)
+    if base.dtype == np.int64 and power.dtype != np.int64:
+        base = convert(builder, base, FLOAT64)
+    return apply_binary(builder, Binary.POW, base, convert(builder, power, base.dtype))
 
 
 @rule(*(op for op in _BINARY if op != "Pow"))
 def binary(node: Lowering, builder: Builder) -> View:
-    """Arithmetic, comparisons and logic of two inputs, broadcast both ways; results of bool are 0.0 and 1.0."""
-    return apply_binary(builder, _BINARY[node.op], node.view(0), node.view(1))
+    """Arithmetic, comparisons and logic of two inputs, broadcast both ways; truth values are 0.0 and 1.0."""
+    unsigned = node.input_type(0) == np.uint64
+    return apply_binary(builder, _BINARY[node.op], node.operand(0), node.operand(1), unsigned=unsigned)
+
+
+@rule("Mod")
+def mod(node: Lowering, builder: Builder) -> View:
+    """ONNX Mod: the remainder with the divisor's sign, with fmod with the dividend's."""
+    operator = GeneralBinary.FMOD if node.attribute("fmod", 0) else GeneralBinary.MOD
+    unsigned = node.input_type(0) == np.uint64
+    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=unsigned)
+
+
+@rule("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift")
+def bitwise(node: Lowering, builder: Builder) -> View:
+    """ONNX BitwiseAnd, BitwiseOr, BitwiseXor; BitShift of unsigned integers in its attribute's direction."""
+    if node.op == "BitShift":
+        left = node.attribute("direction") == "LEFT"
+        operator = GeneralBinary.SHIFT_LEFT if left else GeneralBinary.SHIFT_RIGHT
+    else:
+        operator = {"And": GeneralBinary.BIT_AND, "Or": GeneralBinary.BIT_OR}.get(node.op[7:], GeneralBinary.BIT_XOR)
+    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=True)
+
+
+@rule("BitwiseNot")
+def bitwise_not(node: Lowering, builder: Builder) -> View:
+    """ONNX BitwiseNot."""
+    return apply_general_unary(builder, GeneralUnary.BIT_NOT, node.operand(0))
 
 
 @rule("Max", "Min", "Sum", "Mean")
 def variadic(node: Lowering, builder: Builder) -> View:
     """ONNX Max, Min, Sum and Mean: any number of inputs, folded from the left."""
     operator = {"Max": Binary.MAX, "Min": Binary.MIN}.get(node.op, Binary.ADD)
-    result = node.view(0)
+    result, unsigned = node.operand(0), node.input_type(0) == np.uint64
     for index in range(1, len(node.node.inputs)):
-        result = apply_binary(builder, operator, result, node.view(index))
+        result = apply_binary(builder, operator, result, node.operand(index), unsigned=unsigned)
     if node.op == "Mean":
-        share = builder.constant(np.full(1, 1.0 / len(node.node.inputs), np.float32))
+        share = builder.constant(np.full(1, 1.0 / len(node.node.inputs), result.dtype))
         result = apply_binary(builder, Binary.MUL, result, share)
     return builder.reshape(result, node.output_shape())
 
@@ -142,10 +255,16 @@ def variadic(node: Lowering, builder: Builder) -> View:
 @rule("Where")
 def where(node: Lowering, builder: Builder) -> View:
     """ONNX Where: all three inputs broadcast against each other."""
-    shape = node.output_shape()
-    y = builder.allocate(shape)
-    condition, a, b, target = loop_views(*(node.view(i).broadcast(shape) for i in range(3)), y)
-    builder.emit("where", condition=condition, a=a, b=b, y=target)
+    return select(builder, *(node.view(index) for index in range(3)))
+
+
+def select(builder: Builder, condition: View, a: View, b: View) -> View:
+    """A new buffer with a where the condition is not 0, b elsewhere; broadcast as NumPy does."""
+    shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    y = builder.allocate(shape, dtype=a.dtype)
+    loops = loop_views(*(view.broadcast(shape) for view in (condition, a, b)), y)
+    kernel = "where" if a.dtype == np.float32 else "where_wide"
+    builder.emit(kernel, **dict(zip(("condition", "a", "b", "y"), loops, strict=True)))
     return y
 
 

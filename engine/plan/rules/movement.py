@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..builder import Builder
+from ..carriers import carrier
 from ..view import View
 from .registry import Lowering, rule
 from .views import gather_axis
@@ -13,7 +14,7 @@ from .views import gather_axis
 @rule("Concat")
 def concat(node: Lowering, builder: Builder) -> View:
     """Each part is copied to its place; the copy goes away where its producer can write there."""
-    y = builder.allocate(node.output_shape())
+    y = builder.allocate(node.output_shape(), dtype=carrier(node.output_type()))
     axis = node.attribute("axis") % y.rank
     start = 0
     for index in range(len(node.node.inputs)):
@@ -28,7 +29,7 @@ def tile(node: Lowering, builder: Builder) -> View:
     """ONNX Tile: one broadcast copy, with an axis for the repeats before each axis of the input."""
     x = node.view(0)
     repeats = node.needs_constant(1, "repeats").tolist()
-    y = builder.allocate(node.output_shape())
+    y = builder.allocate(node.output_shape(), dtype=x.dtype)
     split_shape = [size for pair in zip(repeats, x.shape, strict=True) for size in pair]
     source = x[tuple(index for _ in range(x.rank) for index in (None, slice(None)))]
     target = y.reshape(split_shape)
@@ -68,7 +69,7 @@ def _pad_constant(builder: Builder, x: View, before: list[int], after: list[int]
     shape = [b + size + a for b, size, a in zip(before, x.shape, after, strict=True)]
     if shape == list(x.shape):
         return x
-    y = builder.allocate(shape)
+    y = builder.allocate(shape, dtype=x.dtype)
     inner = [slice(b, b + size) for b, size in zip(before, x.shape, strict=True)]
     for axis in range(x.rank):
         lead, tail = inner[:axis], [slice(None)] * (x.rank - axis - 1)

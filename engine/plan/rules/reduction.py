@@ -82,17 +82,17 @@ def global_pool(node: Lowering, builder: Builder) -> View:
 
 def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[int]) -> View:
     """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
-    x = node.view(0)
+    x = node.operand(0)
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     kept = [axis for axis in range(x.rank) if axis not in reduced]
     turned = x.transpose([*kept, *reduced])
-    if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS:
+    if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS and x.dtype == np.float32:
         return builder.reshape(_reduce_pairs(builder, operator, turned), node.output_shape())
-    y = builder.allocate([x.shape[axis] for axis in kept])
+    y = builder.allocate([x.shape[axis] for axis in kept], dtype=x.dtype)
     grouped = _three_and_three(builder, turned, len(kept))
     target = y.reshape(grouped.shape[:_SIDE])
     assert target is not None  # y is dense
-    builder.emit("reduce", operator=operator, x=grouped, y=target)
+    builder.emit("reduce" if x.dtype == np.float32 else "reduce_general", operator=operator, x=grouped, y=target)
     return builder.reshape(y, node.output_shape())
 
 

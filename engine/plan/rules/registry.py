@@ -16,6 +16,7 @@ from ....kernels.opcodes import Activation
 from ...errors import UnsupportedError
 from ...graph import Graph, Node
 from ..builder import Builder
+from ..carriers import INT64, convert, integer_format, to_carrier
 from ..view import View
 
 Rule = Callable[["Lowering", Builder], "View | Sequence[View | None]"]
@@ -71,13 +72,13 @@ class Lowering:
     def view_of(self, name: str) -> View:
         """A value by name; a constant is put into the weights."""
         if name not in self._values:
-            array = self._graph.constants[name]
-            if array.dtype == np.bool_:
-                array = array.astype(np.float32)
-            if array.dtype != np.float32:
-                raise self.refuse(f"its input {name!r} is {array.dtype}", "convert it to float32 before export")
-            return self._builder.constant(array)
+            return self._builder.constant(to_carrier(self._graph.constants[name]))
         return self._values[name]
+
+    def operand(self, index: int) -> View:
+        """An input as arithmetic takes it: integers of any width in int64, all else in its carrier."""
+        view = self.view(index)
+        return view if integer_format(self.input_type(index)) is None else convert(self._builder, view, INT64)
 
     def constant(self, index: int) -> np.ndarray | None:
         """An input's value if it is a constant, None if it is absent or arrives with the signal."""

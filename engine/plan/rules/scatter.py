@@ -29,7 +29,7 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
         raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")
     y = node.take_over(0)
     if y is None:
-        y = builder.allocate(data_shape)
+        y = builder.allocate(data_shape, dtype=node.view(0).dtype)
         builder.copy(node.view(0), y)
     inner = int(np.prod(data_shape[depth:], dtype=np.int64))
     tail = tuple(int(np.prod(data_shape[axis + 1 :], dtype=np.int64)) for axis in range(depth, len(data_shape)))

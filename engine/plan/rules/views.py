@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..builder import Builder
+from ..carriers import INT64, NARROW_FLOATS, convert, integer_format, narrow_float, truth
 from ..view import View
 from .registry import Lowering, rule
 
@@ -21,12 +22,22 @@ def identity(node: Lowering, builder: Builder) -> View:
     return node.view(0)
 
 
-@rule("Cast")
+@rule("Cast", "CastLike")
 def cast(node: Lowering, builder: Builder) -> View:
-    """Between float32 and bool (0.0 and 1.0 inside a program); other types are refused with their node."""
-    if node.input_type(0) == np.float32 and node.output_type() == np.bool_:
-        raise node.refuse("a cast of a signal to bool", "compare the signal with zero instead")
-    return node.view(0)
+    """Floats are cut off towards zero for integers and rounded for other floats.
+
+    What is too large for an 8-bit float becomes its largest, unless attribute saturate is 0.
+
+    Source: ONNX Cast, with its table of special values.
+    """
+    x, target = node.view(0), node.output_type()
+    if target == np.bool_:
+        return truth(builder, x)
+    if integer_format(target) is not None:
+        return convert(builder, x, INT64)
+    if target in NARROW_FLOATS and target.itemsize == 1:
+        return narrow_float(builder, x, target, saturate=bool(node.attribute("saturate", 1)))
+    return x
 
 
 @rule("Transpose")
@@ -113,7 +124,24 @@ def gather_axis(builder: Builder, x: View, axis: int, positions: np.ndarray) -> 
     shape = (*x.shape[:axis], len(positions), *x.shape[axis + 1 :])
     outer = int(np.prod(x.shape[:axis], dtype=np.int64))
     inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64))
+    if x.dtype != np.float32:
+        return _gather_wide(builder, x, axis, positions)
     y = builder.allocate((outer, len(positions), inner))
     indices = builder.constant(positions.astype(np.int32))
     builder.emit("gather", x=builder.reshape(x, (outer, x.shape[axis], inner)), indices=indices, y=y)
     return builder.reshape(y, shape)
+
+
+def _gather_wide(builder: Builder, x: View, axis: int, positions: np.ndarray) -> View:
+    """As `gather_axis` for elements of 8 bytes: a copy of each run of neighbours."""
+    y = builder.allocate((*x.shape[:axis], len(positions), *x.shape[axis + 1 :]), dtype=x.dtype)
+    lead = (slice(None),) * axis
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    for run in np.split(np.arange(len(positions)), breaks):
+        first, count = int(positions[run[0]]), len(run)
+        target = y[(*lead, slice(int(run[0]), int(run[0]) + count))]
+        if first < 0:
+            builder.fill(target, 0.0)
+        else:
+            builder.copy(x[(*lead, slice(first, first + count))], target)
+    return y
