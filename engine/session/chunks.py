@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from math import isfinite
 
 import numpy as np
+from numpy import ndarray, vdot
 
 from ..errors import SignalError
 
@@ -21,18 +22,24 @@ def check_audio(chunk: np.ndarray, channels: int) -> np.ndarray:
     Raises:
         SignalError: not an array of float32 or int16, of another shape, or with a sample that is not finite.
     """
-    _check_array(chunk)
-    if chunk.ndim == 2 and chunk.shape[1] == channels:
+    if not isinstance(chunk, ndarray):
+        raise _no_array(chunk)
+    if chunk.ndim == 1 == channels:
+        pass
+    elif chunk.ndim == 2 and chunk.shape[1] == channels:
         if channels == 1:
             chunk = chunk[:, 0]
-    elif chunk.ndim != 1 or channels != 1:
+    else:
         wanted = "[samples]" if channels == 1 else f"[samples, {channels}]"
         raise SignalError(
             f"a chunk of shape {list(chunk.shape)} does not fit a stream of {channels} channel{'s'[: channels > 1]}; "
             f"{wanted} would"
         )
     if chunk.dtype == _FLOAT32:
-        _check_finite(chunk, "sample")
+        # One pass without a temporary: a sum of squares is finite only if every number is. The reverse fails for
+        # numbers beyond 1e19, so they are looked at one by one. (`chunk.dot` would warn of those.)
+        if not isfinite(vdot(chunk, chunk)):
+            _check_each(chunk, "sample")
         return chunk
     if chunk.dtype == _INT16:
         return chunk * np.float32(1 / FULL_SCALE)
@@ -48,7 +55,8 @@ def check_features(chunk: np.ndarray, feature_count: int) -> np.ndarray:
     Raises:
         SignalError: not an array of float32, of another shape, or with a value that is not finite.
     """
-    _check_array(chunk)
+    if not isinstance(chunk, ndarray):
+        raise _no_array(chunk)
     if chunk.ndim != 2 or chunk.shape[1] != feature_count:
         raise SignalError(
             f"a chunk of shape {list(chunk.shape)} does not fit a stream of feature frames; "
@@ -56,20 +64,16 @@ def check_features(chunk: np.ndarray, feature_count: int) -> np.ndarray:
         )
     if chunk.dtype != _FLOAT32:
         raise SignalError(f"feature frames of {chunk.dtype} can not be used; float32 would work")
-    _check_finite(chunk, "frame")
+    if not isfinite(vdot(chunk, chunk)):
+        _check_each(chunk, "frame")
     return chunk
 
 
-def _check_array(chunk: object) -> None:
-    if not isinstance(chunk, np.ndarray):
-        raise SignalError(f"a chunk is a NumPy array, not {type(chunk).__name__}; numpy.asarray makes one of it")
+def _no_array(chunk: object) -> SignalError:
+    return SignalError(f"a chunk is a NumPy array, not {type(chunk).__name__}; numpy.asarray makes one of it")
 
 
-def _check_finite(chunk: np.ndarray, unit: str) -> None:
-    # One pass without a temporary: a sum of squares is finite only if every number is. The reverse fails for numbers
-    # beyond 1e19, so they are looked at one by one.
-    if math.isfinite(np.vdot(chunk, chunk)):
-        return
+def _check_each(chunk: np.ndarray, unit: str) -> None:
     finite = np.isfinite(chunk)
     if not finite.all():
         position = tuple(np.argwhere(~finite)[0].tolist())

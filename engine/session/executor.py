@@ -16,8 +16,10 @@ class _Place(NamedTuple):
     """Where one session is in the workspace during a step: views of consecutive lanes."""
 
     window: np.ndarray
+    """`[window]` of one lane, `[window, lanes]` of several: a block as rings give it."""
     slots: np.ndarray
     audio: np.ndarray | None
+    """`[hop]` or `[hop, lanes]`."""
     values: list[tuple[str, np.ndarray]]
 
 
@@ -49,28 +51,31 @@ class Executor:
         Raises:
             ValueError: a session alone has more lanes than `max_lanes`.
         """
-        if len(sessions) == 1 and sessions[0].lanes <= self.max_lanes:
-            self._step_alone(sessions[0])
+        if len(sessions) == 1:
+            self.step_alone(sessions[0])
             return
         lanes = first = 0
         for index, session in enumerate(sessions):
             if lanes + session.lanes > self.max_lanes:
                 if session.lanes > self.max_lanes:
-                    raise ValueError(f"a session of {session.lanes} lanes can not run on {self.max_lanes} lanes")
+                    raise self._too_wide(session.lanes)
                 self._step(sessions[first:index], lanes)
                 lanes, first = 0, index
             lanes += session.lanes
         if lanes:
             self._step(sessions[first:], lanes)
 
-    def _step_alone(self, session: Session) -> None:
-        # The usual case in process, and on a server that is not busy: no lists, no loops.
+    def step_alone(self, session: Session) -> None:
+        """`step` of one session: the usual case in process, and on a server that is not busy. No lists, no loops."""
+        lanes = session.lanes
         if session is not self._alone:
-            self._alone, self._alone_place = session, self._place(0, session.lanes)
+            if lanes > self.max_lanes:
+                raise self._too_wide(lanes)
+            self._alone, self._alone_place = session, self._place(0, lanes)
             self._alone_place.slots[:] = session.slots
         place = self._alone_place
         session.load(place.window)
-        self._run(session.lanes)
+        self._run(lanes)
         session.take(place.audio, place.values)
 
     def _step(self, sessions: Sequence[Session], lanes: int) -> None:
@@ -87,15 +92,18 @@ class Executor:
         for session, place in zip(sessions, places, strict=True):
             session.take(place.audio, place.values)
 
+    def _too_wide(self, lanes: int) -> ValueError:
+        return ValueError(f"a session of {lanes} lanes can not run on {self.max_lanes} lanes")
+
     def _place(self, first: int, lanes: int) -> _Place:
         """Views of some lanes; making them takes longer than using them, so they are kept."""
         place = self._places.get((first, lanes))
         if place is None:
             here = slice(first, first + lanes)
             place = self._places[first, lanes] = _Place(
-                self._input[here],
+                self._input[first] if lanes == 1 else self._input[here].T,
                 self._workspace.slots[here],
-                None if self._audio is None else self._audio[here],
+                None if self._audio is None else self._audio[first] if lanes == 1 else self._audio[here].T,
                 [(name, value[here]) for name, value in self._values],
             )
         return place

@@ -24,6 +24,8 @@ class Results:
         self.resampler: Resampler | None = None
         if spec.audio is not None and sample_rate_hz != spec.sample_rate_hz:
             self.resampler = Resampler(spec.sample_rate_hz, sample_rate_hz, lanes)
+        self._plain = lanes == 1 and self.resampler is None
+        """Whether what a step gives goes out as it is: a lane's `[1, ...]` is a frame's."""
         self.reset()
 
     def reset(self) -> None:
@@ -32,28 +34,25 @@ class Results:
         self.steps = 0
         self._given = 0
         self._decoder = spec.decoder(self._sample_rate_hz) if spec.decoder else None
-        self._values: dict[str, list[np.ndarray]] = {name: [] for name in spec.value_shapes}
+        self._frames: list[tuple[np.ndarray | None, dict[str, np.ndarray]]] = []
+        """Audio and values of each step since the last drain."""
         self._events: list[Event] = []
-        self._audio: list[np.ndarray] = []
-        if spec.prologue_samples:
-            self._audio.append(self._zeros(spec.prologue_samples))
+        self._prologue = spec.prologue_samples
         if self.resampler is not None:
             self.resampler.reset()
 
     def take(self, audio: np.ndarray | None, values: Sequence[tuple[str, np.ndarray]]) -> None:
-        """Copy one step's results: audio `[lanes, hop]` if the model makes any, values `[lanes, ...]` by name."""
+        """Copy one step's results: audio if the model makes any, values `[lanes, ...]` by name.
+
+        Audio is `[hop]` of one lane, `[hop, lanes]` of several.
+        """
         self.steps += 1
-        if audio is not None:
-            self._audio.append(audio[0].copy() if self._lanes == 1 else np.ascontiguousarray(audio.T))
-        if values:
-            frame = {}
-            for name, value in values:
-                frame[name] = copied = value.copy()
-                self._values[name].append(copied)
-            if self._decoder is not None:
-                event = self._decoder.decode(frame)
-                if event is not None:
-                    self._events.append(event)
+        frame = {name: value.copy() for name, value in values}
+        self._frames.append((None if audio is None else audio.copy(), frame))
+        if self._decoder is not None:
+            event = self._decoder.decode(frame)
+            if event is not None:
+                self._events.append(event)
 
     def drain(self, *, total_samples: int | None = None, ended: bool = False) -> Output:
         """Everything since the last drain.
@@ -62,37 +61,42 @@ class Results:
             total_samples: of the whole stream, once its signal has ended: nothing goes out beyond.
             ended: the last step has run: whatever is missing of the total goes out.
         """
-        values = {}
-        for name, frames in self._values.items():
-            values[name] = frames.pop() if len(frames) == 1 == self._lanes else self._joined(name, frames)
+        frames = self._frames
         events: tuple[Event, ...] = ()
         if self._events:
             events, self._events = tuple(self._events), []
+        if len(frames) == 1 and self._plain and total_samples is None and not self._prologue:
+            samples, values = frames.pop()
+            if samples is not None:
+                self._given += len(samples)
+            return Output(samples, values, events)
+        self._frames = []
+        values = {
+            name: self._joined([frame[name] for _, frame in frames], shape)
+            for name, shape in self._spec.value_shapes.items()
+        }
         if self._spec.audio is None:
             return Output(None, values, events)
-        samples = self._take_audio(ended)
+        samples = self._take_audio([audio for audio, _ in frames if audio is not None], ended)
         if total_samples is not None:
             samples = samples[: total_samples - self._given]
         self._given += len(samples)
         return Output(samples, values, events)
 
-    def _joined(self, name: str, frames: list[np.ndarray]) -> np.ndarray:
-        """One array of the frames' `[lanes, ...]`; the list is emptied."""
+    def _joined(self, frames: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """One array of the frames' `[lanes, ...]`."""
         if not frames:
             lanes = () if self._lanes == 1 else (self._lanes,)
-            return np.zeros((0, *lanes, *self._spec.value_shapes[name]), np.float32)
-        joined = np.stack(frames) if self._lanes > 1 else np.concatenate(frames)
-        frames.clear()
-        return joined
+            return np.zeros((0, *lanes, *shape), np.float32)
+        return np.stack(frames) if self._lanes > 1 else np.concatenate(frames)
 
-    def _take_audio(self, ended: bool) -> np.ndarray:
-        blocks, self._audio = self._audio, []
-        audio = blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [self._zeros(0)])
+    def _take_audio(self, blocks: list[np.ndarray], ended: bool) -> np.ndarray:
+        if self._prologue or not blocks:
+            blocks.insert(0, np.zeros(self._prologue if self._lanes == 1 else (self._prologue, self._lanes), np.float32))
+            self._prologue = 0
+        audio = np.concatenate(blocks)
         if self.resampler is None:
             return audio
         if len(audio):
             audio = self.resampler.process(audio)
         return np.concatenate([audio, self.resampler.flush()]) if ended else audio
-
-    def _zeros(self, count: int) -> np.ndarray:
-        return np.zeros(count if self._lanes == 1 else (count, self._lanes), np.float32)

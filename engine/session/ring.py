@@ -6,17 +6,19 @@ import numpy as np
 
 
 class Ring:
-    """The newest samples of a few channels: `[channels, capacity]` float32, allocated once.
+    """The newest samples of a few channels, float32, allocated once.
 
-    One thread may write while another reads. Each side moves only its own counter, and moves it after the samples:
-    what the other side sees as there, is there. `clear` is for when neither is at work.
+    Blocks are `[samples]` of one channel, `[samples, channels]` of several. One thread may write while another reads.
+    Each side moves only its own counter, and moves it after the samples: what the other side sees as there, is there.
+    `clear` is for when neither is at work.
     """
 
-    __slots__ = ("_buffer", "capacity", "read_count", "written")
+    __slots__ = ("_samples", "capacity", "read_count", "written")
 
     def __init__(self, channels: int, capacity: int) -> None:
         self.capacity = capacity
-        self._buffer = np.zeros((channels, capacity), np.float32)
+        buffer = np.zeros((channels, capacity), np.float32)  # a channel's samples side by side, as programs read them
+        self._samples = buffer[0] if channels == 1 else buffer.T
         self.written = 0
         """Samples a channel that were ever written."""
         self.read_count = 0
@@ -33,23 +35,23 @@ class Ring:
         return self.capacity - self.written + self.read_count
 
     def write(self, block: np.ndarray) -> None:
-        """Append `[channels, samples]` float32, or `[samples]` to every channel.
+        """Append a block.
 
         Raises:
             ValueError: there is no room; nothing was written.
         """
-        count = block.shape[-1]
-        if count > self.capacity - self.written + self.read_count:
+        count, written, capacity = len(block), self.written, self.capacity
+        if count > capacity - written + self.read_count:
             raise self._full(count)
-        start = self.written % self.capacity
+        start = written % capacity
         end = start + count
-        if end <= self.capacity:
-            self._buffer[:, start:end] = block
+        if end <= capacity:
+            self._samples[start:end] = block
         else:
-            first = self.capacity - start
-            self._buffer[:, start:] = block[..., :first]
-            self._buffer[:, : end - self.capacity] = block[..., first:]
-        self.written += count
+            first = capacity - start
+            self._samples[start:] = block[:first]
+            self._samples[: end - capacity] = block[first:]
+        self.written = written + count
 
     def write_silence(self, count: int) -> None:
         """Append `count` zeros to every channel; as `write`."""
@@ -57,24 +59,25 @@ class Ring:
             raise self._full(count)
         start = self.written % self.capacity
         end = start + count
-        self._buffer[:, start:end] = 0.0
-        self._buffer[:, : max(0, end - self.capacity)] = 0.0
+        self._samples[start:end] = 0.0
+        self._samples[: max(0, end - self.capacity)] = 0.0
         self.written += count
 
     def read(self, target: np.ndarray, advance: int) -> None:
-        """Copy the oldest samples to `target`, `[channels, samples]`, then forget the oldest `advance` of them.
+        """Copy the oldest samples to `target`, a block, then forget the oldest `advance` of them.
 
         The caller has seen that `filled` samples are enough.
         """
-        start = self.read_count % self.capacity
-        end = start + target.shape[-1]
-        if end <= self.capacity:
-            target[...] = self._buffer[:, start:end]
+        read_count, capacity = self.read_count, self.capacity
+        start = read_count % capacity
+        end = start + len(target)
+        if end <= capacity:
+            target[...] = self._samples[start:end]
         else:
-            first = self.capacity - start
-            target[:, :first] = self._buffer[:, start:]
-            target[:, first:] = self._buffer[:, : end - self.capacity]
-        self.read_count += advance
+            first = capacity - start
+            target[:first] = self._samples[start:]
+            target[first:] = self._samples[: end - capacity]
+        self.read_count = read_count + advance
 
     def clear(self) -> None:
         """Forget everything."""

@@ -61,8 +61,10 @@ class Session:
             self.delay_samples = round(spec.delay_samples / self._resampler.ratio)
             self.first_frame_samples = math.ceil(spec.first_frame_samples / self._resampler.ratio)
         self._results = Results(spec, self.sample_rate_hz, self.lanes)
-        self._reserve, capacity = self._ring_sizes()
-        self._ring = Ring(self.lanes, capacity)
+        self._reserve, usable = self._ring_sizes()
+        self._ring = Ring(self.lanes, spec.window_samples + usable + self._reserve)
+        self.room_samples = 0 if self._resampler else usable // (spec.feature_count or 1)
+        """No more than `free_samples` whenever no step is `ready`, and at hand at once."""
         self._pool = pool
         self.slots = np.zeros(self.lanes, np.int64)
         """[lanes]: the state slot of each lane."""
@@ -158,7 +160,7 @@ class Session:
         return math.ceil((total + 1) * self._resampler.ratio)
 
     def _write(self, block: np.ndarray) -> None:
-        self._ring.write(block if block.ndim == 1 else block.T)
+        self._ring.write(block)
         self._arrived += len(block)
 
     # The consumer's side.
@@ -166,15 +168,16 @@ class Session:
     @property
     def ready(self) -> int:
         """Complete windows that wait in the ring: how many steps can be made."""
-        beyond = self._ring.written - self._ring.read_count - self._window
+        ring = self._ring
+        beyond = ring.written - ring.read_count - self._window
         return beyond // self._hop + 1 if beyond >= 0 else 0
 
     def load(self, target: np.ndarray) -> None:
-        """Move one step's window into `target`, `[lanes, window]`. Only when `ready`."""
+        """Move one step's window into `target`, `[window]` or `[window, lanes]`. Only when `ready`."""
         self._ring.read(target, self._hop)
 
     def take(self, audio: np.ndarray | None, values: Sequence[tuple[str, np.ndarray]]) -> None:
-        """Copy one step's results: audio `[lanes, hop]` if the model makes any, values `[lanes, ...]` by name."""
+        """Copy one step's results; see `Results.take`."""
         self._results.take(audio, values)
 
     def drain(self) -> Output:
@@ -215,7 +218,7 @@ class Session:
         self._final_steps: int | None = None
 
     def _ring_sizes(self) -> tuple[int, int]:
-        """What only `flush` may fill of the ring, and the whole ring."""
+        """What only `flush` may fill of the ring, and what else fits beside a window."""
         spec = self.spec
         reserve = 2 * spec.window_samples + spec.hop_samples
         usable = max(int(RING_SECONDS * spec.sample_rate_hz), RING_HOPS * spec.hop_samples)
@@ -224,7 +227,7 @@ class Session:
             samples_each = math.ceil(max(self._resampler.ratio, 1))
             reserve += 4 * samples_each
             usable += IN_FLIGHT_SAMPLES * samples_each
-        return reserve, spec.window_samples + usable + reserve
+        return reserve, usable
 
     def _check_open(self) -> None:
         if self.closed:

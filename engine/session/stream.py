@@ -32,7 +32,6 @@ class Stream:
         pool = StatePool(spec.program, lanes)
         self._session = Session(spec, pool, sample_rate_hz=sample_rate_hz, channels=channels)
         self._executor = Executor(spec, lanes, pool)
-        self._self = (self._session,)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -73,7 +72,7 @@ class Stream:
         """
         session = self._session
         block = session.check(chunk)
-        if len(block) <= session.free_samples:
+        if len(block) <= session.room_samples:
             session.accept(block)
             self._compute()
             return session.drain()
@@ -118,6 +117,6 @@ class Stream:
         return f"<Stream of {spec.name!r}: {signal}{', closed' if self.closed else ''}>"
 
     def _compute(self) -> None:
-        step, alone = self._executor.step, self._self
-        for _ in range(self._session.ready):
-            step(alone)
+        session = self._session
+        for _ in range(session.ready):
+            self._executor.step_alone(session)

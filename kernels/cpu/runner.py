@@ -44,7 +44,8 @@ class CpuRunner:
         self._context[Context.STATE_STRIDE] = memory.state.shape[1]
         self._context[Context.SLOTS] = self.slots.ctypes.data
         self._execute = interpreter()
-        self._arguments = self._calls.ctypes.data, len(self._calls), self._context.ctypes.data
+        self._job = np.array([self._calls.ctypes.data, len(self._calls), self._context.ctypes.data], np.int64)
+        self._job_address = self._job.ctypes.data
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1.
@@ -56,4 +57,4 @@ class CpuRunner:
             if lanes > self._lanes:
                 raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
             self._context[_LANES] = self._running = lanes
-        self._execute(*self._arguments)
+        self._execute(self._job_address)

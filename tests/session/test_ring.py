@@ -18,29 +18,30 @@ OPERATIONS = st.lists(st.tuples(st.sampled_from(["write", "silence", "read"]), s
 @given(capacity=st.integers(1, 20), channels=st.integers(1, 3), operations=OPERATIONS)
 def test_ring_gives_back_what_was_written(capacity: int, channels: int, operations: list[tuple[str, int, int]]) -> None:
     ring = Ring(channels, capacity)
-    expected = np.zeros((channels, 0), np.float32)
+    sample = () if channels == 1 else (channels,)
+    expected = np.zeros((0, *sample), np.float32)
     counter = 0
     for operation, size, advance in operations:
         if operation == "read":
-            size = min(size, expected.shape[1])
+            size = min(size, len(expected))
             advance = min(advance, size)
-            target = np.full((channels, size), np.nan, np.float32)
+            target = np.full((size, *sample), np.nan, np.float32)
             ring.read(target, advance)
-            np.testing.assert_array_equal(target, expected[:, :size])
-            expected = expected[:, advance:]
+            np.testing.assert_array_equal(target, expected[:size])
+            expected = expected[advance:]
         else:
-            block = np.zeros((channels, size), np.float32)
+            block = np.zeros((size, *sample), np.float32)
             if operation == "write":
-                block += np.arange(counter, counter + channels * size).reshape(channels, size)
+                block += np.arange(counter, counter + channels * size).reshape(size, *sample)
                 counter += block.size
-            if size > capacity - expected.shape[1]:
+            if size > capacity - len(expected):
                 with pytest.raises(ValueError, match="do not fit"):
                     ring.write(block) if operation == "write" else ring.write_silence(size)
             else:
                 ring.write(block) if operation == "write" else ring.write_silence(size)
-                expected = np.concatenate([expected, block], axis=1)
-        assert ring.filled == expected.shape[1]
-        assert ring.free == capacity - expected.shape[1]
+                expected = np.concatenate([expected, block])
+        assert ring.filled == len(expected)
+        assert ring.free == capacity - len(expected)
 
 
 def test_cleared_ring_is_empty() -> None:
@@ -53,14 +54,14 @@ def test_cleared_ring_is_empty() -> None:
 def test_writer_and_reader_in_two_threads() -> None:
     ring = Ring(2, 37)
     total = 5_000
-    signal = np.arange(2 * total, dtype=np.float32).reshape(2, total)
+    signal = np.arange(2 * total, dtype=np.float32).reshape(total, 2)
 
     def write() -> None:
         rng = np.random.default_rng(1)
         position = 0
         while position < total:
             count = min(int(rng.integers(1, 16)), ring.free, total - position)
-            ring.write(signal[:, position : position + count])
+            ring.write(signal[position : position + count])
             position += count
             time.sleep(0)  # let the other side run
 
@@ -70,7 +71,7 @@ def test_writer_and_reader_in_two_threads() -> None:
     position = 0
     while position < total:
         count = min(11, ring.filled, total - position)
-        ring.read(received[:, position : position + count], count)
+        ring.read(received[position : position + count], count)
         position += count
         time.sleep(0)
     writer.join()
