@@ -49,10 +49,8 @@ class Results:
         self.steps += 1
         frame = {name: value.copy() for name, value in values}
         self._frames.append((None if audio is None else audio.copy(), frame))
-        if self._decoder is not None:
-            event = self._decoder.decode(frame)
-            if event is not None:
-                self._events.append(event)
+        if self._decoder is not None and (event := self._decoder.decode(frame)) is not None:
+            self._events.append(event)
 
     def drain(self, *, total_samples: int | None = None, ended: bool = False) -> Output:
         """Everything since the last drain.
@@ -65,7 +63,7 @@ class Results:
         events: tuple[Event, ...] = ()
         if self._events:
             events, self._events = tuple(self._events), []
-        if len(frames) == 1 and self._plain and total_samples is None and not self._prologue:
+        if self._plain and len(frames) == 1 and total_samples is None and not self._prologue:
             samples, values = frames.pop()
             if samples is not None:
                 self._given += len(samples)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class Session:
             CapacityError: the pool has no free slot.
         """
         self.spec = spec
-        self._window, self._hop = spec.window_samples, spec.hop_samples
+        self._window, self._hop, self._features = spec.window_samples, spec.hop_samples, spec.feature_count
         self.sample_rate_hz = _stream_rate(spec, sample_rate_hz)
         self.channels = check_channels(spec, channels)
         self.lanes = 1 if spec.downmix else self.channels
@@ -61,6 +60,8 @@ class Session:
             self.delay_samples = round(spec.delay_samples / self._resampler.ratio)
             self.first_frame_samples = math.ceil(spec.first_frame_samples / self._resampler.ratio)
         self._results = Results(spec, self.sample_rate_hz, self.lanes)
+        self.take = self._results.take
+        """take(audio, values): copy one step's results; see `Results.take`."""
         self._reserve, usable = self._ring_sizes()
         self._ring = Ring(self.lanes, spec.window_samples + usable + self._reserve)
         self.room_samples = 0 if self._resampler else usable // (spec.feature_count or 1)
@@ -116,21 +117,21 @@ class Session:
         """Return a chunk as float32 for `accept`; raises what `feed` raises, but takes any length."""
         if self.closed or self._final_steps is not None:
             self._check_live()
-        if self.spec.feature_count:
-            return check_features(chunk, self.spec.feature_count)
+        if self._features:
+            return check_features(chunk, self._features)
         return check_audio(chunk, self.channels)
 
     def accept(self, block: np.ndarray) -> None:
         """Take at most `free_samples` of what `check` returned."""
         self._fed += len(block)
         if block.ndim == 2:
-            if self.spec.feature_count:
+            if self._features:
                 block = block.reshape(-1)
             elif self.lanes == 1:
                 block = block.mean(axis=1, dtype=np.float32)
         if self._resampler is not None and len(block):
             block = self._resampler.process(block)
-        self._write(block)
+        self._ring.write(block)
 
     def flush(self) -> None:
         """End the signal: pad it with silence, so that the steps that are then `ready` make all that is owed.
@@ -142,12 +143,13 @@ class Session:
         self._check_live()
         spec = self.spec
         if self._resampler is not None:
-            self._write(self._resampler.flush())
+            self._ring.write(self._resampler.flush())
+        arrived = self._arrived
         steps = -(-max(0, self._owed_samples() - spec.prologue_samples) // spec.hop_samples)
         self._final_steps = steps  # before the last window is complete, for a step may follow at once
         if steps:
             needed = spec.first_frame_samples + (steps - 1) * spec.hop_samples
-            self._ring.write_silence(max(0, needed - self._arrived))
+            self._ring.write_silence(max(0, needed - arrived))
 
     def _owed_samples(self) -> int:
         """What the steps must cover, at the model's rate: all of the input, and the delay where audio comes out."""
@@ -159,9 +161,10 @@ class Session:
         # One sample more, for the way back may round the number of samples down.
         return math.ceil((total + 1) * self._resampler.ratio)
 
-    def _write(self, block: np.ndarray) -> None:
-        self._ring.write(block)
-        self._arrived += len(block)
+    @property
+    def _arrived(self) -> int:
+        """Samples of the signal, or numbers of its features, that went into the ring, at the model's rate."""
+        return self._ring.written - self.spec.history_samples
 
     # The consumer's side.
 
@@ -175,10 +178,6 @@ class Session:
     def load(self, target: np.ndarray) -> None:
         """Move one step's window into `target`, `[window]` or `[window, lanes]`. Only when `ready`."""
         self._ring.read(target, self._hop)
-
-    def take(self, audio: np.ndarray | None, values: Sequence[tuple[str, np.ndarray]]) -> None:
-        """Copy one step's results; see `Results.take`."""
-        self._results.take(audio, values)
 
     def drain(self) -> Output:
         """Everything that came out since the last drain; after a flush and its last step, the tail too."""
@@ -214,7 +213,6 @@ class Session:
         self._ring.clear()
         self._ring.write_silence(self.spec.history_samples)
         self._fed = 0  # samples at the stream's rate, or feature frames
-        self._arrived = 0  # numbers that went into the ring, at the model's rate
         self._final_steps: int | None = None
 
     def _ring_sizes(self) -> tuple[int, int]:
