@@ -90,7 +90,8 @@ class Results:
 
     def _take_audio(self, blocks: list[np.ndarray], ended: bool) -> np.ndarray:
         if self._prologue or not blocks:
-            blocks.insert(0, np.zeros(self._prologue if self._lanes == 1 else (self._prologue, self._lanes), np.float32))
+            lanes = () if self._lanes == 1 else (self._lanes,)
+            blocks.insert(0, np.zeros((self._prologue, *lanes), np.float32))
             self._prologue = 0
         audio = np.concatenate(blocks)
         if self.resampler is None:

@@ -1,9 +1,9 @@
 """Turns denormal numbers off while kernels run: a step must not get slow because a signal or a state fades away.
 
-Arithmetic on float32 numbers below 1.2e-38 (float64: 2.2e-308) takes some hundred cycles on most processors. The state of
-a recurrent layer decays to such numbers within seconds of silence, and a step then takes several times as long. So results
-that would be denormal become 0, and denormal operands count as 0: 38 decimal places below full scale, where no network
-has anything to say. Sources: Intel 64 manual volume 1, 10.2.3 (MXCSR); Arm ARM, FPCR.FZ.
+Arithmetic on float32 numbers below 1.2e-38 (float64: 2.2e-308) takes some hundred cycles on most processors. The state
+of a recurrent layer decays to such numbers within seconds of silence, and a step then takes several times as long. So
+results that would be denormal become 0, and denormal operands count as 0: 38 decimal places below full scale, where no
+network has anything to say. Sources: Intel 64 manual volume 1, 10.2.3 (MXCSR); Arm ARM, FPCR.FZ.
 """
 
 from __future__ import annotations
