@@ -6,6 +6,8 @@ all gates of a panel lie side by side: one pass over the weights computes everyt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .contract import PANEL
@@ -61,3 +63,59 @@ def unpack_gate_bias(packed: np.ndarray, gates: int, hidden: int) -> np.ndarray:
     panels = -(-hidden // PANEL)
     wide = packed[: 2 * panels * gates * PANEL].reshape(2, panels, gates, PANEL).transpose(0, 2, 1, 3)
     return wide.reshape(2, gates, panels * PANEL)[..., :hidden].reshape(2, gates * hidden)
+
+
+def small_block(hidden: int) -> int:
+    """Elements of a vector that one sequence of `gru_small` takes: its hidden size, rounded up to 4, 8 or 16.
+
+    A larger size is given back as it is: it does not fit.
+    """
+    return next((block for block in (4, 8, PANEL) if hidden <= block), hidden)
+
+
+def small_gate_weights(weights: Sequence[np.ndarray], hidden: int, rows: int) -> np.ndarray:
+    """Pack the W or the R of sequences that run side by side in `gru_small`.
+
+    Args:
+        weights: of each sequence [GRU_GATES * hidden, inner]; groups outermost, then directions.
+        hidden: size of the hidden axis.
+        rows: inner, or more, filled up with zeros: a block for R.
+
+    Returns:
+        [rows, GRU_GATES, PANEL] float32, flat; sequence s lies at elements s * block of a vector, zeros elsewhere.
+    """
+    block = small_block(hidden)
+    packed = np.zeros((rows, GRU_GATES, PANEL), np.float32)
+    for s, one in enumerate(weights):
+        inner = one.shape[1]
+        packed[:inner, :, s * block : s * block + hidden] = one.reshape(GRU_GATES, hidden, inner).transpose(2, 0, 1)
+    return packed.reshape(-1)
+
+
+def unpack_small_gate_weights(packed: np.ndarray, sequence: int, hidden: int, inner: int) -> np.ndarray:
+    """One sequence's W or R [GRU_GATES * hidden, inner] float32 of what `small_gate_weights` packed."""
+    start = sequence * small_block(hidden)
+    wide = packed[: inner * GRU_GATES * PANEL].reshape(inner, GRU_GATES, PANEL)[..., start : start + hidden]
+    return wide.transpose(1, 2, 0).reshape(GRU_GATES * hidden, inner)
+
+
+def small_gate_bias(biases: Sequence[np.ndarray | None], hidden: int) -> np.ndarray:
+    """Pack the biases B [2 * GRU_GATES * hidden] of sequences that run side by side; None gives zeros.
+
+    Returns:
+        [4, PANEL] float32, flat: z and r, each the sum of both biases, then Wb and Rb of the candidate.
+    """
+    block = small_block(hidden)
+    packed = np.zeros((4, PANEL), np.float32)
+    for s, one in enumerate(biases):
+        if one is not None:
+            (wz, wr, wn), (rz, rr, rn) = one.reshape(2, GRU_GATES, hidden)
+            packed[:, s * block : s * block + hidden] = wz + rz, wr + rr, wn, rn
+    return packed.reshape(-1)
+
+
+def side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Join what was packed for `gru_small`: of each [vectors, lanes] the lanes that it fills, end to end."""
+    joined = np.zeros((len(parts[0]), PANEL), np.float32)
+    joined[:, : sum(part.shape[1] for part in parts)] = np.concatenate(parts, axis=1)
+    return joined.reshape(-1)

@@ -6,6 +6,7 @@ from ...kernels.errors import KernelError
 from ..errors import ModelError, UnsupportedError
 from ..graph import Graph, Node
 from .builder import Builder
+from .bundle import bundle_layers
 from .carriers import carrier, conform, to_carrier
 from .elide import elide_copies
 from .program import Program, assemble
@@ -74,6 +75,7 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
     for source, target in fresh:
         builder.copy(builder.reshape(source, target.shape), target)
     elide_copies(builder)
+    bundle_layers(builder)
     return assemble(name or graph.name, builder, inputs, outputs)
 
 

@@ -163,7 +163,7 @@ def _plus(builder, value, number: float):
     return builder.fadd(value, _number(value.type, number), flags=_FLAGS)
 
 
-def _sigmoid(builder, x):
+def emit_sigmoid(builder, x):
     """1 / (1 + exp(-x)); below x = -87 it stays at the value there, 1.6e-38."""
     q, part, scale = _exp2_parts(builder, _at_least(builder, _at_most(builder, x, 87.0), -87.0), -_LOG2_E)
     below = _multiply_add(builder, q, part, _plus(builder, scale, 1.0))
@@ -232,7 +232,7 @@ def lstm_cell(panels: int):
         def codegen(context, builder, signature, arguments):
             from_input, from_hidden, cell, hidden, *distances = arguments
             cells = _Cells(builder, panels, *distances)
-            i, o, f = (_sigmoid(builder, cells.added(from_input, from_hidden, gate)) for gate in range(3))
+            i, o, f = (emit_sigmoid(builder, cells.added(from_input, from_hidden, gate)) for gate in range(3))
             candidate = _tanh(builder, cells.added(from_input, from_hidden, 3))
             kept = builder.fmul(f, cells.state(cell), flags=_FLAGS)
             c = _multiply_add(builder, i, candidate, kept)
@@ -245,7 +245,7 @@ def lstm_cell(panels: int):
     return cell_of
 
 
-def _candidate(builder, x, rectified):
+def emit_candidate(builder, x, rectified):
     """relu(x) where the int64 `rectified` is not 0, else tanh(x); NaN stays NaN."""
     choose = builder.icmp_signed("!=", rectified, ir.Constant(_INT64, 0))
     return builder.select(choose, _at_least(builder, x, 0.0), _tanh(builder, x))
@@ -269,10 +269,10 @@ def gru_cell(panels: int):
         def codegen(context, builder, signature, arguments):
             from_input, from_hidden, hidden, rectified, *distances = arguments
             cells = _Cells(builder, panels, *distances)
-            r = _sigmoid(builder, cells.added(from_input, from_hidden, 1))
-            z = _sigmoid(builder, cells.added(from_input, from_hidden, 0))
+            r = emit_sigmoid(builder, cells.added(from_input, from_hidden, 1))
+            z = emit_sigmoid(builder, cells.added(from_input, from_hidden, 0))
             total = _multiply_add(builder, r, cells.gate(from_hidden, 2), cells.gate(from_input, 2))
-            _blend(cells, z, _candidate(builder, total, rectified), hidden)
+            _blend(cells, z, emit_candidate(builder, total, rectified), hidden)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 6), codegen
@@ -287,8 +287,8 @@ def gru_reset(typingctx, from_input, from_hidden, hidden, reset_hidden):
     def codegen(context, builder, signature, arguments):
         from_input, from_hidden, hidden, reset_hidden = arguments
         cells = _Cells(builder, 1, None, None)
-        z = _sigmoid(builder, cells.added(from_input, from_hidden, 0))
-        r = _sigmoid(builder, cells.added(from_input, from_hidden, 1))
+        z = emit_sigmoid(builder, cells.added(from_input, from_hidden, 0))
+        r = emit_sigmoid(builder, cells.added(from_input, from_hidden, 1))
         cells.store_state(builder.fmul(r, cells.state(hidden), flags=_FLAGS), reset_hidden)
         cells.store_first_gate(z, from_input)
         return context.get_dummy_value()
@@ -303,7 +303,7 @@ def gru_candidate(typingctx, from_input, from_reset, hidden, rectified):
     def codegen(context, builder, signature, arguments):
         from_input, from_reset, hidden, rectified = arguments
         cells = _Cells(builder, 1, None, None)
-        candidate = _candidate(builder, cells.added(from_input, from_reset, 2), rectified)
+        candidate = emit_candidate(builder, cells.added(from_input, from_reset, 2), rectified)
         _blend(cells, cells.gate(from_input, 0), candidate, hidden)
         return context.get_dummy_value()
 

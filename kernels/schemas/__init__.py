@@ -23,7 +23,7 @@ from .general import (
 from .movement import COPY, FILL, GATHER
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .products import DENSE, MATMUL
-from .recurrent import GRU, LSTM
+from .recurrent import GRU, GRU_SMALL, LSTM
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
 from .spectrum import INVERSE_REAL_FFT, REAL_FFT
@@ -36,7 +36,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(CONV_WIDE, CONV_NARROW, CONV_DEPTHWISE),
     *(MAX_POOL, AVERAGE_POOL),
     RESIZE_LINEAR,
-    *(LSTM, GRU),
+    *(LSTM, GRU, GRU_SMALL),
     *(REAL_FFT, INVERSE_REAL_FFT),
     *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
 )

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from typing import Any
 
-from ..contract import Choice, Field, Int, Kernel, Tensor
+from ..contract import PANEL, Choice, Field, Int, Kernel, Tensor
 from ..opcodes import Activation
 from .activation import padded
+
+
+class Direction(IntEnum):
+    """Which way a recurrent layer goes through time."""
+
+    FORWARD = 0
+    REVERSE = 1
+    BIDIRECTIONAL = 2
+
+    @property
+    def reversed(self) -> tuple[bool, ...]:
+        """For each of the layer's directions, whether it runs from the last step to the first."""
+        return ((False,), (True,), (False, True))[self]
+
+
+SMALL_HIDDEN = PANEL
+"""Hidden numbers, of all directions and groups together, that fit into the one vector of `gru_small`."""
 
 RECURRENT_STEPS = 64
 """Time steps whose input part `lstm` and `gru` compute at once, before their recurrence."""
@@ -59,3 +77,27 @@ LSTM = _recurrent(
     Tensor("last_cell", 2, "rows", written=True, optional=True),
 )
 GRU = _recurrent("gru", 3, Int("linear_before_reset"), Choice("candidate", Activation))  # candidate: TANH or RELU
+
+
+def _small_multiply_adds(operands: Mapping[str, Any]) -> int:
+    groups, time, batch, inner = operands["x"].shape
+    directions, hidden = operands["y"].shape[1], operands["y"].shape[4]
+    return groups * directions * time * batch * 3 * hidden * (inner + hidden)
+
+
+GRU_SMALL = Kernel(
+    "gru_small",  # GRUs of one size and length side by side: groups with an x of their own, one or both directions
+    (
+        Tensor("x", 4),  # [groups, time, batch, input]
+        Tensor("input_weights", 1, "dense"),  # packed by packing_recurrent.small_gate_weights
+        Tensor("hidden_weights", 1, "dense"),  # packed by packing_recurrent.small_gate_weights
+        Tensor("bias", 1, "dense"),  # packed by packing_recurrent.small_gate_bias
+        Tensor("initial_hidden", 4, "rows", optional=True),  # [groups, directions, batch, hidden]; absent: zeros
+        Tensor("y", 5, "rows", written=True),  # [groups, directions, time, batch, hidden]
+        Tensor("last_hidden", 4, "rows", written=True, optional=True),  # may be initial_hidden's own memory
+        Choice("direction", Direction),
+        Int("linear_before_reset"),
+        Choice("candidate", Activation),  # TANH or RELU
+    ),
+    multiply_adds=_small_multiply_adds,
+)
