@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import packing
+from .. import packing, packing_winograd
 from .activation import activate
 from .execute import definition
 
@@ -69,6 +69,13 @@ def conv_wide(**operands: Any) -> None:
 def conv_narrow(**operands: Any) -> None:
     """`_convolve` of weights packed by `packing.conv_narrow`."""
     _convolve(packing.unpack_conv_narrow(operands["weights"], _weights_shape(operands), operands["groups"]), operands)
+
+
+@definition
+def conv_winograd(**operands: Any) -> None:
+    """`_convolve` of weights packed by `packing_winograd.conv_winograd`, whose kernels are 3x3."""
+    shape, groups = _weights_shape(operands), operands["groups"]
+    _convolve(packing_winograd.unpack_conv_winograd(operands["weights"], shape, groups), operands)
 
 
 @definition

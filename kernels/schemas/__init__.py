@@ -8,7 +8,7 @@ changes to the other families.
 from __future__ import annotations
 
 from ..contract import Kernel
-from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE
+from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE, CONV_WINOGRAD
 from .elementwise import BINARY, UNARY, WHERE
 from .general import (
     BINARY_GENERAL,
@@ -33,7 +33,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(UNARY, BINARY, WHERE),
     *(REDUCE, SOFTMAX),
     *(DENSE, MATMUL),
-    *(CONV_WIDE, CONV_NARROW, CONV_DEPTHWISE),
+    *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE),
     *(MAX_POOL, AVERAGE_POOL),
     RESIZE_LINEAR,
     *(LSTM, GRU, GRU_SMALL),

@@ -1,0 +1,48 @@
+"""Weights of `conv_winograd`: transformed kernels, in the order in which the 36 matrix products read them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .winograd import GROUP_BLOCKS, PLANES, ROW_BLOCK, kernel_matrix
+
+
+def conv_winograd(w: np.ndarray, groups: int = 1) -> np.ndarray:
+    """Transform and pack weights; the transform is rounded once.
+
+    Args:
+        w: [output channels, input channels / groups, 3, 3], as ONNX Conv.
+
+    Returns:
+        for each group and each GROUP_BLOCKS blocks of ROW_BLOCK output channels (fewer blocks at the end):
+        [PLANES, blocks, input channels / groups, ROW_BLOCK], all flat and end to end.
+    """
+    g = kernel_matrix()
+    transformed = np.einsum("ia,ocab,jb->ijoc", g, w.astype(np.float64), g).astype(np.float32)
+    outputs, inputs = w.shape[0] // groups, w.shape[1]
+    blocks = -(-outputs // ROW_BLOCK)
+    parts = []
+    for group in range(groups):
+        padded = np.zeros((PLANES, blocks * ROW_BLOCK, inputs), np.float32)
+        chosen = transformed[:, :, group * outputs : (group + 1) * outputs]
+        padded[:, :outputs] = chosen.reshape(PLANES, outputs, inputs)
+        blocked = padded.reshape(PLANES, blocks, ROW_BLOCK, inputs).transpose(0, 1, 3, 2)
+        parts += [blocked[:, b : b + GROUP_BLOCKS].reshape(-1) for b in range(0, blocks, GROUP_BLOCKS)]
+    return np.concatenate(parts)
+
+
+def unpack_conv_winograd(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+    """The inverse of `conv_winograd`, to within the rounding; `shape` is that of the ONNX weights."""
+    outputs, inputs = shape[0] // groups, shape[1]
+    blocks = -(-outputs // ROW_BLOCK)
+    transformed = np.empty((PLANES, groups, blocks, inputs, ROW_BLOCK), np.float32)
+    start = 0
+    for group in range(groups):
+        for b in range(0, blocks, GROUP_BLOCKS):
+            part = transformed[:, group, b : b + GROUP_BLOCKS]
+            part[...] = packed[start : start + part.size].reshape(part.shape)
+            start += part.size
+    rows = transformed.transpose(1, 2, 4, 0, 3).reshape(groups, blocks * ROW_BLOCK, 6, 6, inputs)[:, :outputs]
+    inverse = np.linalg.pinv(kernel_matrix())
+    w = np.einsum("ai,goijc,bj->gocab", inverse, rows.astype(np.float64), inverse)
+    return np.ascontiguousarray(w.reshape(shape), np.float32)
