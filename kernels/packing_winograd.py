@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .winograd import GROUP_BLOCKS, PLANES, ROW_BLOCK, kernel_matrix
+from .contract import PANEL
+from .winograd import GROUP_BLOCKS, PLANES, ROW_BLOCK, count_tiles, kernel_matrix
+
+_TRANSFORM_COST = 300
+"""Vector multiply-adds in whose time 16 tiles of one channel are transformed, there or back; measured on AVX-512."""
 
 
 def conv_winograd(w: np.ndarray, groups: int = 1) -> np.ndarray:
@@ -46,3 +52,32 @@ def unpack_conv_winograd(packed: np.ndarray, shape: tuple[int, int, int, int], g
     inverse = np.linalg.pinv(kernel_matrix())
     w = np.einsum("ai,goijc,bj->gocab", inverse, rows.astype(np.float64), inverse)
     return np.ascontiguousarray(w.reshape(shape), np.float32)
+
+
+def pays(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    y_shape: Sequence[int],
+    groups: int = 1,
+    strides: Sequence[int] = (1, 1),
+    dilations: Sequence[int] = (1, 1),
+) -> bool:
+    """Whether `conv_winograd` can do a convolution, and faster than the kernels that multiply directly.
+
+    Counts vector multiply-adds, as `packing.choose_convolution` does.
+
+    Args:
+        x_shape: [batch, channels, height, width].
+        w_shape: [output channels, channels / groups, kernel height, kernel width], as ONNX Conv.
+        y_shape: [batch, output channels, output height, output width].
+        strides, dilations: along height and width.
+    """
+    if tuple(w_shape[2:]) != (3, 3) or tuple(strides) != (1, 1) or tuple(dilations) != (1, 1):
+        return False
+    inputs, outputs, (batch, _, height, width) = w_shape[1], w_shape[0] // groups, y_shape
+    across, bands = count_tiles(width), batch * count_tiles(height)
+    products = PLANES * inputs * -(-outputs // ROW_BLOCK) * ROW_BLOCK * -(-bands * across // PANEL)
+    transforms = bands * -(-across // PANEL) * (inputs + outputs) * _TRANSFORM_COST
+    wide = batch * height * -(-width // PANEL) * outputs * inputs * 9
+    narrow = batch * height * width * (-(-outputs // PANEL) * inputs * 9 + 3 * outputs)
+    return products + transforms < min(wide, narrow)

@@ -51,10 +51,7 @@ TILE_STEP = 3 * PANEL
 def kernel_matrix() -> np.ndarray:
     """G: [6, 3] float64, from the three taps of a kernel to its values at the points, over what B leaves out."""
     points = [0.0, INNER_POINT, -INNER_POINT, OUTER_POINT, -OUTER_POINT]
-    rows = [
-        [p**k / np.prod([p - other for other in points if other != p]) for k in range(3)]
-        for p in points
-    ]
+    rows = [[p**k / np.prod([p - other for other in points if other != p]) for k in range(3)] for p in points]
     return np.array([*rows, [0.0, 0.0, 1.0]])
 
 

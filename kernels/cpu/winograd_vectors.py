@@ -68,9 +68,7 @@ def _times(builder: ir.IRBuilder, factor: float, a: Any, b: Any) -> Any:
 def _transform_input(builder: ir.IRBuilder, d: list[Any]) -> list[Any]:
     """B^T d: six vectors to six, 12 multiply-adds."""
     inner, outer = _P * _P, _Q * _Q
-    ends = [
-        _times(builder, inner * outer, d[i], _times(builder, -inner - outer, d[i + 2], d[i + 4])) for i in (0, 1)
-    ]
+    ends = [_times(builder, inner * outer, d[i], _times(builder, -inner - outer, d[i + 2], d[i + 4])) for i in (0, 1)]
     pairs = []
     for point, other in ((_P, outer), (_Q, inner)):
         even = _times(builder, -other, d[2], d[4])

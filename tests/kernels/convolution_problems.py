@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from wavetile.kernels import packing
+from wavetile.kernels import packing, packing_winograd
 from wavetile.kernels.contract import Space
 from wavetile.kernels.opcodes import Activation
 
@@ -19,6 +19,7 @@ from .layouts import random_input, random_output
 PACK = {
     "conv_wide": packing.conv_wide,
     "conv_narrow": packing.conv_narrow,
+    "conv_winograd": packing_winograd.conv_winograd,
     "conv_depthwise": lambda w, groups: packing.conv_depthwise(w),
 }
 
@@ -162,6 +163,28 @@ def random_problem(rng: np.random.Generator, *, depthwise: bool = False, largest
         kernel=kernel,
         stride=(int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 1, 2, 3, 4]))),
         dilation=dilation,
+        pads=(pads[0][0], pads[1][0], pads[0][1], pads[1][1]),
+        activation=Activation(rng.choice(list(Activation))),
+        biased=bool(rng.random() < 0.8),
+        seed=int(rng.integers(1 << 30)),
+    )
+
+
+def random_small_window(rng: np.random.Generator, largest_width: int = 70) -> ConvProblem:
+    """A convolution of 3x3 windows, stride and dilation 1, with any padding, on images that may be smaller."""
+    size = int(rng.choice([1, 2, 3, 4, 5, 8, 13, 37])), int(rng.integers(1, largest_width + 1))
+    pads = []
+    for extent in size:
+        before, after = (int(rng.choice([0, 1, 1, 2, 3])) for _ in range(2))
+        pads.append((before, max(after, 3 - extent - before)))
+    groups = int(rng.choice([1, 1, 1, 2]))
+    return ConvProblem(
+        batch=int(rng.choice([1, 1, 2, 3])),
+        inputs=int(rng.choice([1, 2, 5, 16, 17, 40])) * groups,
+        outputs=int(rng.choice([1, 3, 8, 16, 33, 70])) * groups,
+        groups=groups,
+        size=size,
+        kernel=(3, 3),
         pads=(pads[0][0], pads[1][0], pads[0][1], pads[1][1]),
         activation=Activation(rng.choice(list(Activation))),
         biased=bool(rng.random() < 0.8),

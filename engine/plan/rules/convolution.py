@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ....kernels import packing
+from ....kernels import packing, packing_winograd
+from ....kernels.contract import fits_layout
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
@@ -82,10 +83,13 @@ def emit_convolution(
         bias: packed, or None.
         y: [batch, output channels, (depth,) height, width], any strides.
     """
-    kernel = packing.choose_convolution(
-        x.shape, weights.shape, y.shape, window.groups, strides=window.stride, dilations=window.dilation
-    )
+    shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
+    kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)
+    # Transformed weights are no rearrangement, and the transforms need contiguous rows.
+    transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
+    if transformable and packing_winograd.pays(*shapes):
+        kernel, pack = "conv_winograd", packing_winograd.conv_winograd
     builder.emit(
         kernel,
         x=x,
