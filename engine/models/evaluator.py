@@ -4,42 +4,60 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 
-from ..errors import SignalError
+from ..errors import ModelError, SignalError
 from ..graph import Network, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
-from ..plan import Program, Workspace, compile_graph, from_carrier, to_carrier
+from ..plan import Program, Workspace, compile_graph, from_carrier
 
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
 
 Key = tuple[object, ...]
+"""Shapes and types of all inputs, and the values of those that are bound by value."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Compiled:
     program: Program | None
     """Of the outputs that arrive with the signal; None if none does."""
     dtypes: dict[str, np.dtype]
-    """Of the program's outputs; it computes in float32."""
+    """Of the program's outputs; it computes in carriers."""
     constants: dict[str, np.ndarray]
-    """The other outputs: they follow from shapes and bound values, and never pass through float32."""
+    """The other outputs: they follow from shapes and bound values, and never pass through a program."""
     idle: list[_Place] = field(default_factory=list)
     """Appending and popping are atomic."""
 
 
 class _Place:
-    """A workspace of one lane, and its ports: looking them up takes longer than a small network."""
+    """A workspace of one lane with its ports at hand: looking them up takes longer than a small network."""
 
-    def __init__(self, program: Program, dtypes: Mapping[str, np.dtype], backend: str) -> None:
-        workspace = Workspace(program, backend)
-        self.run = workspace.run
-        self.inputs = [(name, workspace.input(name)[0, ...]) for name in program.inputs]
-        self.outputs = [(name, workspace.output(name)[0, ...], dtypes[name]) for name in program.outputs]
+    def __init__(self, compiled: _Compiled, network: Network, backend: str) -> None:
+        self.run: Callable[[int], object] = _nothing
+        self.inputs: list[tuple[str, np.ndarray]] = []
+        """Name and port: assigning casts to the carrier."""
+        outputs: dict[str, Callable[[], np.ndarray]] = {}
+        for name, constant in compiled.constants.items():
+            outputs[name] = partial(np.array, constant)
+        if compiled.program is not None:
+            workspace = Workspace(compiled.program, backend)
+            self.run = workspace.run
+            self.inputs = [(name, workspace.input(name)[0, ...]) for name in compiled.program.inputs]
+            for name, dtype in compiled.dtypes.items():
+                port = workspace.output(name)[0, ...]
+                outputs[name] = port.copy if port.dtype == dtype else partial(from_carrier, port, dtype)
+        self.outputs = [(name, outputs[name]) for name in network.outputs]
+        """Name, and what makes a fresh array of it."""
+
+
+def _nothing(lanes: int) -> None:
+    """What a network computes whose outputs are constants."""
 
 
 class Evaluator:
@@ -51,12 +69,17 @@ class Evaluator:
     def __init__(self, network: Network, backend: str, threads: int) -> None:
         self.network = network
         self._backend = backend
-        self._threads = threads
-        self._turn = threading.Semaphore(threads)
+        self._names = list(network.inputs)
+        bound = shaping_inputs(network)
+        self._bound_at = [index for index, name in enumerate(self._names) if name in bound]
+        """Inputs that are bound by value: shapes, axes or branches follow from them."""
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        """A semaphore: who holds one of its `threads` items may compute. `threading.Semaphore` costs ten times more."""
+        for _ in range(threads):
+            self._turns.put(None)
         self._lock = threading.Lock()
         self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
-        self._bound = shaping_inputs(network)
-        """Inputs that are bound by value: shapes, axes or branches follow from them."""
+        self._latest: _Compiled | None = None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network.
@@ -72,43 +95,62 @@ class Evaluator:
             SignalError: an input is missing, unknown, or of another type or shape than declared.
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
-        arrays = self._checked(inputs)
-        shapes = {name: array.shape for name, array in arrays.items() if name not in self._bound}
-        compiled = self._compiled(shapes, {name: arrays[name] for name in self._bound})
-        outputs = {name: np.array(array) for name, array in compiled.constants.items()}
-        if compiled.program is None:
-            return outputs
-        with self._turn:
+        # Inputs that fit were checked when their program was compiled; whatever is wrong with others shows after.
+        try:
+            arrays = [inputs[name] for name in self._names]
+            compiled = self._programs.get(self._key(arrays)) if len(inputs) == len(arrays) else None
+        except (KeyError, AttributeError, TypeError):
+            compiled = None
+        if compiled is None:
+            inputs = self._checked(inputs)
+            compiled = self._compiled(list(inputs.values()))
+        elif compiled is not self._latest:
+            compiled = self._compiled(arrays)
+        self._turns.get()
+        try:
             try:
                 place = compiled.idle.pop()
-            except IndexError:
-                place = _Place(compiled.program, compiled.dtypes, self._backend)
+            except IndexError:  # never more than `threads` places: each was taken, or made, by one whose turn it was
+                place = _Place(compiled, self.network, self._backend)
             for name, port in place.inputs:
-                port[...] = to_carrier(arrays[name])
+                port[...] = inputs[name]
             place.run(1)
-            outputs.update((name, from_carrier(port, dtype)) for name, port, dtype in place.outputs)
-            # Never more than `threads` of them: each was taken, or made, by one whose turn it was.
+            outputs = {name: fresh() for name, fresh in place.outputs}
             compiled.idle.append(place)
-        return {name: outputs[name] for name in self.network.outputs}
+        finally:
+            self._turns.put(None)
+        return outputs
 
     def program(self, shapes: Mapping[str, tuple[int, ...]]) -> Program | None:
         """The program that `run` would use for inputs of these shapes; None if every output is a constant.
 
         Raises ModelError as `run`; also if an input is bound by value.
         """
-        return self._compiled(shapes, {}).program
+        if self._bound_at:
+            name = self._names[self._bound_at[0]]
+            raise ModelError(f"network {self.network.name!r}: its program follows from the value of input {name!r}")
+        inputs = self.network.inputs.items()
+        # Shapes without memory: no value of theirs is looked at.
+        arrays = [np.broadcast_to(np.zeros((), declared.dtype), shapes[name]) for name, declared in inputs]
+        return self._compiled(arrays).program
 
-    def _compiled(self, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> _Compiled:
-        """Find or compile the program for shapes of signals and values of other inputs."""
-        key: Key = (
-            *(shapes.get(name) for name in self.network.inputs),
-            *((name, value.shape, value.tobytes()) for name, value in values.items()),
-        )
+    def _key(self, arrays: Sequence[np.ndarray]) -> Key:
+        key = (*[array.shape for array in arrays], *[array.dtype for array in arrays])
+        if self._bound_at:
+            key += tuple([arrays[index].tobytes() for index in self._bound_at])
+        return key
+
+    def _compiled(self, arrays: Sequence[np.ndarray]) -> _Compiled:
+        """Find or compile the program for inputs in the network's order."""
+        key = self._key(arrays)
         with self._lock:
             if key in self._programs:
                 self._programs.move_to_end(key)
-                return self._programs[key]
-            graph = specialise(self.network, shapes, values)
+                self._latest = self._programs[key]
+                return self._latest
+            bound = {self._names[index]: arrays[index] for index in self._bound_at}
+            shapes = {name: one.shape for name, one in zip(self._names, arrays, strict=True) if name not in bound}
+            graph = specialise(self.network, shapes, bound)
             computed = [name for name in graph.outputs if name not in graph.constants]
             rest = replace(graph, outputs=computed)
             compiled = _Compiled(
@@ -116,7 +158,7 @@ class Evaluator:
                 {name: graph.types[name].dtype for name in computed},
                 {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
             )
-            self._programs[key] = compiled
+            self._programs[key] = self._latest = compiled
             if len(self._programs) > MAX_PROGRAMS:
                 self._programs.popitem(last=False)
             return compiled

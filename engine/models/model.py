@@ -111,6 +111,7 @@ class Model:
                 if shared := mine.keys() & theirs.keys():
                     raise CardError(f"model {name!r}: two of its networks call a value {min(shared)!r}; rename one")
                 mine.update(theirs)
+        self._evaluator_of = {name: one for one in self._evaluators.values() for name in one.network.inputs}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays, as its ONNX file describes it: without front end, state or decoder.
@@ -127,7 +128,15 @@ class Model:
             SignalError: an input is missing, unknown, or of another type or shape than declared.
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
-        return self._evaluator(inputs).run(inputs)
+        for name in inputs:
+            evaluator = self._evaluator_of.get(name)
+            if evaluator is not None:
+                return evaluator.run(inputs)
+        if len(self._evaluators) == 1:
+            (evaluator,) = self._evaluators.values()
+            return evaluator.run(inputs)  # no input at all, or none that it has: it says so
+        listing = "; ".join(f"{key}: {', '.join(network.inputs)}" for key, network in self._networks.items())
+        raise SignalError(f"model {self.name!r} has several networks; give the inputs of one of them: {listing}")
 
     def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream:
         """Open a stream that is computed in the caller's thread.
@@ -200,16 +209,6 @@ class Model:
     def __repr__(self) -> str:
         what = self.card.title if self.card else "a bare network"
         return f"<Model {self.name!r}: {what}; inputs {', '.join(self.inputs)}; back end {self.backend}>"
-
-    def _evaluator(self, inputs: Mapping[str, np.ndarray]) -> Evaluator:
-        evaluators = list(self._evaluators.values())
-        for evaluator in evaluators:
-            if any(name in evaluator.network.inputs for name in inputs):
-                return evaluator
-        if len(evaluators) == 1:
-            return evaluators[0]
-        listing = "; ".join(f"{key}: {', '.join(network.inputs)}" for key, network in self._networks.items())
-        raise SignalError(f"model {self.name!r} has several networks; give the inputs of one of them: {listing}")
 
     def _state_pool(self) -> StatePool:
         spec = self.stream_spec
