@@ -17,6 +17,9 @@ STRIP_STEP = 3 * PANEL
 STRIP_FLOATS = 1 << 16
 """What the copy of a strip should take: a quarter of a MiB, of a second cache of at least one."""
 
+VOLUME_STEP = 12 * PANEL
+"""Columns of a wide strip of `conv_volume` are a multiple of every tile's."""
+
 LARGEST_STRIP = 12 * STRIP_STEP
 SMALLEST_STRIP = 2 * STRIP_STEP
 
@@ -130,3 +133,37 @@ def _reaches_over(operands: Mapping[str, Any]) -> bool:
         )
         for axis, name, pad in ((2, "height", "pad_top"), (3, "width", "pad_left"))
     )
+
+
+def volume_strip(width: int, rows: int) -> int:
+    """Output columns of one strip of `conv_volume`, in whole vectors.
+
+    Args:
+        width: of the output.
+        rows: kernel depth times kernel height times input channels of a group.
+    """
+    columns = max(SMALLEST_STRIP, min(LARGEST_STRIP, STRIP_FLOATS // rows) // VOLUME_STEP * VOLUME_STEP)
+    return min(columns, -(-width // PANEL) * PANEL)
+
+
+def volume_block(outputs: int) -> int:
+    """Output channels that lie side by side in the packed weights of `conv_volume`: as many as a tile has rows.
+
+    A tile of 6 x 64 or 12 x 32 holds all channels of few, so that the input is read once; else blocks of at most 8
+    channels, as equal as can be.
+    """
+    return outputs if outputs <= 12 else -(-outputs // -(-outputs // 8))
+
+
+def volume_columns(block: int) -> int:
+    """Columns of the widest tile of `conv_volume` for a number of channels: 24 vectors with AVX-512."""
+    return (4 if block <= 6 else 3 if block <= 8 else 2) * PANEL
+
+
+def conv_volume_scratch(operands: Mapping[str, Any]) -> int:
+    """Float32 elements of scratch of a `conv_volume`: the taps' table, and the input rows of one strip's windows."""
+    x, y, o = operands["x"], operands["y"], operands
+    rows = o["kernel_depth"] * o["kernel_height"] * (x.shape[1] // o["groups"])
+    along = o["kernel_width"], o["stride_width"], o["dilation_width"]
+    row = row_floats(strip_phases(*along), phase_columns(volume_strip(y.shape[4], rows), *along))
+    return tap_floats(2 * o["kernel_depth"] * o["kernel_height"] * o["kernel_width"]) + rows * row

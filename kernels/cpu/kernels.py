@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     convolution_depthwise,
     convolution_narrow,
+    convolution_volume,
     convolution_wide,
     convolution_winograd,
     elementwise,
@@ -25,6 +26,7 @@ from . import (
 __all__ = [
     "convolution_depthwise",
     "convolution_narrow",
+    "convolution_volume",
     "convolution_wide",
     "convolution_winograd",
     "elementwise",

@@ -3,7 +3,8 @@
 A tile is rows x vectors of outputs. For every step of the inner axis each row takes one number from `a`, broadcast,
 and each vector 16 numbers from `b`; all pairs are multiplied and added. The inner axis is `taps` runs of `inner`
 steps. One operand goes straight on through all of them (packed weights); the other starts each run at an offset of
-its own (x, where the taps of a window lie), so that windows, padding and dilation are a matter of a table.
+its own (x, where the taps of a window lie), so that windows, padding and dilation are a matter of a table. Where taps
+in the middle are left out, both start each run at offsets.
 
 Whatever the tile's shape, each output adds its products in the order of the steps, starting from the bias, so that
 its bits do not depend on its neighbours. Emitted as LLVM code because Numba takes several times as long to compile
@@ -52,8 +53,8 @@ class TileFamily:
     name: str
     shapes: tuple[tuple[int, int], ...]
     """(rows, vectors), in the order in which they are tried; (1, 1) is the last."""
-    offsets: Literal["a", "b"]
-    """The operand whose runs start at offsets."""
+    offsets: Literal["a", "b", "both"]
+    """The operand whose runs start at offsets; of "both" the table holds a pair for each run, a's first."""
     bias: Literal["rows", "columns"]
     """What the start values and the leaks belong to."""
     neighbours: bool = False
@@ -115,13 +116,14 @@ def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.
         builder.store(first, total)
     with cgutils.for_range(builder, o["taps"]) as tap:
         done = builder.mul(tap.index, o["inner"])
-        a = builder.gep(o["a"], [builder.mul(done, o["a_step"])]) if family.offsets == "b" else o["a"]
-        b = builder.gep(o["b"], [builder.mul(done, o["b_step"])]) if family.offsets == "a" else o["b"]
-        offset = builder.load(builder.gep(o["offsets"], [tap.index]))
-        if family.offsets == "a":
-            a = builder.gep(a, [offset])
+        if family.offsets == "both":
+            pair = builder.gep(o["offsets"], [builder.mul(tap.index, _word(2))])
+            a_start, b_start = builder.load(pair), builder.load(builder.gep(pair, [_word(1)]))
         else:
-            b = builder.gep(b, [offset])
+            offset = builder.load(builder.gep(o["offsets"], [tap.index]))
+            a_start = offset if family.offsets == "a" else builder.mul(done, o["a_step"])
+            b_start = offset if family.offsets == "b" else builder.mul(done, o["b_step"])
+        a, b = builder.gep(o["a"], [a_start]), builder.gep(o["b"], [b_start])
         with cgutils.for_range(builder, o["inner"]) as step:
             a_now = builder.gep(a, [builder.mul(step.index, o["a_step"])])
             b_now = builder.gep(b, [builder.mul(step.index, o["b_step"])])
@@ -190,7 +192,8 @@ def tile_operation(family: TileFamily) -> Any:
     Args of the operation (addresses int64 in bytes, steps in float32 elements):
         a: address of the first row's first number; a_row: step from row to row; a_step: along the inner axis.
         b: address of the first vector; b_vector: step from vector to vector; b_step: along the inner axis.
-        offsets: address of int64[taps], in elements: where each run starts in the operand that has offsets.
+        offsets: address of int64[taps], in elements: where each run starts in the operand that has offsets; int64[taps,
+            2] where both have.
         taps, inner: runs, and steps of a run.
         start: address of the start values, one for each row or column.
         y: address of the first output; y_row: step from row to row. Columns are contiguous.
@@ -243,6 +246,24 @@ ROW_TILES = TileFamily(
 """`conv_wide`: rows are output channels, whose packed weights are neighbours, vectors lie along the width.
 
 Tiles of all heights are as wide as the highest can be."""
+
+VOLUME_TILES = TileFamily(
+    "volume",
+    {
+        512: (
+            *((6, 4), (5, 4), (4, 4), (3, 4), (2, 4), (1, 4)),
+            *((8, 3), (7, 3), (6, 3), (4, 3), (2, 3), (1, 3)),
+            *((12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (7, 2), (6, 2), (4, 2), (2, 2), (1, 2)),
+            *((12, 1), (8, 1), (6, 1), (4, 1), (2, 1), (1, 1)),
+        ),
+        128: ((6, 1), (5, 1), (4, 1), (2, 1), (1, 1)),
+        64: ((2, 1), (1, 1)),
+    }[REGISTER_FLOATS],
+    offsets="both",
+    bias="rows",
+    neighbours=True,
+)
+"""`conv_volume`: as ROW_TILES; few channels are the rule, so that there is a tile for most numbers of rows."""
 
 MATRIX_TILES = TileFamily("matrix", ROW_TILES.shapes, offsets="b", bias="rows")
 """`matmul`: as ROW_TILES, with rows that are any step apart."""

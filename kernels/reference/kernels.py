@@ -13,6 +13,7 @@ from . import (
     reduction,
     resize,
     spectrum,
+    volume,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "reduction",
     "resize",
     "spectrum",
+    "volume",
 ]

@@ -27,13 +27,14 @@ from .recurrent import GRU, GRU_SMALL, LSTM
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
 from .spectrum import INVERSE_REAL_FFT, REAL_FFT
+from .volume import CONV_VOLUME
 
 KERNELS: tuple[Kernel, ...] = (
     *(COPY, FILL, GATHER),
     *(UNARY, BINARY, WHERE),
     *(REDUCE, SOFTMAX),
     *(DENSE, MATMUL),
-    *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE),
+    *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
     *(MAX_POOL, AVERAGE_POOL),
     RESIZE_LINEAR,
     *(LSTM, GRU, GRU_SMALL),

@@ -34,6 +34,7 @@ TOLERANCES: dict[str, dict[str, Any]] = {
     # Winograd's F(4x4, 3x3) adds numbers up to 20 times the result and takes differences: five times the rounding.
     "conv_winograd": {"rtol": 1e-5, "atol": 2e-5},
     "conv_depthwise": {"rtol": 1e-5, "atol": 6e-6},
+    "conv_volume": {"rtol": 1e-5, "atol": 6e-6},
     # As above; the numbers are not scaled down, sums of 40 products reach 20.
     "matmul": {"rtol": 1e-5, "atol": 1e-5},
     # One of the inputs as it is; a sum of at most 16 and one division.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.plan import cases_arriving  # noqa: F401  (it fills CASES)
+from tests.plan import cases_arriving, cases_volumes  # noqa: F401  (they fill CASES)
 from tests.plan.cases import CASES
 from tests.plan.networks import compile_model, parse, run_program, signal
 from wavetile.engine.plan import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ....kernels import packing, packing_winograd
+from ....kernels import packing, packing_volume, packing_winograd, windows
 from ....kernels.contract import fits_layout
 from ..builder import Builder
 from ..view import View
@@ -83,6 +83,9 @@ def emit_convolution(
         bias: packed, or None.
         y: [batch, output channels, (depth,) height, width], any strides.
     """
+    if x.rank == 5:
+        _emit_volume(builder, x, weights, bias, y, window, activation)
+        return
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)
@@ -105,5 +108,41 @@ def emit_convolution(
         dilation_width=window.dilation[1],
         pad_top=window.pad[0],
         pad_left=window.pad[1],
+        **activation,
+    )
+
+
+def _emit_volume(
+    builder: Builder,
+    x: View,
+    weights: Weights,
+    bias: View | None,
+    y: View,
+    window: Window,
+    activation: dict[str, Any],
+) -> None:
+    """One convolution of volumes, arguments as `emit_convolution`."""
+    block = windows.volume_block(y.shape[1] // window.groups)
+    geometry = (
+        ("kernel", weights.shape[2:]),
+        ("stride", window.stride),
+        ("dilation", window.dilation),
+    )
+    builder.emit(
+        "conv_volume",
+        x=x,
+        weights=weights.packed(builder, lambda w: packing_volume.conv_volume(w, window.groups, block)),
+        bias=bias,
+        y=y,
+        groups=window.groups,
+        block=block,
+        **{
+            f"{what}_{axis}": value
+            for what, values in geometry
+            for axis, value in zip(("depth", "height", "width"), values, strict=True)
+        },
+        pad_front=window.pad[0],
+        pad_top=window.pad[1],
+        pad_left=window.pad[2],
         **activation,
     )
