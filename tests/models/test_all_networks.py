@@ -1,0 +1,63 @@
+"""Every trained network that is at hand gives ONNX Runtime's numbers, at several sizes where its axes are free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavetile
+from tests.models.networks import onnx_outputs
+from tests.models.real_networks import REAL_NETWORKS, RealNetwork
+from wavetile.engine.errors import UnsupportedError
+from wavetile.engine.graph import load_network
+
+REFUSED: dict[str, str] = {
+    "crema_chord/crema_chord.onnx": "GRU",
+    "deepbet3d/deepbet_model.onnx": "InstanceNormalization",
+    "deepfilternet3/df_dec.onnx": "Einsum",
+    "deepfilternet3/enc.onnx": "Einsum",
+    "deepfilternet3/erb_dec.onnx": "Einsum",
+    "fastenhancer/fastenhancer_b.onnx": "DFT",
+    "fastenhancer/fastenhancer_t.onnx": "DFT",
+    "hush/df_dec.onnx": "Einsum",
+    "hush/enc.onnx": "Einsum",
+    "hush/erb_dec.onnx": "Einsum",
+    "ml_kws/kws_CRNN_S.onnx": "Scan",
+    "ml_kws/kws_GRU_S.onnx": "Scan",
+    "swift_f0/model.onnx": "STFT",
+    "yamnet/tfl_yamnet_audio_classifier_with_metadata.onnx": "QuantizeLinear",
+}
+"""File -> the operator for whose sake it is refused. It can only shrink: a listed file that loads fails its test."""
+
+RUNNING = [real for real in REAL_NETWORKS if real.path not in REFUSED]
+
+
+def test_no_network_is_forgotten(models: Path) -> None:
+    listed = [real.path for real in REAL_NETWORKS]
+    assert listed == sorted(set(listed))
+    assert {str(path.relative_to(models)) for path in models.glob("*/*.onnx")} == set(listed)
+    assert REFUSED.keys() <= set(listed)
+
+
+@pytest.mark.parametrize("real", RUNNING, ids=lambda real: real.path)
+def test_network_gives_the_numbers_of_onnxruntime(models: Path, real: RealNetwork) -> None:
+    model, network = wavetile.load(models / real.path), load_network(models / real.path)
+    for sizes in real.sizes:
+        inputs = real.inputs(network, sizes)
+        outputs = model.run(inputs)
+        names = list(network.outputs)
+        for name, expected in zip(names, onnx_outputs(models / real.path, names, inputs), strict=True):
+            got = outputs[name]
+            assert (got.shape, got.dtype) == (expected.shape, expected.dtype), name
+            scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+            difference = float(np.abs(got.astype(np.float64) - expected).max()) / scale
+            assert difference <= real.tolerance, f"{name}: {difference:.1e} of its scale at sizes {dict(sizes)}"
+
+
+@pytest.mark.parametrize("real", [real for real in REAL_NETWORKS if real.path in REFUSED], ids=lambda real: real.path)
+def test_refusal_names_the_operator(models: Path, real: RealNetwork) -> None:
+    network = load_network(models / real.path)
+    with pytest.raises(UnsupportedError, match=rf"^{REFUSED[real.path]} '"):
+        wavetile.load(models / real.path).run(real.inputs(network, real.sizes[0]))
