@@ -74,6 +74,20 @@ def test_pools(kernel: str, backend: str, layout: str, seed: int) -> None:
         np.testing.assert_allclose(got, expected.reshape(got.shape), **TOLERANCES[kernel], err_msg=f"{attributes}")
 
 
+@pytest.mark.parametrize("kernel", ["max_pool", "average_pool"])
+@pytest.mark.parametrize("width", [31, 32, 33, 34, 66, 100])
+@pytest.mark.parametrize("height", [(1, 1), (2, 0), (3, 1)], ids=str)
+def test_windows_that_halve_an_image(kernel: str, width: int, height: tuple[int, int]) -> None:
+    rows, pad = height
+    window = {"kernel": (rows, 2), "stride": (rows, 2), "dilation": (1, 1), "pads": (min(pad, rows - 1), 0, 0, 0)}
+    x = random_input((2, 3, 7, width), 2, np.random.default_rng(width), "dense")
+    attributes = {"kernel_shape": window["kernel"], "strides": window["stride"], "pads": window["pads"]}
+    name = {"max_pool": "MaxPool", "average_pool": "AveragePool"}[kernel]
+    expected = onnx_node(name, [x.array.reshape(-1, 3, 7, width)], **attributes)
+    got = run_pool(kernel, "cpu", x, Out((2, *expected.shape[1:])), window)
+    np.testing.assert_allclose(got, expected.reshape(got.shape), **TOLERANCES[kernel])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_max_pool_keeps_nan(backend: str) -> None:
     x = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 1, 8)
