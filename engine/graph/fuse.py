@@ -8,6 +8,7 @@ from .passes.batch_norm import fold_batch_norms
 from .passes.bias import fold_biases
 from .passes.duplicates import share_constants
 from .passes.pads import fold_pads
+from .passes.resize_order import convolve_before_growing
 from .passes.views import drop_identities, merge_transposes
 from .passes.windows import explicit_windows
 from .prune import prune
@@ -22,9 +23,10 @@ PASSES = (
     fold_biases,
     simplify_prelus,
     fold_activations,
+    convolve_before_growing,
     share_constants,
 )
-"""In this order: each only needs those before it. Every one keeps the numbers, up to the rounding of folded weights."""
+"""In this order: each only needs those before it. Every one keeps the numbers, up to rounding."""
 
 
 def fuse(graph: Graph) -> Graph:
@@ -36,6 +38,7 @@ def fuse(graph: Graph) -> Graph:
       here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Clip, applied to
       the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for PRelu,
       `slope`: the name of a constant `[channels]`.
+    - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 
     No value that is a graph output or carried state is fused away.

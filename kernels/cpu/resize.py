@@ -1,5 +1,7 @@
 """Native resize_linear: every source row is stretched once and blended with its neighbour. Bound by memory.
 
+Where an image grows, 16 neighbours in a row read columns that fit into one vector: two permutations pick them.
+
 x     [batch, channels, height, width]  any strides (fastest with contiguous rows)
 y     [batch, channels, output height, output width]  any strides (fastest with contiguous rows)
 """
@@ -7,23 +9,75 @@ y     [batch, channels, output height, output width]  any strides (fastest with 
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
+from numba import types
 
-from ..contract import Context
+from ..contract import PANEL, Context
 from ..schemas.resize import RESIZE_LINEAR
 from .memory import float_pointer, int32_pointer, locate
 from .native import native
-from .vectors import device
+from .permutation import emit_permute
+from .vectors import (
+    VECTOR_IR,
+    WORD_IR,
+    device,
+    emit_lanes,
+    emit_load,
+    emit_multiply_add,
+    emit_store,
+    operation,
+)
 
 _LANES = int(Context.LANES)
 _P = RESIZE_LINEAR.positions()
 _X, _Y, _SCRATCH = _P["x"], _P["y"], _P["scratch"]
+_NEAR = _P["near"]
 _ROWS, _ROW_WEIGHTS, _COLUMNS, _COLUMN_WEIGHTS = _P["rows"], _P["row_weights"], _P["columns"], _P["column_weights"]
 _ONE = np.float32(1)
+_FLOATS = types.CPointer(types.float32)
+_LANES_IR = ir.VectorType(ir.IntType(32), PANEL)
+
+
+def _emit_stretch(builder, row, limit, pairs, weights, target):
+    """16 columns of one row; `limit` columns, at least 16."""
+    order = [ir.Constant(_LANES_IR, [first + 2 * i for i in range(PANEL)]) for first in (0, 1)]
+    table = builder.bitcast(pairs, _LANES_IR.as_pointer())
+    halves = [builder.load(builder.gep(table, [ir.Constant(WORD_IR, i)]), align=4) for i in (0, 1)]
+    first, second = (builder.shuffle_vector(*halves, indices) for indices in order)
+    start = builder.sext(builder.extract_element(first, ir.Constant(ir.IntType(32), 0)), WORD_IR)
+    last = builder.sub(limit, ir.Constant(WORD_IR, PANEL))
+    start = builder.select(builder.icmp_signed("<", start, last), start, last)
+    source, origin = emit_load(builder, builder.gep(row, [start])), emit_lanes(builder, start)
+    left, right = (emit_permute(builder, source, builder.sub(indices, origin)) for indices in (first, second))
+    weight = emit_load(builder, weights)
+    rest = builder.fsub(ir.Constant(VECTOR_IR, [1.0] * PANEL), weight)
+    emit_store(builder, target, emit_multiply_add(builder, right, weight, builder.fmul(left, rest)))
+
+
+_stretch_vector = operation(
+    "stretch_vector",
+    types.void,
+    (_FLOATS, types.int64, types.CPointer(types.int32), _FLOATS, _FLOATS),
+    _emit_stretch,
+)
 
 
 @device
-def _stretch(x, step, columns, weights, target, width):
+def _stretch_near(x, columns, weights, target, width, limit):
+    """As `_stretch` of contiguous rows of at least 16 columns, 16 outputs at once."""
+    for i in range(0, width, PANEL):
+        at = min(i, width - PANEL)  # the last vector may do some columns of the one before again
+        pairs, weight = int32_pointer(columns + 8 * at), float_pointer(weights + 4 * at)
+        _stretch_vector(float_pointer(x), limit, pairs, weight, float_pointer(target + 4 * at))
+
+
+@device
+def _stretch(o, x, columns, weights, target):
     """target[i] = the blend of two columns of one source row."""
+    step, width = o[_X + 8], o[_Y + 4]
+    if o[_NEAR] != 0 and step == 1 and o[_X + 4] >= PANEL and width >= PANEL:
+        _stretch_near(x, columns, weights, target, width, o[_X + 4])
+        return
     row, pairs, weight = float_pointer(x), int32_pointer(columns), float_pointer(weights)
     written = float_pointer(target)
     for i in range(width):
@@ -55,12 +109,12 @@ def _channel(o, x, rows, row_weights, columns, column_weights, y, scratch):
         if first == high_row:
             low, high, low_row, high_row = high, low, high_row, low_row
         if first != low_row:
-            _stretch(x + 4 * first * o[_X + 7], o[_X + 8], columns, column_weights, low, width)
+            _stretch(o, x + 4 * first * o[_X + 7], columns, column_weights, low)
             low_row = first
         other = low
         if second != first:
             if second != high_row:
-                _stretch(x + 4 * second * o[_X + 7], o[_X + 8], columns, column_weights, high, width)
+                _stretch(o, x + 4 * second * o[_X + 7], columns, column_weights, high)
                 high_row = second
             other = high
         _blend(low, other, weights[top], y + 4 * top * o[_Y + 7], o[_Y + 8], width)

@@ -7,6 +7,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from wavetile.engine.plan.rules.resize import reads_near
+
 from .harness import Constant, run_kernel
 from .layouts import BACKENDS, random_input, random_output
 from .tolerances import TOLERANCES
@@ -43,7 +45,17 @@ def table(source: int, target: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("mode", ["half_pixel", "align_corners", "asymmetric"])
-@pytest.mark.parametrize("size", [((8, 8), (16, 16)), ((5, 33), (11, 70)), ((9, 20), (4, 7)), ((1, 1), (3, 5))])
+@pytest.mark.parametrize(
+    "size",
+    [
+        ((8, 8), (16, 16)),
+        ((5, 33), (11, 70)),
+        ((9, 20), (4, 7)),
+        ((1, 1), (3, 5)),
+        ((3, 16), (6, 32)),
+        ((2, 37), (2, 53)),
+    ],
+)
 def test_resize(backend: str, layout: str, mode: str, size: tuple[tuple[int, int], tuple[int, int]]) -> None:
     rng = np.random.default_rng(0)
     source, target = size
@@ -59,7 +71,15 @@ def test_resize(backend: str, layout: str, mode: str, size: tuple[tuple[int, int
         row_weights=Constant(row_weights),
         columns=Constant(columns),
         column_weights=Constant(column_weights),
+        near=int(reads_near(columns)),
         y=random_output((2, 3, *target), rng, layout),
     )["y"]
     expected = onnx_resize(x.array.reshape(-1, 3, *source), target, mode)
     np.testing.assert_allclose(got, expected.reshape(got.shape), **TOLERANCES["resize_linear"])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "near"), [(16, 32, True), (33, 70, True), (20, 7, False), (70, 33, False)]
+)
+def test_growing_images_read_near(source: int, target: int, near: bool) -> None:
+    assert reads_near(table(source, target, "half_pixel")[0]) is near

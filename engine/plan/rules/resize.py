@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....kernels.contract import PANEL
 from ..builder import Builder
 from ..view import View
 from .registry import Lowering, rule
@@ -51,9 +52,24 @@ def resize(node: Lowering, builder: Builder) -> View:
         row_weights=builder.constant(row_weights),
         columns=builder.constant(columns),
         column_weights=builder.constant(column_weights),
+        near=int(reads_near(columns)),
         y=y,
     )
     return builder.reshape(y, out)
+
+
+def reads_near(columns: np.ndarray) -> bool:
+    """Whether PANEL outputs in a row always read PANEL columns in a row, from the first source of the first on.
+
+    Args:
+        columns: [output width, 2]: first and second source column.
+    """
+    if len(columns) < PANEL:
+        return False
+    starts = {*range(0, len(columns) - PANEL, PANEL), len(columns) - PANEL}
+    runs = np.stack([columns[start : start + PANEL].reshape(-1) for start in starts])
+    offsets = runs - runs[:, :1]
+    return bool(offsets.min() >= 0 and offsets.max() < PANEL)
 
 
 def _check_resize(node: Lowering) -> None:
