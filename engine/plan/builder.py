@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,16 @@ class Builder:
     def emit(self, kernel: str, **operands: Any) -> None:
         """Append an instruction; inputs whose strides do not fit are copied first, outputs afterwards.
 
-        Scratch is added where the kernel's schema asks for it.
+        Scratch is added where the kernel's schema asks for it. Tensors of a kernel that loops over any shape come as
+        views of one shape, of any rank: their axes are merged when memory is laid out, so that until then every pass
+        sees the axes that the rule saw.
+
+        Raises:
+            ValueError: more than LOOP_RANK axes would remain of a looped shape.
         """
         schema = KERNEL_BY_NAME[kernel]
+        if is_looped(kernel):
+            loop_views(*(operands[f.name] for f in schema.fields if isinstance(f, Tensor) and operands.get(f.name)))
         late_copies: list[tuple[View, View]] = []
         for field in schema.fields:
             view = operands.get(field.name)
@@ -98,16 +106,14 @@ class Builder:
     def copy(self, source: View, target: View) -> None:
         """target = source; shapes broadcast."""
         if target.size:
-            x, y = loop_views(source.broadcast(target.shape), target)
-            self.emit("copy" if target.dtype == np.float32 else "copy_wide", x=x, y=y)
+            self.emit("copy" if target.dtype == np.float32 else "copy_wide", x=source.broadcast(target.shape), y=target)
 
     def fill(self, target: View, value: float) -> None:
         """target = value everywhere."""
         if target.dtype != np.float32:
             self.copy(self.constant(np.array(value, target.dtype)), target)
         elif target.size:
-            (y,) = loop_views(target)
-            self.emit("fill", y=y, value=value)
+            self.emit("fill", y=target, value=value)
 
     def dense(self, view: View) -> View:
         """The view itself if it is contiguous in C order, else a copy that is."""
@@ -129,6 +135,22 @@ class Builder:
 
 def _shape_only(view: View) -> TensorRef:
     return TensorRef(Space.ARENA, 0, view.shape, view.strides)
+
+
+@cache
+def is_looped(kernel: str) -> bool:
+    """Whether a kernel loops over any shape: all its tensors have LOOP_RANK axes, which the plan merges."""
+    tensors = [f for f in KERNEL_BY_NAME[kernel].fields if isinstance(f, Tensor)]
+    return all(f.rank == LOOP_RANK and f.layout == "any" for f in tensors)
+
+
+def merged_operands(instruction: Instruction) -> dict[str, Any]:
+    """An instruction's operands, views of a looped shape with their axes merged."""
+    if not is_looped(instruction.kernel):
+        return instruction.operands
+    tensors = instruction.tensors()
+    merged = loop_views(*(view for _, view in tensors))
+    return instruction.operands | {field.name: view for (field, _), view in zip(tensors, merged, strict=True)}
 
 
 def merge_axes(*views: View) -> list[View]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...kernels.opcodes_general import GeneralBinary, Overflow
 from ..errors import UnsupportedError
-from .builder import Builder, loop_views
+from .builder import Builder
 from .view import View
 
 FLOAT32, FLOAT64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -76,8 +76,7 @@ def convert(builder: Builder, x: View, dtype: np.dtype) -> View:
     if x.dtype == dtype:
         return x
     y = builder.allocate(x.shape, dtype=dtype)
-    source, target = loop_views(x, y)
-    builder.emit("convert", x=source, y=target)
+    builder.emit("convert", x=x, y=y)
     return y
 
 
@@ -95,8 +94,7 @@ def conform(builder: Builder, x: View, dtype: np.dtype) -> View:
 
 def _narrow_integer(builder: Builder, x: View, target: np.dtype, bits: int, signed: bool) -> View:
     y = builder.allocate(x.shape, dtype=target)
-    source, written = loop_views(x, y)
-    builder.emit("narrow_integer", x=source, y=written, bits=bits, signed=int(signed))
+    builder.emit("narrow_integer", x=x, y=y, bits=bits, signed=int(signed))
     return y
 
 
@@ -105,11 +103,10 @@ def narrow_float(builder: Builder, x: View, dtype: np.dtype, *, saturate: bool) 
     form = NARROW_FLOATS[dtype]
     x = convert(builder, x, FLOAT64) if x.dtype == INT64 else x
     y = builder.allocate(x.shape)
-    source, written = loop_views(x, y)
     builder.emit(
         "narrow_float",
-        x=source,
-        y=written,
+        x=x,
+        y=y,
         fraction_bits=form.fraction_bits,
         smallest_exponent=form.smallest_exponent,
         largest=form.largest,
@@ -122,8 +119,7 @@ def truth(builder: Builder, x: View) -> View:
     """1.0 where x is not 0, else 0.0."""
     y = builder.allocate(x.shape)
     zero = builder.constant(np.zeros((), x.dtype)).broadcast(x.shape)
-    a, b, written = loop_views(x, zero, y)
-    builder.emit("binary_general", operator=GeneralBinary.NOT_EQUAL, unsigned=0, a=a, b=b, y=written)
+    builder.emit("binary_general", operator=GeneralBinary.NOT_EQUAL, unsigned=0, a=x, b=zero, y=y)
     return y
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...kernels.contract import Space, fits_layout
+from ...kernels.contract import Space, Tensor, fits_layout
 from .builder import Builder, Instruction
 from .view import Buffer, View
 
@@ -27,11 +27,15 @@ _OVERLAP_WORK: Any = 10_000
 
 
 def elide_copies(builder: Builder) -> None:
-    """Rewrite the builder's instructions in place, last copy first."""
+    """Rewrite the builder's instructions in place, last copy first, until no more copies go."""
     eliding = _Eliding(builder.instructions)
-    for index in reversed(range(len(builder.instructions))):
-        if builder.instructions[index].kernel == "copy":
-            eliding.redirect(index)
+    copies = [i for i, item in enumerate(builder.instructions) if item.kernel == "copy"]
+    before = -1
+    while before < len(eliding.gone):  # one copy that goes may be what kept another
+        before = len(eliding.gone)
+        for index in reversed(copies):
+            if index not in eliding.gone:
+                eliding.redirect(index)
     builder.instructions = [item for i, item in enumerate(builder.instructions) if i not in eliding.gone]
 
 
@@ -56,43 +60,77 @@ class _Eliding:
         writes = [i for i in touching if any(view.buffer is buffer for view in self._instructions[i].writes())]
         if not writes or touching[0] > index or writes[-1] > index:
             return
-        if not self._target_is_quiet(touching[0], index, touching[-1], buffer, target):
+        moves = self._moved(touching, buffer, _Placement(source, target))
+        if moves is None or not self._target_is_quiet(moves, index, touching[-1], target):
             return
-        place = _Placement(source, target)
-        moves: list[tuple[Instruction, str, View]] = []
+        for move in moves:
+            self._instructions[move.index].operands[move.field.name] = move.view
+        self._touching[target.buffer] |= set(touching)
+        self.gone.add(index)
+        # What was first copied from the target to be written over in part is written there at once.
+        self.gone |= {i for i in writes if _copies_to_itself(self._instructions[i])}
+
+    def _moved(self, touching: Sequence[int], buffer: Buffer, place: _Placement) -> list[_Move] | None:
+        """Every view of a buffer at its new place, or None where strides can not express one of them."""
+        moves = []
         for i in touching:
             for field, view in self._instructions[i].tensors():
                 if view.buffer is buffer:
                     moved = place.move(view)
                     if moved is None or not fits_layout(field.layout, moved.shape, moved.strides):
-                        return
-                    moves.append((self._instructions[i], field.name, moved))
-        for instruction, name, moved in moves:
-            instruction.operands[name] = moved
-        self._touching[target.buffer] |= set(touching)
-        self.gone.add(index)
+                        return None
+                    moves.append(_Move(i, field, moved))
+        return moves
 
-    def _target_is_quiet(self, first: int, index: int, last: int, source: Buffer, target: View) -> bool:
-        """Whether the target's elements are untouched while the source is alive.
+    def _target_is_quiet(self, moves: Sequence[_Move], index: int, last: int, target: View) -> bool:
+        """Whether the target's elements can hold the source while it is alive.
 
-        From the source's first write to the copy nobody else may read or write them; from the copy to the source's
-        last reader nobody may write them.
+        Until the copy nobody else may write them, and nobody may read one that the source has already overwritten;
+        from the copy to the source's last reader nobody may write them.
         """
+        first = moves[0].index
+        written = [move for move in moves if move.field.written and not self._stays(move)]
         for i in self._touching[target.buffer] - self.gone - {index}:
             if not first <= i <= max(index, last):
                 continue
-            tensors = self._instructions[i].tensors()
-            written = {field.name for field, view in tensors if field.written and view.buffer is source}
-            for field, view in tensors:
+            for field, view in self._instructions[i].tensors():
                 if view.buffer is not target.buffer or not _overlap(view, target):
                     continue
-                if not field.written and i > index:
-                    continue
-                same = view.offset == target.offset and view.size == target.size
-                if i == first and same and written and all((name, field.name) in _MAY_ALIAS for name in written):
-                    continue
-                return False
+                if field.written:
+                    return False
+                if any(move.index <= i and not _may_follow(move, i, field, view) for move in written) and i <= index:
+                    return False
         return True
+
+    def _stays(self, move: _Move) -> bool:
+        """Whether a write at its new place puts there what is there already."""
+        instruction = self._instructions[move.index]
+        return instruction.kernel == "copy" and _same(instruction.operands["x"], move.view)
+
+
+class _Move(NamedTuple):
+    """One operand of one instruction at its new place."""
+
+    index: int
+    field: Tensor
+    view: View
+
+
+def _copies_to_itself(instruction: Instruction) -> bool:
+    return instruction.kernel == "copy" and _same(instruction.operands["x"], instruction.operands["y"])
+
+
+def _same(a: View, b: View) -> bool:
+    """Whether two views show the same elements in the same order."""
+    return a.buffer is b.buffer and a.offset == b.offset and a.shape == b.shape and a.strides == b.strides
+
+
+def _may_follow(write: _Move, index: int, field: Tensor, view: View) -> bool:
+    """Whether instruction `index` may read `view` at or after a write to a new place."""
+    if not _overlap(write.view, view):
+        return True
+    same = view.offset == write.view.offset and view.size == write.view.size
+    return write.index == index and same and (write.field.name, field.name) in _MAY_ALIAS
 
 
 def _overlap(a: View, b: View) -> bool:

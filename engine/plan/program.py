@@ -11,7 +11,7 @@ import numpy as np
 from ...kernels.contract import Space, TensorRef
 from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ...kernels.table import Table, aligned_bytes
-from .builder import Builder, Instruction
+from .builder import Builder, Instruction, merged_operands
 from .memory import align, lifetimes, place_by_lifetime, place_in_order
 from .view import Buffer, View
 
@@ -113,7 +113,7 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
     multiply_adds = 0
     for instruction in instructions:
         schema = KERNEL_BY_NAME[instruction.kernel]
-        operands = {k: v.ref() if isinstance(v, View) else v for k, v in instruction.operands.items()}
+        operands = {k: v.ref() if isinstance(v, View) else v for k, v in merged_operands(instruction).items()}
         multiply_adds += schema.multiply_adds(operands)
         words += schema.encode(operands)
         starts.append(len(words))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ....kernels.opcodes import Binary, Unary
 from ....kernels.opcodes_general import GeneralBinary, GeneralUnary
-from ..builder import Builder, loop_views
+from ..builder import Builder
 from ..carriers import FLOAT64, convert
 from ..view import View
 from .registry import Lowering, rule
@@ -81,8 +81,7 @@ def apply_unary(builder: Builder, operator: Unary, x: View, alpha: float = 0.0, 
     if x.dtype != np.float32:
         return apply_general_unary(builder, _general(operator), x, alpha, beta)
     y = builder.allocate(x.shape)
-    x_loop, y_loop = loop_views(x, y)
-    builder.emit("unary", operator=operator, alpha=alpha, beta=beta, x=x_loop, y=y_loop)
+    builder.emit("unary", operator=operator, alpha=alpha, beta=beta, x=x, y=y)
     return y
 
 
@@ -102,8 +101,7 @@ def apply_general_unary(
 ) -> View:
     """A new buffer with operator(x) of x's carrier, computed in int64 or float64."""
     y = builder.allocate(x.shape, dtype=x.dtype)
-    x_loop, y_loop = loop_views(x, y)
-    builder.emit("unary_general", operator=operator, alpha=alpha, beta=beta, x=x_loop, y=y_loop)
+    builder.emit("unary_general", operator=operator, alpha=alpha, beta=beta, x=x, y=y)
     return y
 
 
@@ -116,8 +114,7 @@ def apply_binary(builder: Builder, operator: Binary, a: View, b: View, *, unsign
         return apply_general_binary(builder, GeneralBinary[operator.name], a, b, unsigned=unsigned)
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape)
-    a_loop, b_loop, y_loop = loop_views(a.broadcast(shape), b.broadcast(shape), y)
-    builder.emit("binary", operator=operator, a=a_loop, b=b_loop, y=y_loop)
+    builder.emit("binary", operator=operator, a=a.broadcast(shape), b=b.broadcast(shape), y=y)
     return y
 
 
@@ -127,8 +124,8 @@ def apply_general_binary(
     """As `apply_binary`, of any carrier, computed in int64 or float64."""
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape, dtype=np.float32 if operator in _COMPARISONS else a.dtype)
-    a_loop, b_loop, y_loop = loop_views(a.broadcast(shape), b.broadcast(shape), y)
-    builder.emit("binary_general", operator=operator, unsigned=int(unsigned), a=a_loop, b=b_loop, y=y_loop)
+    a, b = a.broadcast(shape), b.broadcast(shape)
+    builder.emit("binary_general", operator=operator, unsigned=int(unsigned), a=a, b=b, y=y)
     return y
 
 
@@ -262,9 +259,8 @@ def select(builder: Builder, condition: View, a: View, b: View) -> View:
     """A new buffer with a where the condition is not 0, b elsewhere; broadcast as NumPy does."""
     shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
     y = builder.allocate(shape, dtype=a.dtype)
-    loops = loop_views(*(view.broadcast(shape) for view in (condition, a, b)), y)
     kernel = "where" if a.dtype == np.float32 else "where_wide"
-    builder.emit(kernel, **dict(zip(("condition", "a", "b", "y"), loops, strict=True)))
+    builder.emit(kernel, condition=condition.broadcast(shape), a=a.broadcast(shape), b=b.broadcast(shape), y=y)
     return y
 
 

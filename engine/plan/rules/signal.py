@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....kernels.opcodes import Binary
 from ....kernels.packing_spectrum import fft_tables
 from ...graph.ir import STREAM_DOMAIN
-from ..builder import Builder, loop_views
+from ..builder import Builder
 from ..view import View
 from .registry import Lowering, rule
 
@@ -62,8 +62,7 @@ def overlap_add(node: Lowering, builder: Builder) -> View:
         return x[..., :size]
     tail = builder.state((*x.shape[:-1], size - hop))
     total = builder.allocate(x.shape)
-    a, b, y = loop_views(x[..., : size - hop], tail, total[..., : size - hop])
-    builder.emit("binary", operator=Binary.ADD, a=a, b=b, y=y)
+    builder.emit("binary", operator=Binary.ADD, a=x[..., : size - hop], b=tail, y=total[..., : size - hop])
     builder.copy(x[..., size - hop :], total[..., size - hop :])
     builder.copy(total[..., hop:], tail)
     return total[..., :hop]
