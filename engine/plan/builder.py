@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ...kernels.contract import LOOP_RANK, Space, Tensor, TensorRef, fits_layout
+from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
 from .view import Buffer, View
 
@@ -84,7 +84,7 @@ class Builder:
         """
         schema = KERNEL_BY_NAME[kernel]
         if is_looped(kernel):
-            loop_views(*(operands[f.name] for f in schema.fields if isinstance(f, Tensor) and operands.get(f.name)))
+            loop_views(*(operands[f.name] for f in schema.fields if _loops_over(f) and operands.get(f.name)))
         late_copies: list[tuple[View, View]] = []
         for field in schema.fields:
             view = operands.get(field.name)
@@ -139,16 +139,20 @@ def _shape_only(view: View) -> TensorRef:
 
 @cache
 def is_looped(kernel: str) -> bool:
-    """Whether a kernel loops over any shape: all its tensors have LOOP_RANK axes, which the plan merges."""
-    tensors = [f for f in KERNEL_BY_NAME[kernel].fields if isinstance(f, Tensor)]
-    return all(f.rank == LOOP_RANK and f.layout == "any" for f in tensors)
+    """Whether a kernel loops over any shape: its tensors of any strides all have LOOP_RANK axes."""
+    ranks = {f.rank for f in KERNEL_BY_NAME[kernel].fields if isinstance(f, Tensor) and _loops_over(f)}
+    return ranks == {LOOP_RANK}
+
+
+def _loops_over(field: Field) -> bool:
+    return isinstance(field, Tensor) and field.layout == "any"
 
 
 def merged_operands(instruction: Instruction) -> dict[str, Any]:
     """An instruction's operands, views of a looped shape with their axes merged."""
     if not is_looped(instruction.kernel):
         return instruction.operands
-    tensors = instruction.tensors()
+    tensors = [(field, view) for field, view in instruction.tensors() if _loops_over(field)]
     merged = loop_views(*(view for _, view in tensors))
     return instruction.operands | {field.name: view for (field, _), view in zip(tensors, merged, strict=True)}
 

@@ -8,6 +8,7 @@ from ..graph import Graph, Node
 from .builder import Builder
 from .bundle import bundle_layers
 from .carriers import carrier, conform, to_carrier
+from .chains import fuse_chains
 from .elide import elide_copies
 from .program import Program, assemble
 from .rules import RULES, Lowering
@@ -74,6 +75,7 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
         fresh.append((source, values[state.input]))
     for source, target in fresh:
         builder.copy(builder.reshape(source, target.shape), target)
+    fuse_chains(builder)
     elide_copies(builder)
     bundle_layers(builder)
     return assemble(name or graph.name, builder, inputs, outputs)

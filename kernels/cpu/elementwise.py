@@ -144,7 +144,8 @@ def _mathematical_row(operator, alpha, beta, x, y, count):
 
 
 @njit(inline="always")
-def _unary_contiguous(operator, alpha, beta, x, y, count):
+def unary_contiguous(operator, alpha, beta, x, y, count):
+    """y[i] = f(x[i])."""
     if operator < _NEG or (_SOFTPLUS <= operator <= _SOFTSIGN) or operator >= _SELU:
         _activation_row(operator, alpha, beta, x, y, count)
     else:
@@ -162,7 +163,7 @@ def _unary_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, 
         if not contiguous:
             pack(shift(a, start * a_stride), a_stride, block, size)
             source, target = block, block
-        _unary_contiguous(operator, alpha, beta, source, target, size)
+        unary_contiguous(operator, alpha, beta, source, target, size)
         if not contiguous:
             unpack(block, shift(y, start * y_stride), y_stride, size)
 
@@ -195,7 +196,7 @@ def _combine_left(function, value, b, y, count):
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
-def _rows_of_two(operator, a, b, y, count):
+def rows_of_two(operator, a, b, y, count):
     """y[i] = f(a[i], b[i])."""
     if operator == _ADD:
         _combine(operators.add, a, b, y, count)
@@ -228,7 +229,7 @@ def _rows_of_two(operator, a, b, y, count):
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
-def _row_and_scalar(operator, a, value, y, count):
+def row_and_scalar(operator, a, value, y, count):
     """y[i] = f(a[i], value) for the operators that networks use with a scalar; whether it was one of them."""
     if operator == _ADD:
         _combine_right(operators.add, a, value, y, count)
@@ -270,14 +271,14 @@ def _row_to_power(a, value, y, count):
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
-def _scalar_and_row(operator, value, b, y, count):
+def scalar_and_row(operator, value, b, y, count):
     """y[i] = f(value, b[i]) for the operators that networks use with a scalar; whether it was one of them."""
     if operator == _SUB:
         _combine_left(operators.subtract, value, b, y, count)
     elif operator == _DIV:
         _combine_left(operators.divide, value, b, y, count)
     elif operator in (_ADD, _MUL, _MAX, _MIN):
-        return _row_and_scalar(operator, b, value, y, count)
+        return row_and_scalar(operator, b, value, y, count)
     else:
         return False
     return True
@@ -287,21 +288,21 @@ def _scalar_and_row(operator, value, b, y, count):
 def _binary_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     if y_stride == 1:
         if a_stride == 1 and b_stride == 1:
-            _rows_of_two(operator, a, b, y, count)
+            rows_of_two(operator, a, b, y, count)
             return
-        if a_stride == 1 and b_stride == 0 and _row_and_scalar(operator, a, b[0], y, count):
+        if a_stride == 1 and b_stride == 0 and row_and_scalar(operator, a, b[0], y, count):
             return
-        if a_stride == 0 and b_stride == 1 and _scalar_and_row(operator, a[0], b, y, count):
+        if a_stride == 0 and b_stride == 1 and scalar_and_row(operator, a[0], b, y, count):
             return
     a_block, b_block = stack_floats(BLOCK), stack_floats(BLOCK)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         pack(shift(a, start * a_stride), a_stride, a_block, size)
-        if b_stride == 0 and _row_and_scalar(operator, a_block, b[0], a_block, size):
+        if b_stride == 0 and row_and_scalar(operator, a_block, b[0], a_block, size):
             pass
         else:
             pack(shift(b, start * b_stride), b_stride, b_block, size)
-            _rows_of_two(operator, a_block, b_block, a_block, size)
+            rows_of_two(operator, a_block, b_block, a_block, size)
         unpack(a_block, shift(y, start * y_stride), y_stride, size)
 
 
@@ -319,11 +320,17 @@ def binary(operands, context):
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
+def where_contiguous(condition, a, b, y, count):
+    """y[i] = a[i] where condition[i] is not 0, b[i] elsewhere."""
+    for i in range(count):
+        write(y, i, choose(read(condition, i) != 0, read(a, i), read(b, i)))
+
+
+@njit(fastmath=FAST_MATH, error_model="numpy")
 def _where_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     """One row: a is the condition, b and c are the alternatives."""
     if a_stride == 1 and b_stride == 1 and c_stride == 1 and y_stride == 1:
-        for i in range(count):
-            write(y, i, choose(read(a, i) != 0, read(b, i), read(c, i)))
+        where_contiguous(a, b, c, y, count)
     else:
         for i in range(count):
             write(y, i * y_stride, choose(read(a, i * a_stride) != 0, read(b, i * b_stride), read(c, i * c_stride)))

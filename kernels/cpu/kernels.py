@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    chain,
     convolution_depthwise,
     convolution_narrow,
     convolution_volume,
@@ -24,6 +25,7 @@ from . import (
 )
 
 __all__ = [
+    "chain",
     "convolution_depthwise",
     "convolution_narrow",
     "convolution_volume",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..contract import LOOP_RANK, Context
@@ -75,7 +74,8 @@ def _stack(element: types.Type):
 
         def codegen(context, builder, signature, arguments):
             value_type = context.get_value_type(element)
-            memory = cgutils.alloca_once(builder, ir.ArrayType(value_type, size))
+            with builder.goto_entry_block():  # Numba's own allocation would set it to 0 at each call
+                memory = builder.alloca(ir.ArrayType(value_type, size))
             memory.align = 64
             return builder.bitcast(memory, value_type.as_pointer())
 

@@ -79,7 +79,7 @@ def _copy_row(x, x_step, y, y_step, count):
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
-def _transpose(x, x_step, y, y_step, columns, rows):
+def transpose(x, x_step, y, y_step, columns, rows):
     """y[i * y_step + j] = x[j * x_step + i], i below `columns` of x, j below `rows` of x."""
     whole_rows = rows - rows % _TILE
     whole_columns = columns - columns % _TILE
@@ -99,7 +99,7 @@ def _transpose(x, x_step, y, y_step, columns, rows):
 def _copy_plane(x, x_slow, x_fast, y, y_slow, y_fast, slow, fast):
     """y[i * y_slow + j * y_fast] = x[i * x_slow + j * x_fast], i below slow, j below fast."""
     if x_slow == 1 and y_fast == 1 and x_fast != 1 and slow >= _TILE and fast >= _TILE:
-        _transpose(x, x_fast, y, y_slow, slow, fast)
+        transpose(x, x_fast, y, y_slow, slow, fast)
     elif fast >= slow or (x_fast == 1 and y_fast == 1):
         for i in range(slow):
             _copy_row(shift(x, i * x_slow), x_fast, shift(y, i * y_slow), y_fast, fast)

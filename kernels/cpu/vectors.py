@@ -17,7 +17,6 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.datamodel.models import PrimitiveModel
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic
@@ -249,13 +248,17 @@ leaky = operation("leaky", _VECTOR_TYPE, (_VECTOR_TYPE,) * 2, emit_leaky)
 
 @intrinsic
 def stack_floats(typingctx, count):
-    """Native: address of float32[count] on the calling function's stack, on a cache line; a literal count."""
+    """Native: address of float32[count] on the calling function's stack, on a cache line; a literal count.
+
+    The numbers are whatever lay there: Numba's own allocation would set them to 0 at each call.
+    """
     if not isinstance(count, types.IntegerLiteral):
         return None
     size = count.literal_value
 
     def generate(context, builder, signature, arguments):
-        floats = cgutils.alloca_once(builder, ir.ArrayType(FLOAT_IR, size))
+        with builder.goto_entry_block():
+            floats = builder.alloca(ir.ArrayType(FLOAT_IR, size))
         floats.align = ALIGNMENT_BYTES
         return builder.ptrtoint(floats, WORD_IR)
 

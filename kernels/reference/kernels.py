@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    chain,
     convolution,
     elementwise,
     general,
@@ -17,6 +18,7 @@ from . import (
 )
 
 __all__ = [
+    "chain",
     "convolution",
     "elementwise",
     "general",

@@ -8,6 +8,7 @@ changes to the other families.
 from __future__ import annotations
 
 from ..contract import Kernel
+from .chain import CHAIN
 from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE, CONV_WINOGRAD
 from .elementwise import BINARY, UNARY, WHERE
 from .general import (
@@ -31,7 +32,7 @@ from .volume import CONV_VOLUME
 
 KERNELS: tuple[Kernel, ...] = (
     *(COPY, FILL, GATHER),
-    *(UNARY, BINARY, WHERE),
+    *(UNARY, BINARY, WHERE, CHAIN),
     *(REDUCE, SOFTMAX),
     *(DENSE, MATMUL),
     *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
