@@ -73,6 +73,10 @@ class TypeInference:
         if node.op_type in LIKE_THEIR_INPUT:
             return {node.output[0]: types[scope[node.input[0]]]}
         outputs = {name: concrete(inferred.get(name), node) for name in node.output if name}
+        if node.op_type == "MaxUnpool" and len(node.input) > 2 and scope[node.input[2]] in constants:
+            # ONNX's inference stops at an output_shape.
+            shape = tuple(int(size) for size in constants[scope[node.input[2]]])
+            return {node.output[0]: TensorType(shape, types[scope[node.input[0]]].dtype)}
         if node.op_type in POOLS:
             return self._without_windows_of_padding(node, types[scope[node.input[0]]], outputs)
         return outputs

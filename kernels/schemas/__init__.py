@@ -23,6 +23,7 @@ from .general import (
 )
 from .movement import COPY, FILL, GATHER
 from .pooling import AVERAGE_POOL, MAX_POOL
+from .positions import MAX_POOL_POSITIONS, PLACE
 from .products import DENSE, MATMUL
 from .recurrent import GRU, GRU_SMALL, LSTM
 from .reduction import REDUCE, SOFTMAX
@@ -36,7 +37,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(REDUCE, SOFTMAX),
     *(DENSE, MATMUL),
     *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
-    *(MAX_POOL, AVERAGE_POOL),
+    *(MAX_POOL, AVERAGE_POOL, MAX_POOL_POSITIONS, PLACE),
     RESIZE_LINEAR,
     *(LSTM, GRU, GRU_SMALL),
     *(REAL_FFT, INVERSE_REAL_FFT),

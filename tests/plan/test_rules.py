@@ -32,15 +32,6 @@ REFUSED = {
         {"w": signal((1, 12, 5)), "r": signal((1, 12, 4))},
         "activations",
     ),
-    "max_pool_indices": (
-        (
-            "(float[1,1,4,4] x) => (float[1,1,2,2] y, int64[1,1,2,2] i) "
-            "{ y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"
-        ),
-        {"x": (1, 1, 4, 4)},
-        {},
-        "int64",
-    ),
     **{
         f"resize_{words}": (
             f"(float[1,4,9,11] x) => (float[1,4,H,W] y) {{ y = Resize<{attribute}>(x, , , s) }}",

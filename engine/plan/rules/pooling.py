@@ -1,44 +1,169 @@
-"""Max and average pooling over windows; the global kinds are reductions."""
+"""Max, average and Lp pooling over windows of one to three axes; the global kinds are reductions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....kernels.opcodes import Activation, Binary, Reduce, Unary
 from ..builder import Builder
 from ..view import View
-from .convolution import as_image, per_axis
+from .arriving import Weights
+from .convolution import Window, as_image, emit_convolution, per_axis
+from .elementwise import apply_binary, apply_unary
 from .registry import Lowering, rule
 
 
+@dataclass(frozen=True)
+class PoolWindow:
+    """Geometry of a pool along its spatial axes."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    @classmethod
+    def of(cls, node: Lowering) -> PoolWindow:
+        """A node's window, of two or three axes."""
+        rank = len(node.shape(0)) - 2
+        pads = node.attribute("pads") or [0] * (2 * rank)
+        return cls(
+            kernel=per_axis(node.attribute("kernel_shape"), 1, rank),
+            stride=per_axis(node.attribute("strides"), 1, rank),
+            dilation=per_axis(node.attribute("dilations"), 1, rank),
+            before=per_axis(pads[:rank], 0, rank),
+            after=per_axis(pads[rank:], 0, rank),
+        )
+
+    @property
+    def depth(self) -> PoolWindow:
+        """The first axis of three, as an image's height."""
+        return PoolWindow(
+            (self.kernel[0], 1), (self.stride[0], 1), (self.dilation[0], 1), (self.before[0], 0), (self.after[0], 0)
+        )
+
+    @property
+    def plane(self) -> PoolWindow:
+        """The last two axes of three."""
+        return PoolWindow(self.kernel[1:], self.stride[1:], self.dilation[1:], self.before[1:], self.after[1:])
+
+
 @rule("MaxPool", "AveragePool")
-def pool(node: Lowering, builder: Builder) -> View:
-    """ONNX MaxPool and AveragePool over one or two axes.
+def pool(node: Lowering, builder: Builder) -> View | list[View]:
+    """ONNX MaxPool and AveragePool over one to three axes.
 
     ceil_mode only changes the output's size, which is bound already: its last window may reach past the end padding,
     but starts on the input or the padding before it, and takes what it finds there.
+
+    A volume is pooled along its depth, then in its planes: the largest of the largest; and a mean of means, as the
+    number of elements in a window is a product of one number for each axis.
     """
     if node.wants(1):
-        raise node.refuse("its output Indices is read", "export without return_indices")
-    rank = len(node.shape(0)) - 2
-    x = as_image(node, node.view(0))
-    y = builder.allocate(node.output_shape())
-    kernel = per_axis(node.attribute("kernel_shape"), 1, rank)
-    stride = per_axis(node.attribute("strides"), 1, rank)
-    dilation = per_axis(node.attribute("dilations"), 1, rank)
-    pads = node.attribute("pads") or [0] * (2 * rank)
-    before, after = per_axis(pads[:rank], 0, rank), per_axis(pads[rank:], 0, rank)
+        return _pool_with_positions(node, builder)
+    x, window = as_image(node, node.view(0)), PoolWindow.of(node)
+    result = builder.allocate(node.output_shape())
+    y = as_image(node, result)
+    if y.rank == 4:
+        _emit_pool(node, builder, x, y, window)
+        return result
+    batch, channels, depth = y.shape[:3]
+    height, width = x.shape[3:]
+    planes = builder.allocate((batch, channels, depth, height * width))
+    _emit_pool(node, builder, builder.reshape(x, (*x.shape[:3], height * width)), planes, window.depth)
+    images = builder.reshape(planes, (batch, channels * depth, height, width))
+    target = y.reshape((batch, channels * depth, *y.shape[3:]))
+    assert target is not None  # y is dense
+    _emit_pool(node, builder, images, target, window.plane)
+    return result
+
+
+def _emit_pool(node: Lowering, builder: Builder, x: View, y: View, window: PoolWindow) -> None:
+    """Pool images: [batch, channels, height, width]."""
     builder.emit(
         "max_pool" if node.op == "MaxPool" else "average_pool",
         x=x,
-        y=as_image(node, y),
-        kernel_height=kernel[0],
-        kernel_width=kernel[1],
-        stride_height=stride[0],
-        stride_width=stride[1],
-        dilation_height=dilation[0],
-        dilation_width=dilation[1],
-        pad_top=before[0],
-        pad_left=before[1],
-        pad_bottom=after[0],
-        pad_right=after[1],
+        y=y,
+        kernel_height=window.kernel[0],
+        kernel_width=window.kernel[1],
+        stride_height=window.stride[0],
+        stride_width=window.stride[1],
+        dilation_height=window.dilation[0],
+        dilation_width=window.dilation[1],
+        pad_top=window.before[0],
+        pad_left=window.before[1],
+        pad_bottom=window.after[0],
+        pad_right=window.after[1],
         count_include_pad=node.attribute("count_include_pad", 0),
     )
-    return y
+
+
+def _pool_with_positions(node: Lowering, builder: Builder) -> list[View]:
+    """MaxPool whose output Indices is read."""
+    x, window = as_image(node, node.view(0)), PoolWindow.of(node)
+    y = builder.allocate(node.output_shape())
+    positions = builder.allocate(node.output_shape(), dtype=np.int64)
+    x, values, places = (_as_volume(as_image(node, view)) for view in (x, y, positions))
+    lead = len(window.kernel) - 3
+    sizes = (
+        ("kernel", window.kernel, ("depth", "height", "width")),
+        ("stride", window.stride, ("depth", "height", "width")),
+        ("dilation", window.dilation, ("depth", "height", "width")),
+        ("pad", window.before, ("front", "top", "left")),
+    )
+    geometry = {
+        f"{what}_{axis}": value
+        for what, given, axes in sizes
+        for axis, value in zip(axes, ((0 if what == "pad" else 1,) * -lead) + given, strict=True)
+    }
+    column_major = node.attribute("storage_order", 0)
+    builder.emit("max_pool_positions", x=x, y=values, positions=places, **geometry, column_major=column_major)
+    return [y, positions]
+
+
+def _as_volume(view: View) -> View:
+    return view[:, :, None] if view.rank == 4 else view
+
+
+@rule("LpPool")
+def lp_pool(node: Lowering, builder: Builder) -> View:
+    """The p-th root of the sum of |x|^p: the sum is a convolution of each channel with ones."""
+    window, p = PoolWindow.of(node), node.attribute("p", 2)
+    powers = to_power(builder, as_image(node, node.view(0)), p)
+    channels = powers.shape[1]
+    sums = builder.allocate(node.output_shape())
+    ones = Weights(np.ones((channels, 1, *window.kernel), np.float32))
+    geometry = Window(window.stride, window.dilation, window.before, channels)
+    plain = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
+    emit_convolution(builder, powers, ones, None, as_image(node, sums), geometry, plain)
+    return to_root(builder, sums, p)
+
+
+@rule("GlobalLpPool")
+def global_lp_pool(node: Lowering, builder: Builder) -> View:
+    """The p-th root of the sum of |x|^p over all spatial axes."""
+    p = node.attribute("p", 2)
+    powers = to_power(builder, node.view(0), p)
+    sums = builder.allocate(powers.shape[:2])
+    rows = builder.reshape(powers, (sums.size, powers.size // sums.size))
+    target = sums.reshape((sums.size,))
+    assert target is not None  # it is dense
+    builder.emit("reduce", operator=Reduce.SUM, x=rows[None, None, :, None, None], y=target[None, None])
+    return builder.reshape(to_root(builder, sums, p), node.output_shape())
+
+
+def to_power(builder: Builder, x: View, p: float) -> View:
+    """|x|^p."""
+    if p == 2:
+        return apply_unary(builder, Unary.SQUARE, x)
+    x = apply_unary(builder, Unary.ABS, x)
+    return x if p == 1 else apply_binary(builder, Binary.POW, x, builder.constant(np.array(p, np.float32)))
+
+
+def to_root(builder: Builder, x: View, p: float) -> View:
+    """The p-th root of x, which is not negative."""
+    if p == 2:
+        return apply_unary(builder, Unary.SQRT, x)
+    return x if p == 1 else apply_binary(builder, Binary.POW, x, builder.constant(np.array(1 / p, np.float32)))

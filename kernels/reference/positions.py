@@ -1,0 +1,59 @@
+"""Definitions of pooling that keeps positions, and of placing values at positions."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from .execute import definition
+
+_AXES = ("depth", "height", "width")
+_SIDES = ("front", "top", "left")
+
+
+@definition
+def max_pool_positions(**o: Any) -> None:
+    """y = the largest element of each window, positions = where it lies in x as it is numbered in C order.
+
+    The first of equals counts, a NaN as the largest of all. column_major numbers the elements of each channel with the
+    depth fastest. A window outside x gives -inf at -1.
+
+    Args:
+        o: the schema's operands. x: [batch, channels, depth, height, width]; y and positions: [batch, channels,
+            output depth, output height, output width], positions int64.
+    """
+    x, y, positions = o["x"], o["y"], o["positions"]
+    batch, channels, *size = x.shape
+    order = np.arange(int(np.prod(size))).reshape(size[::-1] if o["column_major"] else size)
+    numbers = order.transpose() if o["column_major"] else order
+    first = np.arange(batch * channels).reshape(batch, channels) * int(np.prod(size))
+    axes = []
+    for axis, side, limit, count in zip(_AXES, _SIDES, size, y.shape[2:], strict=True):
+        taps = np.arange(o[f"kernel_{axis}"]) * o[f"dilation_{axis}"]
+        starts = np.arange(count) * o[f"stride_{axis}"] - o[f"pad_{side}"]
+        axes.append([(start + taps)[(start + taps >= 0) & (start + taps < limit)] for start in starts])
+    for at in product(*map(range, y.shape[2:])):
+        window = np.ix_(*(axis[index] for axis, index in zip(axes, at, strict=True)))
+        values = x[(slice(None), slice(None), *window)].reshape(batch, channels, -1)
+        if values.shape[2] == 0:
+            y[(..., *at)], positions[(..., *at)] = -np.inf, -1
+            continue
+        largest = values.argmax(axis=2)
+        y[(..., *at)] = np.take_along_axis(values, largest[..., None], axis=2)[..., 0]
+        positions[(..., *at)] = first + numbers[window].reshape(-1)[largest]
+
+
+@definition
+def place(x: np.ndarray, positions: np.ndarray, y: np.ndarray) -> None:
+    """y[positions[i]] = x[i], one after the other; positions outside y are left out, the rest of y stays.
+
+    Args:
+        x: [count] float32.
+        positions: [count] int64.
+        y: [elements] float32.
+    """
+    for value, position in zip(x, positions.tolist(), strict=True):
+        if 0 <= position < len(y):
+            y[position] = value
