@@ -62,6 +62,13 @@ case(
     w=signal((4, 3, 3, 3, 3), 1),
 )
 case(
+    "conv_transpose_beyond_all_windows",
+    "(float[1,1,3,3] x) => (float[1,2,10,8] y) { y = ConvTranspose<strides=[3,2], output_shape=[10,8]>(x, w, b) }",
+    {"x": (1, 1, 3, 3)},
+    w=signal((1, 2, 3, 3), 1),
+    b=signal((2,), 2),
+)
+case(
     "arriving_conv_3d",
     "(float[1,4,5,7,9] x, float[6,2,3,3,3] w, float[6] b) => (float[1,6,5,7,9] y) "
     "{ y = Conv<group=2, pads=[1,1,1,1,1,1]>(x, w, b) }",
