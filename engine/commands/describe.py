@@ -96,7 +96,7 @@ def _compile_whole(model: Model, path: Path, shapes: dict[str, tuple[int, ...]])
     """The program of a bare network or an image model; None if shapes are missing."""
     from ..errors import SignalError
     from ..graph import fuse, load_network, specialise
-    from ..plan import compile_graph
+    from ..plan import OPERATORS, compile_graph
 
     if unknown := shapes.keys() - model.inputs.keys():
         raise SignalError(f"--shape {min(unknown)}: the inputs of {model.name!r} are {', '.join(model.inputs)}")
@@ -105,7 +105,7 @@ def _compile_whole(model: Model, path: Path, shapes: dict[str, tuple[int, ...]])
             shapes[name] = tuple(int(dim) for dim in declared.dims if dim is not None)
     if shapes.keys() != model.inputs.keys():
         return None
-    return compile_graph(fuse(specialise(load_network(path), shapes)), name=model.name)
+    return compile_graph(fuse(specialise(load_network(path), shapes, operators=OPERATORS)), name=model.name)
 
 
 def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

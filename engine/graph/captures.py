@@ -1,8 +1,8 @@
-"""What the body of a Loop or Scan reads from around it, and how to rename that."""
+"""What the branches of an If and the bodies of a Loop or Scan read from around them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from onnx import GraphProto, NodeProto
 
@@ -30,16 +30,3 @@ def _search(graph: GraphProto, known: frozenset[str], found: dict[str, None]) ->
         for inner in subgraphs(node):
             _search(inner, local, found)
     found.update((value.name, None) for value in graph.output if value.name not in local)
-
-
-def rename_captures(graph: GraphProto, rename: Callable[[str], str]) -> None:
-    """Rename, in place, what `graph` reads from around it.
-
-    An ONNX subgraph may not define a name that its surroundings define, so no local name is hit.
-    """
-    for node in graph.node:
-        node.input[:] = [rename(name) if name else "" for name in node.input]
-        for inner in subgraphs(node):
-            rename_captures(inner, rename)
-    for value in graph.output:
-        value.name = rename(value.name)

@@ -46,7 +46,6 @@ class TypeInference:
         scope: Mapping[str, str],
         types: Mapping[str, TensorType],
         constants: Mapping[str, np.ndarray],
-        captures: tuple[str, ...] = (),
     ) -> dict[str, TensorType | None]:
         """Return each output's type by the node's own name for it; None where it depends on data.
 
@@ -54,7 +53,7 @@ class TypeInference:
         Raises ModelError if the inputs do not go together.
         """
         input_types, input_data = {}, {}
-        for name in (*filter(None, node.input), *captures):
+        for name in filter(None, node.input):
             bound = scope[name]
             if bound not in types:
                 raise UnsupportedError(f"{node.op_type} '{node.name}' reads '{name}', a sequence; tensors would work")
@@ -107,6 +106,10 @@ class TypeInference:
                 ]
                 adjusted[name] = TensorType((*value_type.shape[:2], *counts), value_type.dtype)
         return adjusted
+
+    def type_of(self, name: str, types: Mapping[str, TensorType]) -> TypeProto:
+        """Return a value's type as a message; an empty one for the name of an absent input."""
+        return self._type(name, types) if name else TypeProto()
 
     def _type(self, name: str, types: Mapping[str, TensorType]) -> TypeProto:
         proto = self._types.get(name)

@@ -44,7 +44,6 @@ class Node:
     list of these, np.ndarray for tensors, onnx.GraphProto for the body of a Loop or Scan), with the operator's
     defaults filled in. `opset` is the version of `domain` that gives the operator its meaning.
 
-    A Loop or Scan lists in the attribute `captures` the outer values that its body reads.
     Fusion adds attributes and inputs: see `fuse`.
     """
 
@@ -58,8 +57,8 @@ class Node:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Every value that must exist before the node runs: inputs that are present, then captures."""
-        return (*filter(None, self.inputs), *self.attributes.get("captures", ()))
+        """Every value that must exist before the node runs: the inputs that are present."""
+        return tuple(filter(None, self.inputs))
 
     def __str__(self) -> str:
         return f"{self.domain + '.' if self.domain else ''}{self.op} '{self.name}'"

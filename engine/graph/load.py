@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 from onnx.inliner import inline_local_functions
+from onnx.version_converter import convert_version
 
 from ..errors import LimitError, ModelError, UnsupportedError
 from .external import load_external_data, refuse_external_data
@@ -18,6 +19,8 @@ from .limits import DEFAULT_LIMITS, Limits, all_graphs, all_nodes, check_network
 from .network import Network, declared_type, read_array
 
 OLDEST_OPSET = 9
+"""Older networks are converted to this operator set, by ONNX's own converter."""
+
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -26,7 +29,8 @@ def load_network(
 ) -> Network:
     """Read and check an ONNX network.
 
-    `source` is a path, or the bytes of a file. Operator sets from 9 to the newest that the installed onnx knows.
+    `source` is a path, or the bytes of a file. Operator sets up to the newest that the installed onnx knows; those
+    below 9 are converted to 9.
     `external_data` allows weights in files below the network's folder: for networks that you trust.
 
     Raises ModelError (no file, not ONNX, invalid, unsafe external data), LimitError, UnsupportedError.
@@ -48,6 +52,9 @@ def load_network(
         refuse_external_data(model)
     check_operators(model, opset)
     check_validity(model.SerializeToString() if external_data else data, what)
+    if opset < OLDEST_OPSET:
+        model, opset = convert(model, what), OLDEST_OPSET
+        check_operators(model, opset)
     if model.functions:
         model = inline_local_functions(model)
         check_operators(model, opset)
@@ -117,12 +124,25 @@ def check_versions(model: ModelProto, what: str) -> int:
     if not versions:
         raise ModelError(f"{what} imports no default operator set; set opset_import to {OLDEST_OPSET}..{newest}")
     opset = max(versions)
-    if len(versions) > 1 or not OLDEST_OPSET <= opset <= newest:
+    if len(versions) > 1 or not 1 <= opset <= newest:
         raise UnsupportedError(
-            f"{what} uses operator set {sorted(versions)}; one from {OLDEST_OPSET} to {newest} would work "
+            f"{what} uses operator set {sorted(versions)}; one from 1 to {newest} would work "
             "(onnx.version_converter can convert it)"
         )
     return opset
+
+
+def convert(model: ModelProto, what: str) -> ModelProto:
+    """Return a network of an old operator set in the oldest one that is understood.
+
+    Raises UnsupportedError for what the converter can not translate.
+    """
+    try:
+        return convert_version(model, OLDEST_OPSET)
+    except RuntimeError as error:
+        raise UnsupportedError(
+            f"{what} uses an operator set below {OLDEST_OPSET} that can not be converted ({error}); export it anew"
+        ) from None
 
 
 def check_names(model: ModelProto, what: str) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from onnx import GraphProto
 from onnx.defs import OpSchema
 
 from .attributes import schema_of
-from .captures import rename_captures
 from .ir import STREAM_DOMAIN, Graph, Node
 
 
@@ -56,13 +54,6 @@ def substitute(node: Node, names: Mapping[str, str]) -> Node:
         return node
     inputs = tuple(names.get(name, name) for name in node.inputs)
     attributes = dict(node.attributes)
-    if "captures" in attributes:
-        attributes["captures"] = [names.get(name, name) for name in attributes["captures"]]
-        for key, body in attributes.items():
-            if isinstance(body, GraphProto):
-                attributes[key] = copy = GraphProto()
-                copy.CopyFrom(body)
-                rename_captures(copy, lambda name: names.get(name, name))
     if attributes.get("slope") in names:
         attributes["slope"] = names[attributes["slope"]]
     return replace(node, inputs=inputs, attributes=attributes)

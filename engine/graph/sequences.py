@@ -6,6 +6,7 @@ Exporters write `SplitToSequence` and `SequenceAt` where `Split` would do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto
@@ -16,8 +17,10 @@ from ..errors import LimitError, ModelError, UnsupportedError
 from .attributes import read_attributes
 from .ir import TensorType
 
-GROWING = frozenset({"SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap"})
-SEQUENCE_OPS = GROWING | {"SplitToSequence", "SequenceConstruct", "SequenceAt", "SequenceLength", "ConcatFromSequence"}
+SEQUENCE_OPS = frozenset(
+    {"ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"}
+    | {"SequenceLength", "SplitToSequence"}
+)
 
 
 def element_name(sequence: str, index: int) -> str:
@@ -42,16 +45,8 @@ def lower(
     """
     if node.op_type == "SplitToSequence":
         return _split(node, inputs, types, constants, opset, node_limit)
-    if node.op_type == "SequenceConstruct":
-        nodes = [
-            make_node("Identity", [name], [element_name(node.output[0], index)], name=f"{node.name}[{index}]")
-            for index, name in enumerate(node.input)
-        ]
-        return nodes, len(nodes)
-    if node.op_type in GROWING:
-        raise UnsupportedError(
-            f"{node.op_type} '{node.name}': sequences that grow are not supported; Concat would work"
-        )
+    if node.op_type in ("SequenceConstruct", "SequenceEmpty"):
+        return _sequence(node, node.input), len(node.input)
     if inputs[0] not in sequences:
         raise UnsupportedError(f"{node.op_type} '{node.name}': its sequence '{node.input[0]}' comes from the outside")
     elements = sequences[inputs[0]]
@@ -60,16 +55,56 @@ def lower(
         return [make_node("Constant", [], list(node.output), name=node.name, value=value)], None
     names = [element_name(node.input[0], index) for index in range(len(elements))]
     if node.op_type == "ConcatFromSequence":
-        attributes = read_attributes(node, opset)
-        if attributes.get("new_axis", 0):
-            raise UnsupportedError(f"ConcatFromSequence '{node.name}' has new_axis=1; Unsqueeze and Concat would work")
-        return [make_node("Concat", names, list(node.output), name=node.name, axis=attributes["axis"])], None
-    position = constants.get(inputs[1])
-    if position is None:
-        raise UnsupportedError(f"SequenceAt '{node.name}': its position depends on the data; a constant would work")
-    if not -len(names) <= int(position) < len(names):
-        raise ModelError(f"SequenceAt '{node.name}': position {int(position)} in a sequence of {len(names)}")
-    return [make_node("Identity", [names[int(position)]], list(node.output), name=node.name)], None
+        return _concat(node, names, read_attributes(node, opset), opset), None
+    if node.op_type == "SequenceInsert":
+        place = _position(node, inputs[2:], constants, len(names), default=len(names))
+        names.insert(place, node.input[1])
+        return _sequence(node, names), len(names)
+    place = _position(node, inputs[1:], constants, len(names), default=len(names) - 1)
+    if node.op_type == "SequenceErase":
+        del names[place]
+        return _sequence(node, names), len(names)
+    return [make_node("Identity", [names[place]], list(node.output), name=node.name)], None
+
+
+def _sequence(node: NodeProto, names: Sequence[str]) -> list[NodeProto]:
+    """Return nodes that make each of the names an element of the node's output."""
+    return [
+        make_node("Identity", [name], [element_name(node.output[0], index)], name=f"{node.name}[{index}]")
+        for index, name in enumerate(names)
+    ]
+
+
+def _position(
+    node: NodeProto, inputs: Sequence[str], constants: Mapping[str, np.ndarray], length: int, *, default: int
+) -> int:
+    """Return the position, from the front, that a node is given; without one the default, the largest there is."""
+    if not inputs or not inputs[0]:
+        position = default
+    else:
+        value = constants.get(inputs[0])
+        if value is None:
+            raise UnsupportedError(
+                f"{node.op_type} '{node.name}': its position depends on the data; a constant would work"
+            )
+        position = int(value)
+    if not -length <= position <= default:
+        raise ModelError(f"{node.op_type} '{node.name}': position {position} in a sequence of {length}")
+    return position if position >= 0 else position + length
+
+
+def _concat(node: NodeProto, names: Sequence[str], attributes: Mapping[str, Any], opset: int) -> list[NodeProto]:
+    """Return nodes for ConcatFromSequence; with new_axis the tensors are stacked."""
+    axis = attributes["axis"]
+    if not attributes.get("new_axis", 0):
+        return [make_node("Concat", names, list(node.output), name=node.name, axis=axis)]
+    rows, nodes = [f"{node.name}.row{index}" for index in range(len(names))], []
+    for name, row in zip(names, rows, strict=True):
+        if opset >= 13:
+            nodes += _with_constants("Unsqueeze", name, [np.array([axis])], row, row)
+        else:
+            nodes.append(make_node("Unsqueeze", [name], [row], axes=[axis]))
+    return [*nodes, make_node("Concat", rows, list(node.output), name=node.name, axis=axis)]
 
 
 def _split(

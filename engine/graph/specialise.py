@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from onnx import GraphProto, NodeProto
+from onnx import FunctionProto, NodeProto
 
 from ..errors import LimitError, ModelError, UnsupportedError
 from .attributes import constant_value, read_attributes
 from .bind import bind_shapes, bind_values
-from .captures import captured_names, rename_captures
+from .captures import captured_names
 from .fold import Folder
+from .functions import body_opset, function_body, instantiate
 from .infer import TypeInference, data_dependent
 from .ir import Graph, Node, TensorType
+from .loops import UNROLLED, unroll
 from .names import names_of, unique
 from .network import Network, read_array
 from .prune import drop_unread_outputs, prune, rename_value
 from .sequences import SEQUENCE_OPS, element_name, lower
+
+SHAPE_OPS = frozenset({"Constant", "Shape", "Size"})
 
 Scope = dict[str, str]
 """A name in the network -> the bound graph's name for that value."""
 
 
 def specialise(
-    network: Network, shapes: Mapping[str, Sequence[int]] | None = None, values: Mapping[str, ArrayLike] | None = None
+    network: Network,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, ArrayLike] | None = None,
+    *,
+    operators: Container[str] | None = None,
 ) -> Graph:
     """Bind a network's input shapes and return its graph.
 
     `shapes`: input name -> shape; inputs whose dimensions are declared as numbers may be left out.
     `values`: input name -> value; such an input becomes a constant (a sample rate, a flag, a length).
+    `operators`: those that the caller can run; one that is not among them, but that ONNX defines by others, is replaced
+    by its definition. None: no operator is.
 
-    Constants are folded, `If` on a constant is replaced by its live branch, `Identity`, `Dropout` and `Constant`
+    Constants are folded, `If` on a constant is replaced by its live branch, `Loop` and `Scan` of known length by their
+    steps, `Identity`, `Dropout` and `Constant`
     disappear, dead nodes and constants are dropped. Every type of the result is concrete.
 
     Raises ModelError (shapes that contradict the network or each other), LimitError (a value or constant too large),
@@ -40,7 +51,7 @@ def specialise(
     """
     bound_values = bind_values(network, values or {})
     types = bind_shapes(network, shapes or {}, bound_values)
-    work = _Specialiser(network)
+    work = _Specialiser(network, operators)
     scope: Scope = {}
     for name, value_type in types.items():
         scope[name] = name
@@ -74,13 +85,16 @@ def live_nodes(nodes: Iterable[NodeProto], wanted: Iterable[str]) -> list[NodePr
 class _Specialiser:
     """The bound graph while it grows: nodes, constants and types, all by the graph's own names."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, operators: Container[str] | None) -> None:
         self.network = network
+        self.opset = network.opset
+        """Of the nodes that are being bound: the body of a function may be written in an older one."""
+        self._operators = operators
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self.types: dict[str, TensorType] = {}
-        self._inference = TypeInference(network.opset)
-        self._folder = Folder(network.opset, network.limits.folded_elements)
+        self._inferences: dict[int, TypeInference] = {}
+        self._folders: dict[int, Folder] = {}
         self._node_names: set[str] = set()
         self._sequences: dict[str, tuple[str, ...]] = {}
         self._visited = 0
@@ -105,6 +119,10 @@ class _Specialiser:
                 self._drop_dropout(node, inputs, scope, inlined)
             elif node.op_type in SEQUENCE_OPS:
                 self._take_apart(node, inputs, scope)
+            elif node.op_type in UNROLLED:
+                unroll(self, node, inputs, scope)
+            elif (body := self._definition(node, inputs)) is not None:
+                self._expand(node, body, inputs, scope)
             else:
                 self._bind(node, inputs, scope, inlined)
 
@@ -114,6 +132,10 @@ class _Specialiser:
         array.setflags(write=False)
         self.constants[name] = array
         self.types[name] = TensorType(array.shape, array.dtype)
+
+    def add_initializer(self, name: str, array: np.ndarray, scope: Scope) -> None:
+        """Define a constant of a branch or body under a name that is unique in the graph."""
+        self.add_constant(self._define(name, scope, True), array)
 
     def check_size(self, value_type: TensorType, what: str) -> None:
         """Raise LimitError for a value over the tensor limit."""
@@ -130,51 +152,82 @@ class _Specialiser:
         if array is not None:
             self.add_constant(self._define(node.output[0], scope, inlined), array)
             return
-        captures = captured_names([node])
-        inferred = self._inference.outputs(node, scope, self.types, self.constants, captures)
+        inferred = self._inference().outputs(node, scope, self.types, self.constants)
         for name, value_type in inferred.items():
             if value_type is not None:
                 self.check_size(value_type, f"output '{name}' of {node.op_type} '{node.name}'")
-        if self._folder.can_fold(node, inputs, self.constants, inferred):
-            arrays = self._folder.fold(node, inputs, self.constants, inferred)
+        folder = self._folders.setdefault(self.opset, Folder(self.opset, self.network.limits.folded_elements))
+        if folder.can_fold(node, inputs, self.constants, inferred):
+            arrays = folder.fold(node, inputs, self.constants, inferred)
             if arrays is not None:
                 for name, array in arrays.items():
                     self.add_constant(self._define(name, scope, inlined), array)
                 return
-        self._append(node, inputs, captures, inferred, scope, inlined)
+        self._append(node, inputs, inferred, scope, inlined)
+
+    def _inference(self) -> TypeInference:
+        return self._inferences.setdefault(self.opset, TypeInference(self.opset))
+
+    def _definition(self, node: NodeProto, inputs: list[str]) -> FunctionProto | None:
+        """Return ONNX's definition of a node that the caller can not run and that has to run."""
+        if self._operators is None or node.op_type in self._operators or node.op_type in SHAPE_OPS:
+            return None
+        if all(name in self.constants for name in inputs if name):
+            return None
+        return function_body(node, self.opset, [self._inference().type_of(name, self.types) for name in inputs])
+
+    def _expand(self, node: NodeProto, body: FunctionProto, inputs: list[str], scope: Scope) -> None:
+        """Put the definition of an operator in its place."""
+        nodes = instantiate(body, node, self.opset)
+        inner = dict.fromkeys(body.input, "")
+        inner.update(zip(body.input, inputs, strict=False))
+        around, self.opset = self.opset, body_opset(body, self.opset)
+        wanted = [formal for formal, name in zip(body.output, node.output, strict=False) if name]
+        try:
+            self.run(live_nodes(nodes, wanted), inner, inlined=True)
+        finally:
+            self.opset = around
+        scope.update((name, inner[formal]) for formal, name in zip(body.output, node.output, strict=False) if name)
 
     def _value_without_reading(self, node: NodeProto, inputs: list[str]) -> np.ndarray | None:
         """Return the value of a node that needs no input's data: Constant, Shape, Size."""
         if node.op_type == "Constant":
             return constant_value(node)
         if node.op_type == "Shape":
-            attributes = read_attributes(node, self.network.opset)
+            attributes = read_attributes(node, self.opset)
             dims = self.types[inputs[0]].shape
             # Python's slice clamps and counts from the end exactly as the specification of `start` and `end` says.
             return np.array(dims[attributes.get("start", 0) : attributes.get("end")], np.int64)
         if node.op_type == "Size":
             return np.array(self.types[inputs[0]].size, np.int64)
+        if node.op_type == "Range" and all(name in self.constants for name in inputs):
+            # Tensors of one element pass for numbers here: ONNX's own definition of AffineGrid gives some.
+            bounds = [self.constants[name].reshape(-1) for name in inputs]
+            if all(bound.size == 1 for bound in bounds):
+                return self._range(node, *(bound[0] for bound in bounds))
         return None
+
+    def _range(self, node: NodeProto, start: np.generic, limit: np.generic, delta: np.generic) -> np.ndarray:
+        """Return start + i * delta, i below ceil((limit - start) / delta), of the bounds' type."""
+        dtype = start.dtype
+        wide = np.int64 if dtype.kind in "iu" else np.float64
+        first, last, step = (np.asarray(bound).astype(wide) for bound in (start, limit, delta))
+        if step == 0:
+            raise ModelError(f"Range '{node.name}' has a delta of 0; another would come to an end")
+        count = max(int(np.ceil((last - first) / step)), 0)
+        self.check_size(TensorType((count,), dtype), f"output of Range '{node.name}'")
+        return (first + np.arange(count) * step).astype(dtype)
 
     def _append(
         self,
         node: NodeProto,
         inputs: list[str],
-        captures: tuple[str, ...],
         inferred: Mapping[str, TensorType | None],
         scope: Scope,
         inlined: bool,
     ) -> None:
         """Add a node that has to run."""
-        attributes = read_attributes(node, self.network.opset)
-        if captures:
-            outer = dict(scope)
-            for key, body in attributes.items():
-                if isinstance(body, GraphProto):
-                    attributes[key] = copy = GraphProto()
-                    copy.CopyFrom(body)
-                    rename_captures(copy, lambda name: outer.get(name, name))
-            attributes["captures"] = [scope[name] for name in captures]
+        attributes = read_attributes(node, self.opset)
         outputs = []
         for name in node.output:
             if not name:
@@ -188,7 +241,7 @@ class _Specialiser:
         while inputs and not inputs[-1]:
             inputs.pop()
         name = self._node_name(node.name or f"{node.op_type}_{len(self.nodes)}")
-        bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, self.network.opset)
+        bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, self.opset)
         check_counts(bound, self.types)
         self.nodes.append(bound)
 
@@ -204,7 +257,7 @@ class _Specialiser:
         branch = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
         inner = dict(scope)
         for tensor in branch.initializer:
-            self.add_constant(self._define(tensor.name, inner, True), read_array(tensor))
+            self.add_initializer(tensor.name, read_array(tensor), inner)
         names = [value.name for value in branch.output]
         self.run(live_nodes(branch.node, names), inner, inlined=True)
         if len(names) < len(node.output):
@@ -214,7 +267,7 @@ class _Specialiser:
     def _take_apart(self, node: NodeProto, inputs: list[str], scope: Scope) -> None:
         """Put plain nodes in the place of a sequence operator."""
         room = self.network.limits.nodes - self._visited
-        nodes, length = lower(node, inputs, self.types, self.constants, self._sequences, self.network.opset, room)
+        nodes, length = lower(node, inputs, self.types, self.constants, self._sequences, self.opset, room)
         inner = dict(scope)
         elements = self._sequences.get(inputs[0], ()) if inputs else ()
         inner.update((element_name(node.input[0], index), name) for index, name in enumerate(elements))

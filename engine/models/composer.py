@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CardError, UnsupportedError
+from ..errors import CardError
 from ..graph import Graph, Node, TensorType
 from ..graph.ir import STREAM_DOMAIN
 
@@ -110,8 +110,6 @@ class Composer:
         for key, tensor in network.types.items():
             graph.types.setdefault(renamed(key), tensor)
         for node in network.nodes:
-            if node.attributes.get("captures"):
-                raise UnsupportedError(f"network {name!r}, {node}: Loop and Scan are not supported in streams")
             graph.nodes.append(
                 replace(
                     node,

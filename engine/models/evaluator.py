@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ModelError, SignalError
 from ..graph import Network, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
-from ..plan import Program, Workspace, compile_graph, from_carrier
+from ..plan import OPERATORS, Program, Workspace, compile_graph, from_carrier
 
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
@@ -150,7 +150,7 @@ class Evaluator:
                 return self._latest
             bound = {self._names[index]: arrays[index] for index in self._bound_at}
             shapes = {name: one.shape for name, one in zip(self._names, arrays, strict=True) if name not in bound}
-            graph = specialise(self.network, shapes, bound)
+            graph = specialise(self.network, shapes, bound, operators=OPERATORS)
             computed = [name for name in graph.outputs if name not in graph.constants]
             rest = replace(graph, outputs=computed)
             compiled = _Compiled(
@@ -180,7 +180,7 @@ class Evaluator:
 
 
 def _fitting(name: str, declared: DeclaredType, array: np.ndarray) -> np.ndarray:
-    if array.shape == declared.dims and array.dtype == declared.dtype and array.size:
+    if array.shape == declared.dims and array.dtype == declared.dtype:
         return array
     if array.dtype != declared.dtype:
         raise SignalError(
@@ -193,6 +193,4 @@ def _fitting(name: str, declared: DeclaredType, array: np.ndarray) -> np.ndarray
         or any(isinstance(dim, int) and dim != size for dim, size in zip(dims, array.shape, strict=True))
     ):
         raise SignalError(f"input {name!r} is {declared}; the shape {list(array.shape)} does not fit it")
-    if not array.size:
-        raise SignalError(f"input {name!r} is empty: its shape is {list(array.shape)}")
     return array

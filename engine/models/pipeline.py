@@ -8,6 +8,7 @@ from functools import partial
 
 from ..errors import CardError
 from ..graph import Graph, Network, State, fuse, specialise
+from ..plan import OPERATORS as RULED_OPERATORS
 from ..plan import compile_graph, lift_state
 from ..plan.certificate import certify
 from ..session import StreamSpec
@@ -125,7 +126,7 @@ def bind(card: NetworkCard, network: Network) -> Graph:
         CardError: a state's input and output do not exist or do not match.
         ModelError: shapes or constants that the network does not take.
     """
-    graph = specialise(network, card.shapes, card.constants)
+    graph = specialise(network, card.shapes, card.constants, operators=RULED_OPERATORS)
     for source, target in card.states.items():
         if source not in graph.inputs or target not in graph.outputs:
             raise CardError(
@@ -153,7 +154,7 @@ def bind_longer(card: NetworkCard, network: Network) -> Graph:
         sizes = list(shapes[name])
         sizes[axis] *= LIFTED_STEPS
         shapes[name] = tuple(sizes)
-    return specialise(network, shapes, card.constants)
+    return specialise(network, shapes, card.constants, operators=RULED_OPERATORS)
 
 
 def certify_lift(card: NetworkCard, network: Network, backend: str) -> None:

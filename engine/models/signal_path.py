@@ -14,13 +14,15 @@ from onnx import GraphProto, NodeProto
 from ..errors import UnsupportedError
 from ..graph import Network
 from ..graph.captures import captured_names
+from ..graph.functions import is_defined_by_others
 from ..graph.limits import subgraphs
-from ..graph.sequences import GROWING, SEQUENCE_OPS
-from ..plan.rules import RULES
+from ..graph.loops import UNROLLED
+from ..graph.sequences import SEQUENCE_OPS
+from ..plan import OPERATORS
 
-_OPERATORS = frozenset(operator for domain, operator in RULES if not domain)
-
-_BLIND = GROWING | {"Shape", "Size", "SequenceLength"}
+_BLIND = frozenset(
+    {"SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap", "Shape", "Size"}
+)
 """Operators whose outputs the signal's numbers do not reach, or (sequences that grow) not all of them."""
 
 
@@ -94,11 +96,11 @@ def _step(node: NodeProto, reached: set[str]) -> tuple[UnsupportedError | None, 
     certain = all if node.op_type == "SequenceConstruct" else any
     if not certain(name in reached for name in reads):
         return None, ()
-    if node.op_type in SEQUENCE_OPS or node.op_type in _OPERATORS:
+    if node.op_type in SEQUENCE_OPS | UNROLLED | OPERATORS or is_defined_by_others(node.op_type):
         return None, node.output[:1] if node.op_type == "Dropout" else node.output
     return UnsupportedError(
         f"{node.op_type} '{_name(node)}': there is no rule for this operator; there are rules for "
-        f"{', '.join(sorted(_OPERATORS))}"
+        f"{', '.join(sorted(OPERATORS))}"
     ), node.output
 
 

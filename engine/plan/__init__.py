@@ -7,10 +7,12 @@ from .certificate import Certificate, certify
 from .compile import compile_graph
 from .lift import lift_state
 from .program import Port, Program
+from .rules import OPERATORS
 from .workspace import BACKENDS, StatePool, Workspace
 
 __all__ = [
     "BACKENDS",
+    "OPERATORS",
     "Certificate",
     "Port",
     "Program",

@@ -75,7 +75,7 @@ class Builder:
     def emit(self, kernel: str, **operands: Any) -> None:
         """Append an instruction; inputs whose strides do not fit are copied first, outputs afterwards.
 
-        Scratch is added where the kernel's schema asks for it. Tensors of a kernel that loops over any shape come as
+        One that writes no element is left out. Scratch is added where the kernel's schema asks for it. Tensors of a kernel that loops over any shape come as
         views of one shape, of any rank: their axes are merged when memory is laid out, so that until then every pass
         sees the axes that the rule saw.
 
@@ -83,6 +83,11 @@ class Builder:
             ValueError: more than LOOP_RANK axes would remain of a looped shape.
         """
         schema = KERNEL_BY_NAME[kernel]
+        written = [
+            operands[f.name] for f in schema.fields if isinstance(f, Tensor) and f.written and f.name in operands
+        ]
+        if all(view is None or not view.size for view in written):
+            return
         if is_looped(kernel):
             loop_views(*(operands[f.name] for f in schema.fields if _loops_over(f) and operands.get(f.name)))
         late_copies: list[tuple[View, View]] = []

@@ -42,10 +42,16 @@ def test_accepts_every_supported_operator_set(opset: int) -> None:
     assert [node.opset for node in graph] == [opset]
 
 
-@pytest.mark.parametrize("opset", [1, 8, onnx.defs.onnx_opset_version() + 1])
+@pytest.mark.parametrize("opset", [0, onnx.defs.onnx_opset_version() + 1])
 def test_refuses_other_operator_sets(opset: int) -> None:
-    with pytest.raises(UnsupportedError, match=rf"operator set \[{opset}\]; one from 9 to"):
+    with pytest.raises(UnsupportedError, match=rf"operator set \[{opset}\]; one from 1 to"):
         load_network(relu_network(opset).SerializeToString())
+
+
+@pytest.mark.parametrize("opset", [1, 6, 8])
+def test_converts_an_old_operator_set(opset: int) -> None:
+    network = load_network(relu_network(opset).SerializeToString())
+    assert network.opset == 9
 
 
 def test_refuses_a_newer_format() -> None:

@@ -85,11 +85,18 @@ def test_long_sequences_have_the_node_limit() -> None:
         specialise(load_network(data, limits=Limits(nodes=100)), {"x": (60,)})
 
 
-def test_sequences_that_grow_are_refused() -> None:
+@pytest.mark.parametrize("position", [0, 1, -1, None])
+def test_insert_and_erase(position: int | None) -> None:
+    place = [] if position is None else ["p"]
     nodes = [
-        make_node("SequenceConstruct", ["x"], ["s"]),
-        make_node("SequenceInsert", ["s", "x"], ["t"], name="grow"),
-        make_node("ConcatFromSequence", ["t"], ["y"], axis=0),
+        make_node("Neg", ["x"], ["n"]),
+        make_node("Abs", ["x"], ["a"]),
+        make_node("SequenceEmpty", [], ["empty"]),
+        make_node("SequenceInsert", ["empty", "x"], ["one"]),
+        make_node("SequenceInsert", ["one", "n", *place[:0]], ["two"]),
+        make_node("SequenceInsert", ["two", "a", *place], ["three"]),
+        make_node("SequenceErase", ["three", "first"], ["left"]),
+        make_node("ConcatFromSequence", ["left"], ["y"], axis=1, new_axis=1),
     ]
-    with pytest.raises(UnsupportedError, match="SequenceInsert 'grow': sequences that grow"):
-        bound_graph(network_proto(nodes, {"x": [2]}, ["y"]))
+    constants = {"first": np.array(0)} | ({} if position is None else {"p": np.array(position)})
+    check(nodes, constants)

@@ -21,7 +21,11 @@ from . import (
 )
 from .registry import RULES, Lowering
 
+OPERATORS = frozenset(operator for domain, operator in RULES if not domain)
+"""Operators of the default domain that have a rule."""
+
 __all__ = [
+    "OPERATORS",
     "RULES",
     "Lowering",
     "blocks",

@@ -86,6 +86,8 @@ def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[i
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     kept = [axis for axis in range(x.rank) if axis not in reduced]
     turned = x.transpose([*kept, *reduced])
+    if not x.size:
+        return _of_nothing(builder, operator, x.dtype, node)
     if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS and x.dtype == np.float32:
         return builder.reshape(_reduce_pairs(builder, operator, turned), node.output_shape())
     y = builder.allocate([x.shape[axis] for axis in kept], dtype=x.dtype)
@@ -94,6 +96,18 @@ def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[i
     assert target is not None  # y is dense
     builder.emit("reduce" if x.dtype == np.float32 else "reduce_general", operator=operator, x=grouped, y=target)
     return builder.reshape(y, node.output_shape())
+
+
+def _of_nothing(builder: Builder, operator: Reduce, dtype: np.dtype, node: Lowering) -> View:
+    """The reduction of no elements: the operator's neutral element, for a mean NaN.
+
+    Source: ONNX ReduceMax and its siblings, "reduction over an empty set of values".
+    """
+    limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if node.input_type(0) == np.bool_:
+        limits = (0, 1)
+    neutral = {Reduce.MAX: limits[0], Reduce.MIN: limits[1], Reduce.PROD: 1, Reduce.MEAN: np.nan}.get(operator, 0)
+    return builder.constant(np.array(neutral, dtype)).broadcast(node.output_shape())
 
 
 def _reduce_pairs(builder: Builder, operator: Reduce, x: View) -> View:
