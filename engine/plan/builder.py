@@ -75,9 +75,9 @@ class Builder:
     def emit(self, kernel: str, **operands: Any) -> None:
         """Append an instruction; inputs whose strides do not fit are copied first, outputs afterwards.
 
-        One that writes no element is left out. Scratch is added where the kernel's schema asks for it. Tensors of a kernel that loops over any shape come as
-        views of one shape, of any rank: their axes are merged when memory is laid out, so that until then every pass
-        sees the axes that the rule saw.
+        One that writes no element is left out. Scratch is added where the kernel's schema asks for it. Tensors of a
+        kernel that loops over any shape come as views of one shape, of any rank: their axes are merged when memory is
+        laid out, so that until then every pass sees the axes that the rule saw.
 
         Raises:
             ValueError: more than LOOP_RANK axes would remain of a looped shape.

@@ -141,7 +141,6 @@ def test_run_is_safe_from_several_threads(integrator: Path, threads: int) -> Non
         ({**arrays(1), "x": np.zeros((1, 3))}, "array of float64.*astype"),
         ({**arrays(1), "x": np.zeros((1, 4), np.float32)}, r"the shape \[1, 4\] does not fit"),
         ({**arrays(1), "x": np.zeros(3, np.float32)}, r"the shape \[3\] does not fit"),
-        ({**arrays(1), "x": np.zeros((0, 3), np.float32)}, "empty"),
     ],
 )
 def test_wrong_inputs_are_named(integrator: Path, inputs: dict[str, np.ndarray], message: str) -> None:
