@@ -80,3 +80,11 @@ def in_count(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:g}"
+
+
+def in_time(microseconds: float) -> str:
+    """A duration with a unit that suits it: 2077.3 us is "2.08 ms"."""
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g} {unit}"
+    return f"{microseconds:.3g} us"

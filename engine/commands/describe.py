@@ -1,7 +1,8 @@
 """Say what a model takes, gives and costs.
 
 Costs are those of one step of its stream (one frame on one channel); of a network that only runs as a whole, those of
-one evaluation. Axes that a bare network leaves open are given with --shape.
+one evaluation. Axes that a bare network leaves open are given with --shape. The floor is what this machine's
+multiply-add units and memory, measured on the spot, would need for the same program if they never waited.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ..models.description import ModelDescription
     from ..models.model import Model
     from ..plan import Program
+    from .floor import Floor
 
 NAME = "describe"
 SUMMARY = "a model's operators, program, costs and delay"
@@ -42,22 +43,22 @@ def execute(options: argparse.Namespace) -> int:
     from .weights import load_visibly
 
     model = load_visibly(options.model)
-    program = _program(model, _network_path(model, options.model), options.shape)
+    program = _program(model, options.shape)
     about = model.describe()
     if options.listing:
         if program is None:
             raise ModelError(f"model {model.name!r} leaves shapes open, so it has no program yet; --shape gives them")
         sys.stdout.write(f"{program.listing()}\n")
     elif options.json:
-        json.dump(facts(about, program), sys.stdout, indent=2)
+        json.dump(facts(about, program, _floor(program)), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print(about, program)
+        _print(about, program, _floor(program))
     return 0
 
 
-def facts(about: ModelDescription, program: Program | None) -> dict:
-    """Everything that is said about a model, for JSON; costs and kernels are None without a program."""
+def facts(about: ModelDescription, program: Program | None, floor: Floor | None) -> dict:
+    """Everything that is said about a model, for JSON; costs, kernels and floor are None without a program."""
     from dataclasses import asdict
 
     content = asdict(about)
@@ -67,10 +68,22 @@ def facts(about: ModelDescription, program: Program | None) -> dict:
     content["kernels"] = None if program is None else dict(program.kernel_counts().most_common())
     for name in ("instruction_count", "multiply_adds", "weight_bytes", "state_bytes", "arena_bytes"):
         content[name] = None if program is None else getattr(program, name)
+    if floor is not None:
+        names = ("arithmetic_us", "memory_us", "floor_us", "bound", "distance")
+        content["floor"] = asdict(floor) | {name: getattr(floor, name) for name in names}
     return content
 
 
-def _program(model: Model, path: Path, shapes: list[str]) -> Program | None:
+def _floor(program: Program | None) -> Floor | None:
+    """What this machine allows. Importing it loads the compiler, so a network of open shapes does without."""
+    if program is None:
+        return None
+    from .floor import measure_floor
+
+    return measure_floor(program)
+
+
+def _program(model: Model, shapes: list[str]) -> Program | None:
     """The stream's program, or that of the whole network if its shapes are known."""
     from ..errors import SignalError
 
@@ -78,34 +91,7 @@ def _program(model: Model, path: Path, shapes: list[str]) -> Program | None:
         if shapes:
             raise SignalError(f"--shape {shapes[0]}: the shapes of {model.name!r} are its card's")
         return model.stream_spec.program
-    return _compile_whole(model, path, _read_shapes(shapes))
-
-
-def _network_path(model: Model, argument: str) -> Path:
-    """The file of a model's (first) network."""
-    from pathlib import Path
-
-    from ..models.model import weights
-
-    if model.card is None:
-        return Path(argument)
-    return weights(model.card, next(iter(model.card.networks.values())))
-
-
-def _compile_whole(model: Model, path: Path, shapes: dict[str, tuple[int, ...]]) -> Program | None:
-    """The program of a bare network or an image model; None if shapes are missing."""
-    from ..errors import SignalError
-    from ..graph import fuse, load_network, specialise
-    from ..plan import OPERATORS, compile_graph
-
-    if unknown := shapes.keys() - model.inputs.keys():
-        raise SignalError(f"--shape {min(unknown)}: the inputs of {model.name!r} are {', '.join(model.inputs)}")
-    for name, declared in model.inputs.items():
-        if name not in shapes and declared.dims is not None and all(isinstance(dim, int) for dim in declared.dims):
-            shapes[name] = tuple(int(dim) for dim in declared.dims if dim is not None)
-    if shapes.keys() != model.inputs.keys():
-        return None
-    return compile_graph(fuse(specialise(load_network(path), shapes, operators=OPERATORS)), name=model.name)
+    return model.program(_read_shapes(shapes))
 
 
 def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
@@ -123,7 +109,7 @@ def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _print(about: ModelDescription, program: Program | None) -> None:
+def _print(about: ModelDescription, program: Program | None, floor: Floor | None) -> None:
     from rich.table import Table
 
     from .console import in_bytes, in_count, output
@@ -157,9 +143,28 @@ def _print(about: ModelDescription, program: Program | None) -> None:
             ("state", f"{in_bytes(program.state_bytes)} a stream and channel"),
             ("activations", in_bytes(program.arena_bytes)),
         ]
+    if floor is not None:
+        rows += _floor_rows(floor)
     for row in rows:
         table.add_row(*row)
     output().print(table)
+
+
+def _floor_rows(floor: Floor) -> list[tuple[str, str]]:
+    from .console import in_bytes, in_count, in_time
+
+    moved = in_bytes(floor.weight_bytes + floor.activation_bytes)
+    weights, activations = (
+        in_bytes(round(rate)) for rate in (floor.weight_bytes_per_second, floor.activation_bytes_per_second)
+    )
+    parts = f"arithmetic {in_time(floor.arithmetic_us)}, memory {in_time(floor.memory_us)}"
+    return [
+        ("moved", f"{moved} a step: {in_bytes(floor.weight_bytes)} of weights, the rest activations and state"),
+        ("one core", f"{in_count(floor.multiply_adds_per_second)} multiply-adds a second"),
+        ("it reads", f"weights of this size at {weights} a second, activations at {activations} a second"),
+        ("floor", f"{in_time(floor.floor_us)} a step, bound by {floor.bound} ({parts})"),
+        ("measured", f"{in_time(floor.step_us)} a step, {floor.distance:.2g} times the floor"),
+    ]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -195,10 +195,33 @@ class Model:
         if self._streams:
             _ = self.stream_spec
         elif self._is_bound:
-            self._whole_program()
+            self.program()
         else:
             for network in self._networks.values():
                 check_signal_path(network)
+
+    def program(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Program | None:
+        """The program that `run` uses for inputs of these shapes; those that the network fixes need not be given.
+
+        Returns:
+            The program; None if shapes are missing, or if all that the network gives is constant.
+
+        Raises:
+            SignalError: the network has no such input.
+            ModelError: the model has several networks; or as `run`.
+        """
+        if len(self._evaluators) > 1:
+            raise ModelError(f"model {self.name!r} has several networks; `stream_spec` has the program of all of them")
+        (evaluator,) = self._evaluators.values()
+        given = dict(shapes or {})
+        if unknown := given.keys() - self.inputs.keys():
+            raise SignalError(
+                f"model {self.name!r} has no input {min(unknown)!r}; its inputs are {', '.join(self.inputs)}"
+            )
+        for name, declared in self.inputs.items():
+            if declared.dims is not None and all(isinstance(dim, int) for dim in declared.dims):
+                given.setdefault(name, declared.dims)  # type: ignore[arg-type]
+        return evaluator.program(given) if given.keys() == self.inputs.keys() else None
 
     def describe(self) -> ModelDescription:
         """What the model takes, gives and costs; constant, and worked out once."""
@@ -220,7 +243,7 @@ class Model:
     def _described(self) -> ModelDescription:
         card = self.card
         spec = self.stream_spec if self._streams else None
-        program = spec.program if spec else self._whole_program() if self._is_bound else None
+        program = spec.program if spec else self.program() if self._is_bound else None
         operators = Counter(node.op_type for network in self._networks.values() for node in all_nodes(network.model))
         feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
         return ModelDescription(
@@ -259,11 +282,6 @@ class Model:
             dtype == np.float32 and dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims)
             for dtype, dims in self.inputs.values()
         )
-
-    def _whole_program(self) -> Program | None:
-        """The program of a network that leaves nothing open; None if all that it gives is constant."""
-        (evaluator,) = self._evaluators.values()
-        return evaluator.program({name: declared.dims for name, declared in self.inputs.items()})  # type: ignore[misc]
 
 
 def _check_backend(backend: str, threads: int) -> None:

@@ -108,9 +108,13 @@ def test_describe_shows_shapes_and_listing(wavetile_command: Command, image_netw
     listing = wavetile_command("describe", image_network, "--listing").output.splitlines()
     facts = json.loads(wavetile_command("describe", image_network, "--json").output)
     assert len(listing) == facts["instruction_count"]
+    floor = facts["floor"]
+    assert floor["floor_us"] == max(floor["arithmetic_us"], floor["memory_us"]) > 0
+    assert floor["distance"] == pytest.approx(floor["step_us"] / floor["floor_us"])
+    assert "times the floor" in text
     said = wavetile_command("describe", image_network, "--shape", "picture=1,1,8,8")
     assert said.status == 1
-    assert "the inputs of 'halve' are image" in said.notices
+    assert "model 'halve' has no input 'picture'; its inputs are image" in said.notices
 
 
 def test_models_list_needs_no_weights(
