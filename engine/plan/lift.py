@@ -10,7 +10,8 @@ from ..errors import UnsupportedError
 from ..graph import Graph, Node, State, TensorType
 from .stepwise import check_stepwise
 
-_STATES = {"LSTM": ("h", "c"), "GRU": ("h",)}
+_STATES = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN": ("h",)}
+_LENGTHS_INPUT = 4
 _FIRST_STATE_INPUT = 5
 _FIRST_STATE_OUTPUT = 1
 
@@ -60,6 +61,10 @@ def _lift(node: Node, graph: Graph, lifted: Graph) -> Node:
         raise UnsupportedError(
             f"{node}: direction is {node.attributes['direction']!r} along the streaming axis, so its output needs "
             "the end of the signal first; run it whole with Model.run, or on windows"
+        )
+    if len(node.inputs) > _LENGTHS_INPUT and node.inputs[_LENGTHS_INPUT]:
+        raise UnsupportedError(
+            f"{node}: it has sequence_lens along the streaming axis, and a stream has no length; export without it"
         )
     names = _STATES[node.op]
     inputs = list(node.inputs) + [""] * (_FIRST_STATE_INPUT + len(names) - len(node.inputs))

@@ -34,7 +34,7 @@ ALONG_AXES = {"Slice": 3} | {
 }
 """They work along the axes of an attribute or of this input."""
 
-RECURRENT = frozenset({"GRU", "LSTM"})
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 """They work along their sequence: those whose sequence is the stream are lifted, and not checked here."""
 
 

@@ -26,6 +26,7 @@ from .pooling import AVERAGE_POOL, MAX_POOL
 from .positions import MAX_POOL_POSITIONS, PLACE
 from .products import DENSE, MATMUL
 from .recurrent import GRU, GRU_SMALL, LSTM
+from .recurrent_general import RECURRENT_GENERAL
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
 from .spectrum import INVERSE_REAL_FFT, REAL_FFT
@@ -39,7 +40,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
     *(MAX_POOL, AVERAGE_POOL, MAX_POOL_POSITIONS, PLACE),
     RESIZE_LINEAR,
-    *(LSTM, GRU, GRU_SMALL),
+    *(LSTM, GRU, GRU_SMALL, RECURRENT_GENERAL),
     *(REAL_FFT, INVERSE_REAL_FFT),
     *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
 )

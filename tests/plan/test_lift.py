@@ -70,6 +70,10 @@ REFUSED = {
         recurrent("t, n = GRU<hidden_size=4>(x, w, r, , , h) y = Squeeze(t, axis)", h=np.ones((1, 1, 4), np.float32)),
         "initial state 'h' is not zero",
     ),
+    "lengths": (
+        recurrent("t, n = GRU<hidden_size=4>(x, w, r, , l) y = Squeeze(t, axis)", l=np.array([3], np.int32)),
+        "sequence_lens",
+    ),
     # Its memory is longer than any certificate that a load has time for.
     "convolution": (
         recurrent(

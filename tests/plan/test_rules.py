@@ -26,12 +26,6 @@ REFUSED = {
         {"i": np.array([[0], [1], [5]], np.int64)},
         "regular box",
     ),
-    "gru_activation": (
-        '(float[6,2,5] x) => (float[6,1,2,4] y) { y = GRU<hidden_size=4, activations=["Relu", "Tanh"]>(x, w, r) }',
-        {"x": (6, 2, 5)},
-        {"w": signal((1, 12, 5)), "r": signal((1, 12, 4))},
-        "activations",
-    ),
     **{
         f"resize_{words}": (
             f"(float[1,4,9,11] x) => (float[1,4,H,W] y) {{ y = Resize<{attribute}>(x, , , s) }}",

@@ -1,53 +1,107 @@
-"""LSTM and GRU: one instruction a direction, over the node's own sequence axis."""
+"""RNN, GRU and LSTM over the node's own sequence axis: small GRUs whole, all else one instruction a direction."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ....kernels import packing_recurrent
+from ....kernels.opcodes import Activation
 from ....kernels.schemas.recurrent import SMALL_HIDDEN, Direction
+from ....kernels.schemas.recurrent_general import Cell
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
-from .registry import ACTIVATIONS, Lowering, rule
+from .gate_functions import DEFAULTS, RELU, SIGMOID, TANH, GateFunction, gate_functions
+from .registry import Lowering, rule
 
-_ACTIVATIONS = {
-    "LSTM": (["Sigmoid", "Tanh", "Tanh"],),
-    "GRU": (["Sigmoid", "Tanh"], ["Sigmoid", "Relu"]),
-}
-"""What the kernels compute, the default first."""
+_W, _R, _B, _LENGTHS, _INITIAL_HIDDEN, _PEEPHOLES = 1, 2, 3, 4, 5, 7
+"""Positions of the inputs; X is the first."""
+
+_CANDIDATES = {(SIGMOID, TANH): Activation.TANH, (SIGMOID, RELU): Activation.RELU}
+"""Functions of the GRUs that `gru` and `gru_small` compute."""
 
 
-@rule("LSTM", "GRU")
+@dataclass(frozen=True)
+class _Layer:
+    """A recurrent node with its operands as views; time is outermost whatever the node's layout."""
+
+    node: Lowering
+    cell: Cell
+    direction: Direction
+    functions: list[tuple[GateFunction, ...]]
+    """By direction."""
+    x: View
+    """[time, batch, input]"""
+    y: View
+    """[time, directions, batch, hidden]"""
+    states: dict[str, View | None]
+    """initial_hidden, last_hidden, initial_cell, last_cell: [directions, batch, hidden]."""
+    lengths: View | None
+    """[batch] int64: the steps of each row; None: all."""
+
+    @property
+    def hidden(self) -> int:
+        """Size of the hidden state."""
+        return self.y.shape[3]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for but activations and initial states."""
+        given = (self.node.attribute("clip"), self.node.attribute("input_forget", 0), self.node.has(_PEEPHOLES))
+        return self.cell is not Cell.RNN and self.lengths is None and not any(given)
+
+    @property
+    def gru_candidate(self) -> Activation | None:
+        """The candidate of a plain GRU that is alike in both directions; None for all else."""
+        if self.cell is not Cell.GRU or not self.is_plain or len(set(self.functions)) != 1:
+            return None
+        return _CANDIDATES.get(self.functions[0])
+
+    @property
+    def fits_small(self) -> bool:
+        """Whether all directions fit side by side into the vector of `gru_small`."""
+        constant = all(self.node.constant(i) is not None or not self.node.has(i) for i in (_W, _R, _B))
+        block = packing_recurrent.small_block(self.hidden)
+        return constant and len(self.functions) * block <= SMALL_HIDDEN
+
+
+@rule("RNN", "GRU", "LSTM")
 def recurrent(node: Lowering, builder: Builder) -> list[View | None]:
     """Inputs X, W, R, B, sequence_lens, initial_h (and initial_c, P of LSTM); outputs Y, Y_h (and Y_c of LSTM)."""
-    direction = _check(node)
+    cell = Cell[node.op]
+    direction = Direction[node.attribute("direction", "forward").upper()]
+    count = len(direction.reversed)
     batch_first = node.attribute("layout", 0) == 1
     x = node.view(0).swap(0, 1) if batch_first else node.view(0)
     time, batch, _ = x.shape
-    hidden = node.shape(2)[2]
-    count = len(direction.reversed)
-    y = builder.allocate((time, count, batch, hidden))
-    carried = ["hidden", "cell"] if node.op == "LSTM" else ["hidden"]
+    hidden = node.shape(_R)[2]
+    carried = ["hidden", "cell"] if cell is Cell.LSTM else ["hidden"]
     states: dict[str, View | None] = {}
     for offset, name in enumerate(carried):
-        states[f"initial_{name}"] = _initial(node, 5 + offset, batch_first)
+        states[f"initial_{name}"] = _initial(node, _INITIAL_HIDDEN + offset, batch_first)
         states[f"last_{name}"] = builder.allocate((count, batch, hidden)) if node.wants(1 + offset) else None
-    if node.op == "GRU" and count * packing_recurrent.small_block(hidden) <= SMALL_HIDDEN and _is_constant(node):
-        _emit_small(node, builder, x, y, states, direction)
+    layer = _Layer(
+        node,
+        cell,
+        direction,
+        gate_functions(node, cell, count),
+        x,
+        builder.allocate((time, count, batch, hidden)),
+        states,
+        _lengths(node, builder, time),
+    )
+    if layer.gru_candidate is not None and layer.fits_small:
+        _emit_small(layer, builder)
     else:
-        _emit_directions(node, builder, x, y, states, direction)
+        _emit_directions(layer, builder)
     last = [states[f"last_{name}"] for name in carried]
     if batch_first:
-        return [y.transpose((2, 0, 1, 3)), *(view and view.swap(0, 1) for view in last)]
-    return [y, *last]
-
-
-def _is_constant(node: Lowering) -> bool:
-    """Whether W, R and B, if it is there, are constants."""
-    return all(node.constant(index) is not None or not node.has(index) for index in (1, 2, 3))
+        return [layer.y.transpose((2, 0, 1, 3)), *(view and view.swap(0, 1) for view in last)]
+    return [layer.y, *last]
 
 
 def _initial(node: Lowering, position: int, batch_first: bool) -> View | None:
@@ -58,84 +112,82 @@ def _initial(node: Lowering, position: int, batch_first: bool) -> View | None:
     return node.view(position).swap(0, 1) if batch_first else node.view(position)
 
 
-def _emit_directions(
-    node: Lowering, builder: Builder, x: View, y: View, states: dict[str, View | None], direction: Direction
-) -> None:
-    """One instruction a direction."""
-    weights, recurrence = Weights.of(node, builder, 1), Weights.of(node, builder, 2)
-    bias = Weights.of(node, builder, 3) if node.has(3) else None
-    for index, reverse in enumerate(direction.reversed):
-        operands = _weights(node, builder, weights[index], recurrence[index], None if bias is None else bias[index])
-        operands |= {name: view and view[index] for name, view in states.items()}
-        builder.emit(node.op.lower(), x=x, y=y[:, index], reverse=int(reverse), **operands)
+def _lengths(node: Lowering, builder: Builder, time: int) -> View | None:
+    value = node.constant(_LENGTHS)
+    if not node.has(_LENGTHS) or (value is not None and (value == time).all()):
+        return None
+    return node.operand(_LENGTHS) if value is None else builder.constant(value.astype(np.int64))
 
 
-def _emit_small(
-    node: Lowering, builder: Builder, x: View, y: View, states: dict[str, View | None], direction: Direction
-) -> None:
+def _emit_small(layer: _Layer, builder: Builder) -> None:
     """One instruction for both directions; `bundle` may join several such layers."""
-    weights, recurrence, bias = node.needs_constant(1, "W"), node.needs_constant(2, "R"), node.constant(3)
-    hidden = recurrence.shape[2]
-    block = packing_recurrent.small_block(hidden)
-    biases = [None] * len(weights) if bias is None else list(bias)
+    node, hidden = layer.node, layer.hidden
+    weights, recurrence = node.needs_constant(_W, "W"), node.needs_constant(_R, "R")
+    biases = node.constant(_B)
+    packed = {
+        "input_weights": packing_recurrent.small_gate_weights(weights, hidden, weights.shape[2]),
+        "hidden_weights": packing_recurrent.small_gate_weights(
+            recurrence, hidden, packing_recurrent.small_block(hidden)
+        ),
+        "bias": packing_recurrent.small_gate_bias([None] * len(weights) if biases is None else list(biases), hidden),
+    }
     builder.emit(
         "gru_small",
-        x=x[None],
-        input_weights=builder.constant(packing_recurrent.small_gate_weights(weights, hidden, weights.shape[2])),
-        hidden_weights=builder.constant(packing_recurrent.small_gate_weights(recurrence, hidden, block)),
-        bias=builder.constant(packing_recurrent.small_gate_bias(biases, hidden)),
-        y=y.swap(0, 1)[None],
-        direction=direction,
-        **_variant(node),
-        **{name: view and view[None] for name, view in states.items()},
+        x=layer.x[None],
+        y=layer.y.swap(0, 1)[None],
+        direction=layer.direction,
+        linear_before_reset=node.attribute("linear_before_reset", 0),
+        candidate=layer.gru_candidate,
+        **{name: builder.constant(array) for name, array in packed.items()},
+        **{name: view and view[None] for name, view in layer.states.items()},
     )
 
 
-def _variant(node: Lowering) -> dict[str, Any]:
-    """Operands that say which GRU it is."""
+def _emit_directions(layer: _Layer, builder: Builder) -> None:
+    for index, reverse in enumerate(layer.direction.reversed):
+        functions = layer.functions[index]
+        operands: dict[str, Any] = {"x": layer.x, "y": layer.y[:, index], "reverse": int(reverse)}
+        operands |= {name: view and view[index] for name, view in layer.states.items()}
+        if layer.is_plain and layer.cell is Cell.LSTM and functions == DEFAULTS[Cell.LSTM]:
+            builder.emit("lstm", **operands, **_weights(layer, builder, index, packing_recurrent.LSTM_GATES))
+        elif layer.is_plain and functions in _CANDIDATES:
+            operands["linear_before_reset"] = layer.node.attribute("linear_before_reset", 0)
+            operands["candidate"] = _CANDIDATES[functions]
+            builder.emit("gru", **operands, **_weights(layer, builder, index, packing_recurrent.GRU_GATES))
+        else:
+            _emit_general(layer, builder, index, operands)
+
+
+def _weights(layer: _Layer, builder: Builder, index: int, gates: int) -> dict[str, View]:
+    """W, R and B of one direction, packed as `gates` gates."""
+    node = layer.node
+    w, r = (Weights.of(node, builder, position)[index] for position in (_W, _R))
+    columns = r.shape[0]
+    none = Weights(np.zeros(2 * columns, np.float32))
+    b = Weights.of(node, builder, _B)[index] if node.has(_B) else none
     return {
-        "linear_before_reset": node.attribute("linear_before_reset", 0),
-        "candidate": ACTIVATIONS[_activations(node)[-1]],
-    }
-
-
-def _weights(node: Lowering, builder: Builder, w: Weights, r: Weights, b: Weights | None) -> dict[str, Any]:
-    gates, hidden = 4 if node.op == "LSTM" else 3, r.shape[1]
-    b = Weights(np.zeros(2 * gates * hidden, np.float32)) if b is None else b
-    operands: dict[str, Any] = {
         "input_weights": w.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
         "hidden_weights": r.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
-        "bias": b.packed(builder, lambda numbers: packing_recurrent.gate_bias(numbers, gates, hidden)),
+        "bias": b.packed(builder, lambda numbers: packing_recurrent.gate_bias(numbers, gates, columns // gates)),
     }
-    return operands | (_variant(node) if node.op == "GRU" else {})
 
 
-def _check(node: Lowering) -> Direction:
-    """Refuse what the kernels do not compute, and say which way the layer runs."""
-    direction = Direction[node.attribute("direction", "forward").upper()]
-    _activations(node)
-    if node.attribute("clip"):
-        raise node.refuse(f"attribute clip is {node.attribute('clip')}", "export without clip")
-    if node.attribute("input_forget", 0):
-        raise node.refuse("attribute input_forget is 1", "use 0")
-    if node.has(7):
-        raise node.refuse("it has peepholes (input P)", "export without them")
-    if node.has(4):
-        lengths = node.needs_constant(4, "sequence_lens")
-        time = node.shape(0)[1 if node.attribute("layout", 0) else 0]
-        if (lengths != time).any():
-            raise node.refuse(f"sequence_lens is {lengths.tolist()}", f"leave it out or use {time}")
-    return direction
-
-
-def _activations(node: Lowering) -> list[str]:
-    """The activations of one direction; both must have the same, and the kernels must know them."""
-    choices = _ACTIVATIONS[node.op]
-    given = [
-        name.capitalize() for name in node.attribute("activations") or choices[0]
-    ]  # old exporters write them small
-    one = given[: len(choices[0])]
-    if one not in choices or given not in (one, one * 2):
-        words = " or ".join(map(str, choices))
-        raise node.refuse(f"attribute activations is {given}", f"use {words}, alike in both directions")
-    return one
+def _emit_general(layer: _Layer, builder: Builder, index: int, operands: dict[str, Any]) -> None:
+    """RNN, and what the kernels of GRU and LSTM do not compute."""
+    node = layer.node
+    # A function that the cell has not is never called.
+    functions = (*layer.functions[index], TANH, TANH)[:3]
+    peepholes = Weights.of(node, builder, _PEEPHOLES)[index] if node.has(_PEEPHOLES) else None
+    for name, function in zip("fgh", functions, strict=True):
+        operands |= {name: function.kind, f"{name}_alpha": function.alpha, f"{name}_beta": function.beta}
+    builder.emit(
+        "recurrent_general",
+        **operands,
+        **_weights(layer, builder, index, 1),
+        cell=layer.cell,
+        peepholes=peepholes and peepholes.packed(builder, lambda numbers: numbers),
+        lengths=layer.lengths,
+        clip=float(node.attribute("clip") or math.inf),
+        linear_before_reset=node.attribute("linear_before_reset", 0),
+        input_forget=node.attribute("input_forget", 0),
+    )

@@ -1,0 +1,95 @@
+"""`recurrent_general` on memory: lanes, lengths, strides, guards; tests/plan/test_recurrent.py has the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wavetile.kernels.contract import Space
+from wavetile.kernels.packing_recurrent import gate_bias, gate_weights
+from wavetile.kernels.schemas.recurrent_general import Cell, GateActivation
+
+from .harness import Constant, Lanes, Out, Same, run_kernel
+from .recurrent_problems import RecurrentProblem
+from .tolerances import TOLERANCES
+
+BACKENDS = ("reference", "cpu")
+DEFAULTS = {"f": GateActivation.SIGMOID, "g": GateActivation.TANH, "h": GateActivation.TANH}
+
+
+def general(problem: RecurrentProblem, **changed: Any) -> dict[str, Any]:
+    """Operands of the general kernel for a problem of `lstm` or `gru`."""
+    arrays, columns = problem.arrays, problem.gates * problem.hidden
+    parameters = {f"{name}_{parameter}": 0.0 for name in DEFAULTS for parameter in ("alpha", "beta")}
+    operands = {name: problem.operands()[name] for name in problem.operands() if not name.endswith("weights")}
+    operands |= {
+        "input_weights": Constant(gate_weights(arrays["W"], 1)),
+        "hidden_weights": Constant(gate_weights(arrays["R"], 1)),
+        "bias": Constant(gate_bias(arrays["B"], 1, columns)),
+        "cell": Cell[problem.kernel.upper()],
+        "clip": np.inf,
+        "linear_before_reset": int(problem.linear_before_reset),
+        "input_forget": 0,
+    }
+    operands.pop("candidate", None)
+    return operands | DEFAULTS | parameters | changed
+
+
+def check(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, **TOLERANCES["recurrent_general"], err_msg=name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kernel", ["lstm", "gru"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 3, 5, 17), (2, 1, 9, 40)], ids=str)
+def test_equals_onnxruntime_in_lanes(backend: str, kernel: str, sizes: tuple[int, int, int, int]) -> None:
+    problem = RecurrentProblem(kernel, *sizes, lanes=3, reverse=True)
+    in_place = {f"initial_{s}": Lanes(problem.arrays[s], Space.STATE) for s in problem.states}
+    in_place |= {f"last_{s}": Same(f"initial_{s}") for s in problem.states}
+    check(run_kernel("recurrent_general", backend, lanes=3, **general(problem, **in_place)), problem.expected())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lanes_have_lengths_of_their_own(backend: str) -> None:
+    problem = RecurrentProblem("gru", 4, 2, 3, 5, lanes=2, reverse=True)
+    lengths = np.array([[4, 2], [0, 9]], np.int64)  # more than there are counts as all
+    got = run_kernel("recurrent_general", backend, lanes=2, **general(problem, lengths=Lanes(lengths)))
+    for lane in range(2):
+        for row in range(2):
+            steps = min(lengths[lane, row], 4)
+            assert not got["y"][lane, steps:, row].any()
+            if not steps:
+                np.testing.assert_array_equal(got["last_hidden"][lane, row], problem.arrays["hidden"][lane, row])
+                continue
+            short = RecurrentProblem("gru", int(steps), 1, 3, 5, reverse=True)
+            short.arrays.update({name: problem.arrays[name] for name in ("W", "R", "B")})
+            short.arrays["x"] = problem.arrays["x"][lane : lane + 1, :steps, row : row + 1]
+            short.arrays["hidden"] = problem.arrays["hidden"][lane : lane + 1, row : row + 1]
+            expected = short.expected()
+            tolerance = TOLERANCES["recurrent_general"]
+            np.testing.assert_allclose(got["y"][lane, :steps, row], expected["y"][0, :, 0], **tolerance)
+            np.testing.assert_allclose(got["last_hidden"][lane, row], expected["last_hidden"][0, 0], **tolerance)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_strided_views(backend: str) -> None:
+    problem = RecurrentProblem("lstm", 5, 3, 6, 19, lanes=2)
+    views = {
+        "x": Lanes(problem.arrays["x"], strides=(2, 61, 10)),  # stored [batch, input, time, 2]
+        "y": Out((5, 3, 19), strides=(1, 95, 5)),  # stored [batch, hidden, time]
+        "last_cell": None,
+    }
+    expected = problem.expected()
+    del expected["last_cell"]
+    check(run_kernel("recurrent_general", backend, lanes=2, **general(problem, **views)), expected)
+
+
+@pytest.mark.parametrize("kind", list(GateActivation), ids=lambda kind: kind.name)
+def test_nan_stays_nan(kind: GateActivation) -> None:
+    problem = RecurrentProblem("gru", 2, 1, 3, 4)
+    x = np.full_like(problem.arrays["x"], np.nan)
+    got = run_kernel("recurrent_general", "cpu", **general(problem, x=Lanes(x), g=kind, g_alpha=0.5, g_beta=0.5))
+    assert np.isnan(got["y"]).all()
