@@ -12,6 +12,9 @@ from .contract import ALIGNMENT_BYTES
 
 HUGE_PAGE_BYTES = 1 << 21
 
+WHOLE = -1
+"""The part of an instruction that is not cut into parts."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -23,6 +26,15 @@ class Table:
     """[words] int64: the operand words of all instructions, end to end."""
     starts: np.ndarray
     """[instructions + 1] int64: where each instruction's operands start; the last entry is the end."""
+    parts: np.ndarray | None = None
+    """[instructions] int64: the thread that may run each beside its neighbours, or WHOLE. None: all are whole.
+
+    A part 0, 1 ... does not wait for the parts before it, up to the last part 0; everything else waits for all."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that have something to do."""
+        return 1 if self.parts is None else max(1, int(self.parts.max(initial=WHOLE)) + 1)
 
 
 @dataclass(frozen=True)

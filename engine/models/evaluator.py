@@ -34,6 +34,11 @@ class _Compiled:
     idle: list[_Place] = field(default_factory=list)
     """Appending and popping are atomic."""
 
+    @property
+    def threads(self) -> int:
+        """How many threads one run takes."""
+        return 1 if self.program is None else self.program.table.threads
+
 
 class _Place:
     """A workspace of one lane with its ports at hand: looking them up takes longer than a small network."""
@@ -63,7 +68,8 @@ def _nothing(lanes: int) -> None:
 class Evaluator:
     """A network evaluated as ONNX describes it: state inputs are inputs like all others.
 
-    Safe from several threads; `threads` of them compute at the same time, others wait.
+    Safe from several threads. `threads` compute at the same time: all of them one run of a large program, or each one
+    run of a small one; other runs wait.
     """
 
     def __init__(self, network: Network, backend: str, threads: int) -> None:
@@ -77,6 +83,8 @@ class Evaluator:
         """A semaphore: who holds one of its `threads` items may compute. `threading.Semaphore` costs ten times more."""
         for _ in range(threads):
             self._turns.put(None)
+        self._threads = threads
+        self._together = threading.Lock()
         self._lock = threading.Lock()
         self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
         self._latest: _Compiled | None = None
@@ -106,7 +114,7 @@ class Evaluator:
             compiled = self._compiled(list(inputs.values()))
         elif compiled is not self._latest:
             compiled = self._compiled(arrays)
-        self._turns.get()
+        self._take_turns(compiled.threads)
         try:
             try:
                 place = compiled.idle.pop()
@@ -118,8 +126,18 @@ class Evaluator:
             outputs = {name: fresh() for name, fresh in place.outputs}
             compiled.idle.append(place)
         finally:
-            self._turns.put(None)
+            for _ in range(compiled.threads):
+                self._turns.put(None)
         return outputs
+
+    def _take_turns(self, threads: int) -> None:
+        """Wait until that many threads are free."""
+        if threads == 1:
+            self._turns.get()
+            return
+        with self._together:  # two that wait for several would wait for each other
+            for _ in range(threads):
+                self._turns.get()
 
     def program(self, shapes: Mapping[str, tuple[int, ...]]) -> Program | None:
         """The program that `run` would use for inputs of these shapes; None if every output is a constant.
@@ -154,7 +172,7 @@ class Evaluator:
             computed = [name for name in graph.outputs if name not in graph.constants]
             rest = replace(graph, outputs=computed)
             compiled = _Compiled(
-                compile_graph(fuse(rest), name=self.network.name) if computed else None,
+                compile_graph(fuse(rest), name=self.network.name, threads=self._threads) if computed else None,
                 {name: graph.types[name].dtype for name in computed},
                 {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
             )

@@ -40,8 +40,10 @@ def load(
         name_or_path: the name of a card that comes with wavetile, such as "silero_vad"; the path of a card of your own
             (.toml); or the path of a network (.onnx), which can be run, but for want of a card not streamed.
         backend: "cpu", or "reference": plain NumPy, slow, the definition of what every kernel computes.
-        threads: how many calls of `run` compute at the same time, each on one core; more calls wait for their turn.
-            Streams are computed in the thread that calls them.
+        threads: how many cores `run` may use. A network of at least 20 million multiply-adds is computed by all of
+            them together, with the same bits as by one. Of smaller ones, that many calls compute at the same time, each
+            on one core; more calls wait for their turn. Streams are computed in the thread that calls them, and back
+            end "reference" on one core.
         progress: called with (bytes so far, bytes in all or None) while weights are being fetched.
 
     Raises:

@@ -26,6 +26,8 @@ class Instruction:
     operands: dict[str, Any]
     node: str
     """Name of the graph node that it came from."""
+    part: int | None = None
+    """Which of the parts side by side it is, if it is one (`partition`)."""
 
     def tensors(self) -> list[tuple[Tensor, View]]:
         """The tensor operands that are present, with their schema fields."""

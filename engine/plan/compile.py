@@ -10,6 +10,7 @@ from .bundle import bundle_layers
 from .carriers import carrier, conform, to_carrier
 from .chains import fuse_chains
 from .elide import elide_copies
+from .partition import partition
 from .program import Program, assemble
 from .rules import RULES, Lowering
 from .view import View
@@ -33,12 +34,13 @@ KEEPS_RANGE = frozenset(
 """Operators that only hand values on: their outputs need no rounding or wrapping into a narrow type."""
 
 
-def compile_graph(graph: Graph, *, name: str = "") -> Program:
+def compile_graph(graph: Graph, *, name: str = "", threads: int = 1) -> Program:
     """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
 
     Args:
         graph: every shape a number; best after `fuse`.
         name: what the program is called in messages; the graph's own name if empty.
+        threads: how many compute one step together, where it is large enough to gain by that (`partition`).
 
     Raises:
         UnsupportedError: an operator, attribute or type has no rule; the error names the node.
@@ -78,6 +80,7 @@ def compile_graph(graph: Graph, *, name: str = "") -> Program:
     fuse_chains(builder)
     elide_copies(builder)
     bundle_layers(builder)
+    partition(builder, threads)
     return assemble(name or graph.name, builder, inputs, outputs)
 
 

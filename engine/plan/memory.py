@@ -23,10 +23,18 @@ def place_in_order(buffers: Iterable[Buffer]) -> int:
     return end
 
 
+def moments(instructions: Sequence[Instruction]) -> list[int]:
+    """When each instruction runs, counted from 0: parts that run side by side have one moment."""
+    result: list[int] = []
+    for instruction in instructions:
+        result.append(result[-1] + (not instruction.part) if result else 0)
+    return result
+
+
 def lifetimes(instructions: Sequence[Instruction]) -> dict[Buffer, tuple[int, int]]:
-    """First and last instruction that touches each arena buffer; pinned buffers live from before to after all."""
+    """First and last moment that touches each arena buffer; pinned buffers live from before to after all."""
     spans: dict[Buffer, tuple[int, int]] = {}
-    for index, instruction in enumerate(instructions):
+    for index, instruction in zip(moments(instructions), instructions, strict=True):
         for _, view in instruction.tensors():
             if view.buffer.space is Space.ARENA:
                 first = spans.get(view.buffer, (index, index))[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...kernels.contract import Space, TensorRef
 from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
-from ...kernels.table import Table, aligned_bytes
+from ...kernels.table import WHOLE, Table, aligned_bytes
 from .builder import Builder, Instruction, merged_operands
 from .memory import align, lifetimes, place_by_lifetime, place_in_order
 from .view import Buffer, View
@@ -118,7 +118,9 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
         words += schema.encode(operands)
         starts.append(len(words))
     kernels = [KERNEL_IDS[instruction.kernel] for instruction in instructions]
-    table = Table(np.array(kernels, np.int64), np.array(words, np.int64), np.array(starts, np.int64))
+    parts = [WHOLE if instruction.part is None else instruction.part for instruction in instructions]
+    numbers = (np.array(column, np.int64) for column in (kernels, words, starts, parts))
+    table = Table(*numbers)
     return Program(
         name=name,
         inputs={key: _port(key, view) for key, view in inputs.items()},

@@ -22,8 +22,9 @@ def bind(backend: str, table: Table, memory: Memory) -> Runner:
     """
     if backend == "cpu":
         from ...kernels.cpu.runner import CpuRunner
+        from ...kernels.cpu.team import TeamRunner
 
-        return CpuRunner(table, memory)
+        return (CpuRunner if table.threads == 1 else TeamRunner)(table, memory)
     if backend == "reference":
         from ...kernels.reference.runner import ReferenceRunner
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    barrier,
     chain,
     convolution_depthwise,
     convolution_narrow,
@@ -27,6 +28,7 @@ from . import (
 )
 
 __all__ = [
+    "barrier",
     "chain",
     "convolution_depthwise",
     "convolution_narrow",

@@ -54,7 +54,10 @@ class CpuRunner:
             KernelError: more lanes than the memory has.
         """
         if lanes != self._running:
-            if lanes > self._lanes:
-                raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
-            self._context[_LANES] = self._running = lanes
+            self._set_lanes(lanes)
         self._execute(self._job_address)
+
+    def _set_lanes(self, lanes: int) -> None:
+        if lanes > self._lanes:
+            raise KernelError(f"{lanes} lanes asked of a runner with {self._lanes}")
+        self._context[_LANES] = self._running = lanes
