@@ -22,7 +22,7 @@ has     = $(VENV)/.has-$(1)$(addprefix $(comma),$(EXTRA))
 SOURCES := pyproject.toml constraints.txt LICENSE __init__.py py.typed \
            $(shell find engine/. kernels/. proto/. clients/. -name __pycache__ -prune -o \( -type d -o -type f \) -print 2>/dev/null)
 
-.PHONY: help demo test check bench format proto lock dev clean
+.PHONY: help demo test check conformance bench format proto lock dev clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -39,6 +39,9 @@ check: $(call has,check$(comma)test$(comma)report)  ## formatting, lint, types, 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+conformance: $(call has,test)  ## run ONNX's conformance suite: passed, failed, skipped by suite and operator
+	@$(VENV)/bin/python -m tests.conformance.report $(ARGS)
 
 bench: $(call has,bench)  ## measure against onnxruntime, one thread, interleaved
 	@$(VENV)/bin/python tests/benchmarks/run.py $(ARGS)

@@ -111,9 +111,13 @@ class Builder:
             self.copy(source, target)
 
     def copy(self, source: View, target: View) -> None:
-        """target = source; shapes broadcast."""
-        if target.size:
-            self.emit("copy" if target.dtype == np.float32 else "copy_wide", x=source.broadcast(target.shape), y=target)
+        """target = source; shapes broadcast. What has more axes than a kernel loops over is copied in parts."""
+        source = source.broadcast(target.shape)
+        if in_loop_order(source, target)[0].rank > LOOP_RANK:
+            for index in range(target.shape[0]):
+                self.copy(source[index], target[index])
+        elif target.size:
+            self.emit("copy" if target.dtype == np.float32 else "copy_wide", x=source, y=target)
 
     def fill(self, target: View, value: float) -> None:
         """target = value everywhere."""
@@ -183,6 +187,14 @@ def merge_axes(*views: View) -> list[View]:
     return merged
 
 
+def in_loop_order(*views: View) -> list[View]:
+    """Views of one shape, neighbouring axes merged where all strides allow, the last view's smallest stride last."""
+    merged = merge_axes(*views)
+    target = merged[-1]
+    order = sorted(range(target.rank), key=lambda axis: -abs(target.strides[axis]))
+    return merge_axes(*[view.transpose(order) for view in merged])
+
+
 def loop_views(*views: View) -> list[View]:
     """Views of one shape as the loop tensors of an element-wise kernel: rank LOOP_RANK, axes merged.
 
@@ -191,10 +203,7 @@ def loop_views(*views: View) -> list[View]:
     Raises:
         ValueError: more than LOOP_RANK axes remain.
     """
-    merged = merge_axes(*views)
-    target = merged[-1]
-    order = sorted(range(target.rank), key=lambda axis: -abs(target.strides[axis]))
-    merged = merge_axes(*[view.transpose(order) for view in merged])
+    merged = in_loop_order(*views)
     if merged[0].rank > LOOP_RANK:
         raise ValueError(
             f"{merged[0].rank} axes remain of shape {views[0].shape}; at most {LOOP_RANK} can be looped over"

@@ -65,7 +65,8 @@ def python_files(repository: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def text_files(repository: Path) -> list[Path]:
     """Return every file that a person reads as text."""
-    return [path for path in repository_files(repository) if path.suffix in TEXT_SUFFIXES]
+    # In a linked worktree .git is a file.
+    return [path for path in repository_files(repository) if path.suffix in TEXT_SUFFIXES and path.name != ".git"]
 
 
 @pytest.fixture(scope="session")

@@ -59,20 +59,20 @@ def test_operators_without_rule_are_refused_at_load(tmp_path: Path, case: str, m
         wavetile.load(path, backend="reference")
 
 
-RANDOM_OF_SHAPE = "s = Shape(x) f = Cast<to = 1>(s) h = RandomUniformLike(f)"
+HARDMAX_OF_SHAPE = "s = Shape(x) f = Cast<to = 1>(s) h = Hardmax<axis = 0>(f)"
 LOADED = {
-    "on a shape": f"g ({ROWS} x) => ({ROWS} y) {{ {RANDOM_OF_SHAPE} m = ReduceMax<keepdims = 0>(h) y = Add(x, m) }}",
+    "on a shape": f"g ({ROWS} x) => ({ROWS} y) {{ {HARDMAX_OF_SHAPE} m = ReduceMax<keepdims = 0>(h) y = Add(x, m) }}",
     "dead": f"g ({ROWS} x) => ({ROWS} y) {{ h = RandomUniformLike(x) y = Relu(x) }}",
     "in the branch not taken": (
         f"g ({ROWS} x) => ({ROWS} y) {{ s = Size(x) z = Constant<value = int64 {{0}}>() c = Greater(s, z) "
-        f"h = RandomUniformLike(x) y = If (c) <then_branch = a () => ({ROWS} t) {{ t = Relu(x) }},"
-        f" else_branch = b () => ({ROWS} e) {{ n = Neg(h) e = RandomUniformLike(n) }}> }}"
+        f"h = Hardmax(x) y = If (c) <then_branch = a () => ({ROWS} t) {{ t = Relu(x) }},"
+        f" else_branch = b () => ({ROWS} e) {{ n = Neg(h) e = Hardmax(n) }}> }}"
     ),
     "on a branch's constant": (
         f"g ({ROWS} x) => ({ROWS} y) {{ s = Size(x) z = Constant<value = int64 {{0}}>() c = Less(s, z) "
         f"k = If (c) <then_branch = a () => ({ROWS} v) {{ v = Relu(x) }},"
         " else_branch = b () => (float[1, 3] v) { v = Constant<value = float[1, 3] {1.0, 3.0, 2.0}>() }> "
-        "h = RandomUniformLike(k) y = Add(x, h) }"
+        "h = Hardmax(k) y = Add(x, h) }"
     ),
 }
 
