@@ -9,6 +9,7 @@ from .passes.bias import fold_biases
 from .passes.duplicates import share_constants
 from .passes.pads import fold_pads
 from .passes.resize_order import convolve_before_growing
+from .passes.sums import join_convolutions
 from .passes.views import drop_identities, merge_transposes
 from .passes.windows import explicit_windows
 from .prune import prune
@@ -20,6 +21,9 @@ PASSES = (
     merge_transposes,
     fold_batch_norms,
     fold_pads,
+    fold_biases,
+    join_convolutions,
+    fold_batch_norms,
     fold_biases,
     simplify_prelus,
     fold_activations,
@@ -38,6 +42,7 @@ def fuse(graph: Graph) -> Graph:
       here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Clip, applied to
       the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for PRelu,
       `slope`: the name of a constant `[channels]`.
+    - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 

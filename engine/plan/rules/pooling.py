@@ -12,6 +12,7 @@ from ..view import View
 from .arriving import Weights
 from .convolution import Window, as_image, emit_convolution, per_axis
 from .elementwise import apply_binary, apply_unary
+from .reduction import reduce_axes
 from .registry import Lowering, rule
 
 
@@ -37,6 +38,10 @@ class PoolWindow:
             before=per_axis(pads[:rank], 0, rank),
             after=per_axis(pads[rank:], 0, rank),
         )
+
+    def is_whole(self, x: View) -> bool:
+        """Whether it is all of an image or volume at once, without padding."""
+        return self.kernel == x.shape[2:] and {*self.dilation} == {1} and not any(self.before + self.after)
 
     @property
     def depth(self) -> PoolWindow:
@@ -64,6 +69,9 @@ def pool(node: Lowering, builder: Builder) -> View | list[View]:
     if node.wants(1):
         return _pool_with_positions(node, builder)
     x, window = as_image(node, node.view(0)), PoolWindow.of(node)
+    if window.is_whole(x):
+        operator = Reduce.MAX if node.op == "MaxPool" else Reduce.MEAN
+        return reduce_axes(node, builder, operator, list(range(2, len(node.shape(0)))))
     result = builder.allocate(node.output_shape())
     y = as_image(node, result)
     if y.rank == 4:
