@@ -23,7 +23,9 @@ from . import (
     products,
     recurrent_general,
     reduction,
+    regions,
     resize,
+    sampling,
     spectrum,
 )
 
@@ -48,6 +50,8 @@ __all__ = [
     "products",
     "recurrent_general",
     "reduction",
+    "regions",
     "resize",
+    "sampling",
     "spectrum",
 ]

@@ -14,7 +14,9 @@ from . import (
     recurrent,
     recurrent_general,
     reduction,
+    regions,
     resize,
+    sampling,
     spectrum,
     volume,
 )
@@ -31,7 +33,9 @@ __all__ = [
     "recurrent",
     "recurrent_general",
     "reduction",
+    "regions",
     "resize",
+    "sampling",
     "spectrum",
     "volume",
 ]

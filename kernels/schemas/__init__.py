@@ -29,6 +29,7 @@ from .recurrent import GRU, GRU_SMALL, LSTM
 from .recurrent_general import RECURRENT_GENERAL
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
+from .sampling import MAX_ROI_POOL, ROI_ALIGN, SAMPLE
 from .spectrum import INVERSE_REAL_FFT, REAL_FFT
 from .volume import CONV_VOLUME
 
@@ -39,6 +40,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(DENSE, MATMUL),
     *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
     *(MAX_POOL, AVERAGE_POOL, MAX_POOL_POSITIONS, PLACE),
+    *(SAMPLE, ROI_ALIGN, MAX_ROI_POOL),
     RESIZE_LINEAR,
     *(LSTM, GRU, GRU_SMALL, RECURRENT_GENERAL),
     *(REAL_FFT, INVERSE_REAL_FFT),

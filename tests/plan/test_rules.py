@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.plan import cases_arriving, cases_elements, cases_volumes, cases_windows  # noqa: F401  (they fill CASES)
+from tests.plan import (  # noqa: F401  (they fill CASES)
+    cases_arriving,
+    cases_elements,
+    cases_sampling,
+    cases_volumes,
+    cases_windows,
+)
 from tests.plan.cases import CASES, IMAGE, ints
 from tests.plan.networks import assert_matches, compile_model, parse, signal
 from wavetile.engine.errors import UnsupportedError

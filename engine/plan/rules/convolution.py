@@ -61,9 +61,9 @@ def filter_weights(node: Lowering, builder: Builder) -> Weights:
     return weights.rearranged(lambda w: w[:, :, None]) if len(weights.shape) == 3 else weights
 
 
-def packed_bias(node: Lowering, builder: Builder) -> View | None:
-    """Input 2 as the kernels take it, None where there is none."""
-    return Weights.of(node, builder, 2).packed(builder, packing.bias) if node.has(2) else None
+def packed_bias(node: Lowering, builder: Builder, index: int = 2) -> View | None:
+    """An input as the kernels take a bias, None where there is none."""
+    return Weights.of(node, builder, index).packed(builder, packing.bias) if node.has(index) else None
 
 
 def emit_convolution(
