@@ -22,11 +22,11 @@ has     = $(VENV)/.has-$(1)$(addprefix $(comma),$(EXTRA))
 SOURCES := pyproject.toml constraints.txt LICENSE __init__.py py.typed \
            $(shell find engine/. kernels/. proto/. clients/. -name __pycache__ -prune -o \( -type d -o -type f \) -print 2>/dev/null)
 
-.PHONY: help demo test check conformance bench format proto lock dev clean
+.PHONY: help demo test check conformance bench bench-readme format proto lock dev clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(call has,report)  ## noisy speech through a server, live: latencies, speech, an enhanced WAV, a report
 	@$(VENV)/bin/wavetile demo $(ARGS)
@@ -43,8 +43,12 @@ check: $(call has,check$(comma)test$(comma)report)  ## formatting, lint, types, 
 conformance: $(call has,test)  ## run ONNX's conformance suite: passed, failed, skipped by suite and operator
 	@$(VENV)/bin/python -m tests.conformance.report $(ARGS)
 
-bench: $(call has,bench)  ## measure against onnxruntime, one thread, interleaved
-	@$(VENV)/bin/python tests/benchmarks/run.py $(ARGS)
+bench: $(call has,bench$(if $(QUICK),,$(comma)peers))  ## every model beside its peers, one thread; QUICK=1: in a minute
+	@$(VENV)/bin/python tests/benchmarks/run.py $(if $(QUICK),--quick,--json benchmark-results/latest.json) $(ARGS)
+
+bench-readme: $(call has,bench)  ## keep the last full `make bench` as the README's figures
+	@test ! -f benchmark-results/latest.json || cp benchmark-results/latest.json tests/benchmarks/results.json
+	@$(VENV)/bin/python tests/benchmarks/readme.py
 
 format: $(call has,check$(comma)test$(comma)report)  ## rewrite the formatting and what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only --quiet .
@@ -64,7 +68,7 @@ lock:  ## resolve every dependency again and rewrite constraints.txt
 	@echo "resolving every dependency in $(VENV)-lock"
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip -qq install --upgrade "setuptools>=77"
-	@$(VENV)-lock/bin/python -m pip -qq install --no-build-isolation ".[bench,check,report,test]"
+	@$(VENV)-lock/bin/python -m pip -qq install --no-build-isolation ".[bench,check,peers,report,test]"
 	@{ echo "# The exact set that the tests ran with: every extra but mic. Written by \`make lock\`; not for editing."; \
 	   $(VENV)-lock/bin/python -m pip freeze --all --exclude pip --exclude wavetile; } > constraints.txt.new
 	@mv constraints.txt.new constraints.txt

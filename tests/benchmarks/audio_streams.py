@@ -1,4 +1,4 @@
-"""Audio models, frame by frame: the whole stream is checked against its author's own loop, then timed."""
+"""Cards, hop by hop: the whole stream is checked against its author's own loop, then `Stream.process` is timed."""
 
 from __future__ import annotations
 
@@ -9,81 +9,65 @@ import numpy as np
 import soundfile
 
 import wavetile
+from tests.benchmarks import peers
+from tests.benchmarks.networks import Effort, relative_difference
 from tests.benchmarks.rows import Row
+from tests.benchmarks.targets import targets
 from tests.models import reference_loops
 from wavetile.engine.commands.demo.clip import CLIP_PATH
 from wavetile.engine.commands.duel import Duel
-from wavetile.engine.commands.measure import take_turns
-from wavetile.engine.commands.peer import Peer
+from wavetile.engine.commands.floor import measure_floor
 
 NOTES = {"nsnet2": "onnxruntime without carried state, which its file hides"}
+PEERS: dict[str, tuple[str, Callable[[], Callable[[], object]]]] = {"rnnoise": ("rnnoise", peers.rnnoise_call)}
+"""Card -> a peer that does the whole of a frame's work."""
 FEATURE_FRAMES = 300
 FEATURE_SEED = 5
 
 
-def measure(name: str, models: Path, seconds: float) -> Row:
-    """One model against onnxruntime on the same files."""
+def measure_stream(name: str, models: Path, effort: Effort) -> Row:
+    """One card against onnxruntime on its networks alone."""
     model = wavetile.load(name)
     duel = Duel(model, name)
-    difference = max(duel.compare(), _stream_difference(model, models))
-    timings = take_turns(duel.sides(), seconds=seconds)
+    difference = _stream_difference(model, models)
+    duel.compare()
+    both = duel.sides()
+    others: dict[str, Callable[[int], object]] = {}
+    if not effort.quick and name in PEERS and peers.is_here(PEERS[name][0]):
+        frame = PEERS[name][1]()
+        others[f"{PEERS[name][0]} in C"] = lambda step: frame()
+    program = model.stream_spec.program
+    timings = effort.take_turns(both["stream"], both["onnxruntime"], others)
+    floor = measure_floor(program)
+    rate_hz = model.stream_spec.sample_rate_hz
+    call = f"frame of {1000 * model.stream_spec.hop_samples / rate_hz:g} ms" if rate_hz else "frame of features"
     return Row(
-        name, "frame", difference, timings["onnxruntime"], timings["run"], timings["stream"], NOTES.get(name, "")
-    )
-
-
-def measure_silero_without_branches(models: Path, seconds: float) -> Row:
-    """Silero against onnxruntime's best case: the export without `If`, which is its faster file."""
-    path = models / "silero_vad/silero_vad_openvino_16k.onnx"
-    peer = Peer(path, states={"state": "stateN"})
-    model = wavetile.load(path)
-    rng = np.random.default_rng(FEATURE_SEED)
-    windows = [(0.1 * rng.standard_normal((1, 576))).astype(np.float32) for _ in range(50)]
-    state = {"state": np.zeros((2, 1, 128), np.float32)}
-
-    def ours(step: int) -> np.ndarray:
-        outputs = model.run({"input": windows[step % len(windows)], **state})
-        state["state"] = outputs["stateN"]
-        return outputs["output"]
-
-    def theirs(step: int) -> np.ndarray:
-        peer.feeds["input"] = windows[step % len(windows)]
-        return peer.step()[0]
-
-    difference = max(float(np.abs(ours(step) - theirs(step)).max()) for step in range(len(windows)))
-    process = wavetile.load("silero_vad").stream().process
-    hops = [window[0, 64:].copy() for window in windows]
-    sides: dict[str, Callable[[int], object]] = {
-        "stream": lambda step: process(hops[step % len(hops)]), "run": ours, "onnxruntime": theirs,
-    }  # fmt: skip
-    timings = take_turns(sides, seconds=seconds)
-    return Row(
-        "silero_vad", "frame", difference, timings["onnxruntime"], timings["run"], timings["stream"], "without If"
-    )
+        "streams", name, call, difference, timings, targets(name),
+        floor.floor_us, floor.bound, program.instruction_count, NOTES.get(name, ""),
+    )  # fmt: skip
 
 
 def _stream_difference(model: wavetile.Model, models: Path) -> float:
-    """Largest |difference| between a stream fed hop by hop and the author's loop, over the demo's clip."""
+    """Largest relative |difference| between a stream fed hop by hop and the author's loop, over the demo's clip."""
     if model.name == "rnnoise":
         features = np.random.default_rng(FEATURE_SEED).standard_normal((FEATURE_FRAMES, 42)).astype(np.float32)
         gains, probability = reference_loops.rnnoise(models, features)
         with model.stream() as stream:
             values = [stream.process(frame[None]).values for frame in features]
-        ours = {name: np.concatenate([one[name] for one in values]) for name in values[0]}
+        frames = {name: np.concatenate([one[name] for one in values]).reshape(FEATURE_FRAMES, -1) for name in values[0]}
         expected = {22: gains, 1: probability[:, None]}  # by how many numbers a frame has
-        frames = [array.reshape(FEATURE_FRAMES, -1) for array in ours.values()]
-        return max(float(np.abs(array - expected[array.shape[1]]).max()) for array in frames)
+        return relative_difference(frames, {name: expected[array.shape[1]] for name, array in frames.items()})
     samples, _ = soundfile.read(CLIP_PATH, dtype="float32")
     with model.stream() as stream:
         hop = stream.hop_samples
         outputs = [stream.process(samples[first : first + hop]) for first in range(0, len(samples), hop)]
         outputs.append(stream.flush())
         delay = stream.delay_samples
-    expected = getattr(reference_loops, model.name)(models, samples)
+    made = getattr(reference_loops, model.name)(models, samples)
     if model.describe().returns_audio:
         ours = np.concatenate([one.samples for one in outputs if one.samples is not None])[delay : delay + len(samples)]
     else:
         ours = np.concatenate([one.values["probability"] for one in outputs]).ravel()
     # Silero's last, padded window is the loop's and not necessarily a stream's.
-    count = min(len(ours), len(expected))
-    return float(np.abs(ours[:count] - expected[:count]).max())
+    count = min(len(ours), len(made))
+    return relative_difference({"signal": ours[:count]}, {"signal": made[:count]})

@@ -1,9 +1,9 @@
-"""Measures wavetile against onnxruntime: results are compared first, then both sides take turns in one thread.
+"""Measures wavetile against its peers: results are compared first, then all sides take turns in one thread.
 
-    python tests/benchmarks/run.py [--json FILE] [--seconds N] [NAME ...]
+    python tests/benchmarks/run.py [--quick] [--json FILE] [--markdown FILE] [--seconds N] [NAME ...]
 
-Weights are found through WAVETILE_MODELS, else in ../shared/models beside the repository; a model whose weights are not
-there gets a row that says so. It asserts no time: read the table.
+Weights are found through WAVETILE_MODELS, else in ../shared/models beside the repository. It asserts no time: read the
+table. `make bench-readme` puts the numbers of the last full `make bench` into the README.
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.benchmarks.networks import Effort
+    from tests.benchmarks.rows import Row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-AUDIO_MODELS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2")
+STREAMS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2")
 # One thread a side: NumPy's own libraries, too.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SECONDS, QUICK_SECONDS = 4.0, 0.1
+QUICK_SKIPS = ("deepbet3d", "dnsmos/sig", "meshnet3d", "retina_wnet", "threads")
+"""What takes a second a call and more."""
 
 
 def main() -> int:
@@ -30,37 +39,66 @@ def main() -> int:
         os.environ.setdefault(name, "1")
     sys.path.append(str(REPOSITORY))  # for `tests`; `wavetile` is the installed one
 
-    from tests.benchmarks import audio_streams, images
-    from tests.benchmarks.rows import Missing, Report, Row, select
-    from wavetile.engine.commands.machine import machine_line
+    from tests.benchmarks import peers
+    from tests.benchmarks.networks import Effort
+    from tests.benchmarks.rows import Report, select
+    from wavetile.engine.commands.console import counted_progress
+    from wavetile.engine.commands.machine import machine_facts
     from wavetile.engine.commands.warmup import warm_up_visibly
-    from wavetile.engine.commands.weights import is_here
-    from wavetile.engine.models.card import find_card
 
     warm_up_visibly()
-    topics: dict[str, Callable[[float], Row]] = {
-        name: partial(audio_streams.measure, name, models) for name in AUDIO_MODELS
-    }
-    topics["silero_vad without If"] = partial(audio_streams.measure_silero_without_branches, models)
-    topics["nuclei_unet"] = partial(images.measure_unet, models)
-    report = Report(machine_line())
-    for name in select(list(topics), options.names):
-        if is_here(find_card(name.split()[0])):
-            print(f"measuring {name}", file=sys.stderr)
-            report.rows.append(topics[name](options.seconds))
-        else:
-            report.rows.append(Missing(name, f"no weights below {models}"))
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    report = Report(machine_facts() | peers.missing_facts())
+    with tempfile.TemporaryDirectory() as folder, counted_progress("measuring") as progress:
+        topics = _topics(models, Path(folder), Effort(seconds, options.quick))
+        names = select(list(topics), options.names)
+        if options.quick and not options.names:
+            names = [name for name in names if not any(skip in name for skip in QUICK_SKIPS)]
+        for done, name in enumerate(names):
+            progress(done, len(names), name)
+            report.rows.append(topics[name]())
+        progress(len(names), len(names), "")
     print(report.markdown())
-    if options.json:
-        options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n", "utf-8")
+    for path, text in (
+        (options.json, json.dumps(report.as_json(), indent=1) + "\n"), (options.markdown, report.markdown() + "\n"),
+    ):  # fmt: skip
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
     return 0
+
+
+def _topics(models: Path, folder: Path, effort: Effort) -> dict[str, Callable[[], Row]]:
+    """Everything that can be measured, by name."""
+    from tests.benchmarks import audio_streams, networks, recurrent, threads
+    from tests.models.real_networks import REAL_NETWORKS
+
+    here = [real for real in REAL_NETWORKS if (models / real.path).exists()]
+    topics: dict[str, Callable[[], Row]] = {}
+    for name in STREAMS if here else ():
+        topics[name] = partial(audio_streams.measure_stream, name, models, effort)
+    for real in here:
+        topics[real.path] = partial(networks.measure_network, real, models, effort)
+    if here:
+        topics["deepfilternet3, three networks"] = partial(networks.measure_deepfilternet, models, effort)
+        topics["threads"] = partial(threads.measure_threads, models, effort)
+    for operator in recurrent.GATES:
+        for hidden in recurrent.QUICK_HIDDEN if effort.quick else recurrent.HIDDEN:
+            topics[f"{operator} {hidden}"] = partial(recurrent.measure_step, operator, hidden, folder, effort)
+    return topics
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only rows whose name holds one of these")
-    parser.add_argument("--seconds", type=float, default=5.0, help="measuring time a row (default: 5)")
+    parser.add_argument(
+        "--quick", action="store_true", help="under a minute: short, onnxruntime alone, no large volumes"
+    )
+    parser.add_argument(
+        "--seconds", type=float, help=f"measuring time a row (default: {SECONDS}, quick: {QUICK_SECONDS})"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
     return parser.parse_args()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.benchmarks import readme
 from wavetile.engine.models.card import card_names
 from wavetile.engine.server import ServerOptions
 
@@ -35,3 +36,7 @@ def test_the_port_is_the_default() -> None:
 
 def test_every_card_is_listed() -> None:
     assert {name for name in card_names() if f"| `{name}` |" not in README} == set()
+
+
+def test_performance_section_is_what_the_results_give() -> None:
+    assert readme.with_section(README, readme.section()) == README, "run `make bench-readme`"
