@@ -221,7 +221,7 @@ def _integer_result(operator, a, b):
     if operator == _SHIFT_LEFT:
         return a << b if 0 <= b < 64 else np.int64(0)
     if operator == _SHIFT_RIGHT:
-        return a >> b if 0 <= b < 64 else np.int64(0)
+        return a >> (b if 0 <= b < 64 else 63)
     if operator == _POW:
         return _power(a, b)
     if operator == _MAX:

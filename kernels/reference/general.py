@@ -80,7 +80,7 @@ INTEGER_BINARY: dict[GeneralBinary, Callable[..., np.ndarray]] = {
     GeneralBinary.BIT_AND: np.bitwise_and,
     GeneralBinary.BIT_OR: np.bitwise_or,
     GeneralBinary.BIT_XOR: np.bitwise_xor,
-    GeneralBinary.SHIFT_LEFT: np.left_shift,
+    GeneralBinary.SHIFT_LEFT: np.left_shift,  # NumPy's, too, take a count of 64 or more for "all bits"
     GeneralBinary.SHIFT_RIGHT: np.right_shift,
 }
 
@@ -188,7 +188,8 @@ def unary_general(operator: GeneralUnary, alpha: float, beta: float, x: np.ndarr
 def binary_general(operator: GeneralBinary, unsigned: int, a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
     """y = f(a, b), in int64 where a is (uint64 if `unsigned`), else in float64.
 
-    Division by an integer 0 gives 0. A shift by 64 or more gives 0.
+    Division by an integer 0 gives 0. A shift by 64 or more, or by a negative count, moves every bit out: what is left
+    is 0, or the sign of a signed a that is shifted right.
 
     Args:
         operator: names f.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-import numpy as np
-
 from ..ir import Graph
 from ..prune import prune, substitute
 
@@ -17,7 +15,7 @@ def share_constants(graph: Graph) -> Graph:
     first: dict[tuple, str] = {}
     same: dict[str, str] = {}
     for name, array in graph.constants.items():
-        bits = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
+        bits = hashlib.blake2b(array.tobytes(), digest_size=16).digest()
         original = first.setdefault((array.dtype.str, array.shape, bits), name)
         if original != name and name not in kept:
             same[name] = original

@@ -227,7 +227,8 @@ def bitwise(node: Lowering, builder: Builder) -> View:
         operator = GeneralBinary.SHIFT_LEFT if left else GeneralBinary.SHIFT_RIGHT
     else:
         operator = {"And": GeneralBinary.BIT_AND, "Or": GeneralBinary.BIT_OR}.get(node.op[7:], GeneralBinary.BIT_XOR)
-    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=True)
+    unsigned = node.input_type(0).kind == "u"
+    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=unsigned)
 
 
 @rule("BitwiseNot")

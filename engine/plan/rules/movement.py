@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..builder import Builder
-from ..carriers import carrier
+from ..carriers import carrier, convert
 from ..view import View
 from .registry import Lowering, rule
 from .views import gather_axis
@@ -52,8 +52,7 @@ def pad(node: Lowering, builder: Builder) -> View:
     x = x[crop]
     before, after = [max(b, 0) for b in before], [max(a, 0) for a in after]
     if mode == "constant":
-        # `or`: an optional value given as an empty input reads as None
-        return _pad_constant(builder, x, before, after, float(node.argument(2, "value", 0.0) or 0.0))
+        return _pad_constant(builder, x, before, after, float(np.max(node.argument(2, "value", 0.0) or 0.0)))
     numpy_mode = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}.get(mode)
     if numpy_mode is None:
         raise node.refuse(f"attribute mode is {mode!r}", "use constant, reflect, edge or wrap")
@@ -64,16 +63,33 @@ def pad(node: Lowering, builder: Builder) -> View:
     return x
 
 
-def _pad_constant(builder: Builder, x: View, before: list[int], after: list[int], value: float) -> View:
+def _pad_value(node: Lowering, builder: Builder, x: View) -> View | float:
+    """What Pad puts around x: an attribute below opset 11, an optional input later, constant or not."""
+    if node.has(2) and node.constant(2) is None:
+        return builder.reshape(convert(builder, node.view(2), x.dtype), ())
+    constant = node.constant(2)
+    if constant is None:
+        return float(node.attribute("value", 0.0))
+    return float(constant.reshape(-1)[0]) if constant.size else 0.0
+
+
+def _pad_constant(builder: Builder, x: View, before: list[int], after: list[int], value: View | float) -> View:
     """Fill the border alone: for each padded axis the two slabs that earlier axes have not covered."""
     shape = [b + size + a for b, size, a in zip(before, x.shape, after, strict=True)]
     if shape == list(x.shape):
         return x
     y = builder.allocate(shape, dtype=x.dtype)
+
+    def put(slab: View) -> None:
+        if isinstance(value, View):
+            builder.copy(value, slab)
+        else:
+            builder.fill(slab, value)
+
     inner = [slice(b, b + size) for b, size in zip(before, x.shape, strict=True)]
     for axis in range(x.rank):
         lead, tail = inner[:axis], [slice(None)] * (x.rank - axis - 1)
-        builder.fill(y[(*lead, slice(0, before[axis]), *tail)], value)
-        builder.fill(y[(*lead, slice(before[axis] + x.shape[axis], None), *tail)], value)
+        put(y[(*lead, slice(0, before[axis]), *tail)])
+        put(y[(*lead, slice(before[axis] + x.shape[axis], None), *tail)])
     builder.copy(x, y[tuple(inner)])
     return y

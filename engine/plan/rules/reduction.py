@@ -6,6 +6,7 @@ import numpy as np
 
 from ....kernels.opcodes import Binary, Reduce, Unary
 from ..builder import Builder, merge_axes
+from ..carriers import conform
 from ..view import View
 from .elementwise import apply_binary, apply_unary
 from .registry import Lowering, rule
@@ -83,19 +84,24 @@ def global_pool(node: Lowering, builder: Builder) -> View:
 def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[int]) -> View:
     """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
     x = node.operand(0)
-    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
-    kept = [axis for axis in range(x.rank) if axis not in reduced]
-    turned = x.transpose([*kept, *reduced])
     if not x.size:
         return _of_nothing(builder, operator, x.dtype, node)
+    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
+    return builder.reshape(reduce_view(builder, operator, x, reduced), node.output_shape())
+
+
+def reduce_view(builder: Builder, operator: Reduce, x: View, reduced: list[int]) -> View:
+    """A new buffer with some axes reduced: [axes that are kept], of x's carrier."""
+    kept = [axis for axis in range(x.rank) if axis not in reduced]
+    turned = x.transpose([*kept, *reduced])
     if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS and x.dtype == np.float32:
-        return builder.reshape(_reduce_pairs(builder, operator, turned), node.output_shape())
+        return _reduce_pairs(builder, operator, turned)
     y = builder.allocate([x.shape[axis] for axis in kept], dtype=x.dtype)
     grouped = _three_and_three(builder, turned, len(kept))
     target = y.reshape(grouped.shape[:_SIDE])
     assert target is not None  # y is dense
     builder.emit("reduce" if x.dtype == np.float32 else "reduce_general", operator=operator, x=grouped, y=target)
-    return builder.reshape(y, node.output_shape())
+    return y
 
 
 def _of_nothing(builder: Builder, operator: Reduce, dtype: np.dtype, node: Lowering) -> View:
@@ -141,9 +147,29 @@ def softmax(node: Lowering, builder: Builder) -> View:
     """Below opset 13 the input is flattened to 2-D at the axis; from 13 on the axis alone is normalised."""
     x = node.view(0)
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % x.rank
+    if node.input_type(0) != np.float32 and node.opset >= 13:
+        return _softmax_in_steps(node, builder, x, axis)
     outer = int(np.prod(x.shape[:axis], dtype=np.int64))
     inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64)) if node.opset >= 13 else 1
     shape = (outer, x.size // (outer * inner), inner)
     y = builder.allocate(shape)
     builder.emit("softmax", x=builder.reshape(x, shape), y=y, logarithm=int(node.op == "LogSoftmax"))
     return builder.reshape(y, x.shape)
+
+
+def _softmax_in_steps(node: Lowering, builder: Builder, x: View, axis: int) -> View:
+    """Of float64, and of narrow floats, which are rounded after each step as ONNX's definition of Softmax has it."""
+    dtype = node.input_type(0)
+
+    def rounded(view: View) -> View:
+        return conform(builder, view, dtype)
+
+    def along(operator: Reduce, view: View) -> View:
+        return reduce_view(builder, operator, view, [axis])[(*(slice(None),) * axis, None)]
+
+    shifted = rounded(apply_binary(builder, Binary.SUB, x, along(Reduce.MAX, x)))
+    powers = rounded(apply_unary(builder, Unary.EXP, shifted))
+    total = rounded(along(Reduce.SUM, powers))
+    if node.op == "LogSoftmax":
+        return apply_binary(builder, Binary.SUB, shifted, rounded(apply_unary(builder, Unary.LOG, total)))
+    return apply_binary(builder, Binary.DIV, powers, total)
