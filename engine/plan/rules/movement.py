@@ -52,7 +52,7 @@ def pad(node: Lowering, builder: Builder) -> View:
     x = x[crop]
     before, after = [max(b, 0) for b in before], [max(a, 0) for a in after]
     if mode == "constant":
-        return _pad_constant(builder, x, before, after, float(np.max(node.argument(2, "value", 0.0) or 0.0)))
+        return _pad_constant(builder, x, before, after, _pad_value(node, builder, x))
     numpy_mode = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}.get(mode)
     if numpy_mode is None:
         raise node.refuse(f"attribute mode is {mode!r}", "use constant, reflect, edge or wrap")
