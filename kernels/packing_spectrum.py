@@ -1,8 +1,8 @@
-"""The tables of a real Fourier transform: its stages and the roots of unity that they read.
+"""The tables of a Fourier transform: its stages and the roots of unity that they read.
 
-A transform of even length n goes through a complex one of n / 2, of odd length through a complex one of n. The complex
-length is split into stages of radix 4, 2, 3, 5 and then whatever primes are left (Stockham's autosort algorithm:
-C. Van Loan, Computational Frameworks for the Fast Fourier Transform, section 1.7). A stage of radix r takes
+A real transform of even length n goes through a complex one of n / 2, of odd length through a complex one of n. The
+complex length is split into stages of radix 4, 2, 3, 5 and then whatever primes are left (Stockham's autosort
+algorithm: C. Van Loan, Computational Frameworks for the Fast Fourier Transform, section 1.7). A stage of radix r takes
 n r operations, so that a length with a large prime factor p is exact but costs n p.
 """
 
@@ -50,16 +50,36 @@ def fft_tables(n: int) -> np.ndarray:
     Raises:
         KernelError: n is below 1 or above LONGEST.
     """
-    if not 1 <= n <= LONGEST:
-        raise KernelError(f"a Fourier transform of length {n}; 1 to {LONGEST} is possible")
+    _check(n)
     length = n // 2 if n % 2 == 0 else n
-    stages = radices(length)
-    header = np.zeros(HEADER_WORDS)
-    header[0] = len(stages)
-    parts = [header]
+    parts = []
     if n % 2 == 0:
         angles = 2 * np.pi * np.arange(length) / n
         parts += [np.cos(angles), np.sin(angles)]
+    return _tables(length, parts)
+
+
+def complex_fft_tables(n: int) -> np.ndarray:
+    """Tables for `complex_fft` of length n, as `fft_tables` has them without the part for even n.
+
+    Raises:
+        KernelError: n is below 1 or above LONGEST.
+    """
+    _check(n)
+    return _tables(n, [])
+
+
+def _check(n: int) -> None:
+    if not 1 <= n <= LONGEST:
+        raise KernelError(f"a Fourier transform of length {n}; 1 to {LONGEST} is possible")
+
+
+def _tables(length: int, before: list[np.ndarray]) -> np.ndarray:
+    """The header and, behind what comes before, the stages of a complex transform."""
+    stages = radices(length)
+    header = np.zeros(HEADER_WORDS)
+    header[0] = len(stages)
+    parts = [header, *before]
     span = 1
     for index, radix in enumerate(stages):
         groups = length // radix // span

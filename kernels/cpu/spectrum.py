@@ -1,11 +1,12 @@
-"""Native Fourier transforms of real signals; even lengths go through a complex transform of half the length."""
+"""Native Fourier transforms; even lengths of real signals go through a complex transform of half the length."""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from ..contract import PANEL, Context
-from ..schemas.spectrum import INVERSE_REAL_FFT, REAL_FFT
+from ..schemas.spectrum import COMPLEX_FFT, INVERSE_REAL_FFT, REAL_FFT
 from .fourier import HEADER_BYTES, complex_transform
 from .fourier_vectors import half_length_bins, join_pairs, real_bins, split_pairs
 from .memory import float_pointer, locate
@@ -18,6 +19,10 @@ _REAL = REAL_FFT.positions()
 _REAL_X, _REAL_TABLES, _REAL_Y, _REAL_SCRATCH = (_REAL[name] for name in ("x", "tables", "y", "scratch"))
 _INVERSE = INVERSE_REAL_FFT.positions()
 _INVERSE_X, _INVERSE_TABLES, _INVERSE_Y, _INVERSE_SCRATCH = (_INVERSE[n] for n in ("x", "tables", "y", "scratch"))
+_COMPLEX = COMPLEX_FFT.positions()
+_COMPLEX_X, _COMPLEX_TABLES, _COMPLEX_Y, _COMPLEX_INVERSE, _COMPLEX_SCRATCH = (
+    _COMPLEX[name] for name in ("x", "tables", "y", "inverse", "scratch")
+)
 
 
 @njit(inline="always")
@@ -198,3 +203,39 @@ def inverse_real_fft(operands, context):
         for row in range(operands[_INVERSE_X + 1]):
             source, target = x + 4 * row * operands[_INVERSE_X + 4], y + 4 * row * operands[_INVERSE_Y + 3]
             _inverse(source, step, tables, target, scratch, n)
+
+
+@device
+def _complex(x, x_step, tables, y, y_step, inverse, scratch, n):
+    """One row of n pairs, `step` floats apart. With its planes swapped, a forward transform is an inverse one."""
+    plane = 4 * n
+    real, imaginary = (scratch + plane, scratch) if inverse else (scratch, scratch + plane)
+    if x_step == 2:
+        _split(x, real, imaginary, n)
+    else:
+        source, a, b = float_pointer(x), float_pointer(real), float_pointer(imaginary)
+        for i in range(n):
+            a[i], b[i] = source[i * x_step], source[i * x_step + 1]
+    result = complex_transform(scratch, scratch + 2 * plane, plane, tables, tables + HEADER_BYTES)
+    real, imaginary = (result + plane, result) if inverse else (result, result + plane)
+    if y_step == 2 and not inverse:
+        _join(real, imaginary, y, n)
+    else:
+        scale = np.float32(1.0 / n) if inverse else np.float32(1.0)
+        target, a, b = float_pointer(y), float_pointer(real), float_pointer(imaginary)
+        for i in range(n):
+            target[i * y_step], target[i * y_step + 1] = a[i] * scale, b[i] * scale
+
+
+@native
+def complex_fft(operands, context):
+    """`reference.spectrum.complex_fft`, row by row."""
+    o = operands
+    tables = locate(o, _COMPLEX_TABLES, context, 0)
+    for lane in range(context[_LANES]):
+        x, y = locate(o, _COMPLEX_X, context, lane), locate(o, _COMPLEX_Y, context, lane)
+        scratch = locate(o, _COMPLEX_SCRATCH, context, lane)
+        for row in range(o[_COMPLEX_X + 1]):
+            source, target = x + 4 * row * o[_COMPLEX_X + 4], y + 4 * row * o[_COMPLEX_Y + 4]
+            inverse = o[_COMPLEX_INVERSE] == 1
+            _complex(source, o[_COMPLEX_X + 5], tables, target, o[_COMPLEX_Y + 5], inverse, scratch, o[_COMPLEX_X + 2])

@@ -34,3 +34,12 @@ def inverse_real_fft(x: np.ndarray, tables: np.ndarray, y: np.ndarray, scratch: 
         spectrum.imag[:, -1] = 0.0
     spectrum *= weight
     y[...] = (spectrum @ _roots(x.shape[1], n)).real / n
+
+
+@definition
+def complex_fft(x: np.ndarray, tables: np.ndarray, y: np.ndarray, inverse: int, scratch: np.ndarray) -> None:
+    """y[r, k] = sum over t of x[r, t] exp(-2 pi i k t / n); the inverse turns the other way and divides by n."""
+    n = x.shape[1]
+    roots = _roots(n, n) / n if inverse else _roots(n, n).conj()
+    spectrum = (x[..., 0] + 1j * x[..., 1].astype(np.float64)) @ roots.T
+    y[..., 0], y[..., 1] = spectrum.real, spectrum.imag

@@ -21,16 +21,19 @@ from .general import (
     UNARY_GENERAL,
     WHERE_WIDE,
 )
+from .interpolation import INTERPOLATE
 from .movement import COPY, FILL, GATHER
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .positions import MAX_POOL_POSITIONS, PLACE
 from .products import DENSE, MATMUL
+from .products_general import DETERMINANT, MATMUL_GENERAL
+from .quantisation import DEQUANTIZE, QUANTIZE
 from .recurrent import GRU, GRU_SMALL, LSTM
 from .recurrent_general import RECURRENT_GENERAL
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
 from .sampling import MAX_ROI_POOL, ROI_ALIGN, SAMPLE
-from .spectrum import INVERSE_REAL_FFT, REAL_FFT
+from .spectrum import COMPLEX_FFT, INVERSE_REAL_FFT, REAL_FFT
 from .volume import CONV_VOLUME
 
 KERNELS: tuple[Kernel, ...] = (
@@ -45,6 +48,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(LSTM, GRU, GRU_SMALL, RECURRENT_GENERAL),
     *(REAL_FFT, INVERSE_REAL_FFT),
     *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
+    *(MATMUL_GENERAL, DETERMINANT, QUANTIZE, DEQUANTIZE, INTERPOLATE, COMPLEX_FFT),
 )
 
 KERNEL_BY_NAME: dict[str, Kernel] = {kernel.name: kernel for kernel in KERNELS}

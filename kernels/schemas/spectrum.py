@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..contract import Kernel, Tensor
+from ..contract import Int, Kernel, Tensor
 
 REAL_FFT = Kernel(
     "real_fft",  # y[r, k] = sum over n of x[r, n] exp(-2 pi i k n / N), k = 0 .. N/2, as (real, imaginary)
@@ -23,4 +23,15 @@ INVERSE_REAL_FFT = Kernel(
         Tensor("scratch", 1, "dense", written=True),
     ),
     scratch=lambda o: 4 * o["y"].shape[1] + 4,
+)
+COMPLEX_FFT = Kernel(
+    "complex_fft",  # y[r, k] = sum over n of x[r, n] exp(-2 pi i k n / N), pairs of (real, imaginary)
+    (
+        Tensor("x", 3, "rows"),  # [rows, n, 2]
+        Tensor("tables", 1, "dense"),  # packing_spectrum.complex_fft_tables(n)
+        Tensor("y", 3, "rows", written=True),  # [rows, n, 2]
+        Int("inverse"),  # 1: exp(+2 pi i k n / N) and a factor of 1 / N
+        Tensor("scratch", 1, "dense", written=True),
+    ),
+    scratch=lambda o: 4 * o["x"].shape[1],
 )

@@ -1,4 +1,4 @@
-"""Real Fourier transforms on both back ends against numpy.fft in float64: lengths, views, lanes."""
+"""Fourier transforms on both back ends against numpy.fft in float64: lengths, views, lanes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from wavetile.kernels.contract import Space
 from wavetile.kernels.errors import KernelError
-from wavetile.kernels.packing_spectrum import fft_tables, radices
+from wavetile.kernels.packing_spectrum import complex_fft_tables, fft_tables, radices
 
 from .harness import Constant, Lanes, Out, run_kernel
 from .tolerances import fft_tolerance
@@ -61,6 +61,13 @@ def inverse(backend: str, spectrum: np.ndarray, n: int, changed: dict[str, Any] 
     return run_kernel("inverse_real_fft", backend, lanes=lanes, **(operands | (changed or {})))["y"]
 
 
+def transform(backend: str, x: np.ndarray, inverse: int, changed: dict[str, Any] | None = None) -> np.ndarray:
+    """[lanes, rows, n, 2] -> [lanes, rows, n, 2]."""
+    lanes, rows, n = x.shape[:3]
+    operands = {"x": Lanes(x), "tables": Constant(complex_fft_tables(n)), "y": Out((rows, n, 2)), "inverse": inverse}
+    return run_kernel("complex_fft", backend, lanes=lanes, **(operands | (changed or {})))["y"]
+
+
 def check(got: np.ndarray, expected: np.ndarray, n: int) -> None:
     rms = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
     assert np.abs(got - expected).max() <= fft_tolerance(n) * rms
@@ -97,6 +104,31 @@ def test_views_and_lanes(backend: str, n: int) -> None:
         check(inverse(backend, expected, n, changed), x, n)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n", LENGTHS)
+def test_complex_equals_numpy(backend: str, n: int) -> None:
+    x = signal(1, 2, 2 * n).reshape(1, 2, n, 2)
+    wide = x[..., 0] + 1j * x[..., 1].astype(np.float64)
+    check(transform(backend, x, 0), pairs(np.fft.fft(wide)), n)
+    check(transform(backend, x, 1), pairs(np.fft.ifft(wide)), n)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n", [1, 7, 12, 64, 320])
+def test_complex_views_and_lanes(backend: str, n: int) -> None:
+    x = signal(3, 2, 2 * n).reshape(3, 2, n, 2)
+    wide = x[..., 0] + 1j * x[..., 1].astype(np.float64)
+    apart = (2, 2 * 2, 1)
+    for changed in (
+        {"x": Lanes(x, strides=apart)},
+        {"x": Lanes(x, Space.STATE)},
+        {"y": Out((2, n, 2), strides=apart)},
+        {"y": Out((2, n, 2), Space.STATE)},
+    ):
+        check(transform(backend, x, 0, changed), pairs(np.fft.fft(wide)), n)
+        check(transform(backend, x, 1, changed), pairs(np.fft.ifft(wide)), n)
+
+
 @pytest.mark.parametrize("n", [8, 40, 320, 512])
 def test_a_lane_has_the_same_bits_alone_and_among_others(n: int) -> None:
     x = signal(5, 1, n)
@@ -105,6 +137,9 @@ def test_a_lane_has_the_same_bits_alone_and_among_others(n: int) -> None:
     for lane in range(5):
         assert forward("cpu", x[lane : lane + 1]).tobytes() == together[lane].tobytes()
         assert inverse("cpu", together[lane : lane + 1], n).tobytes() == back[lane].tobytes()
+        for turn in (0, 1):
+            alone = transform("cpu", together[lane : lane + 1], turn)
+            assert alone.tobytes() == transform("cpu", together, turn)[lane].tobytes()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -147,3 +182,5 @@ def test_radices_multiply_to_the_length(length: int) -> None:
 def test_impossible_lengths_are_named(n: int) -> None:
     with pytest.raises(KernelError, match=str(n)):
         fft_tables(n)
+    with pytest.raises(KernelError, match=str(n)):
+        complex_fft_tables(n)

@@ -1,0 +1,26 @@
+"""Definitions of the products of every carrier."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .execute import definition
+
+
+@definition
+def matmul_general(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
+    """y[i, j] = a[i, j] @ b[i, j], summed in int64 where y is int64, else in float64.
+
+    Args:
+        a: [..., rows, inner], any carrier; whole numbers where y is int64.
+        b: [..., inner, columns], likewise.
+        y: [..., rows, columns].
+    """
+    sums = np.int64 if y.dtype.kind == "i" else np.float64
+    y[...] = a.astype(sums) @ b.astype(sums)
+
+
+@definition
+def determinant(x: np.ndarray, y: np.ndarray, scratch: np.ndarray) -> None:
+    """y[b] = det x[b], in float64. x: [batch, n, n], float32 or float64. y: [batch]."""
+    y[...] = np.linalg.det(x.astype(np.float64))

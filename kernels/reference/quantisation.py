@@ -1,0 +1,26 @@
+"""Definitions of quantisation: y = x / scale in integers, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .execute import definition
+
+
+@definition
+def quantize(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, y: np.ndarray, low: float, high: float) -> None:
+    """y = round(x / scale) + zero_point, halves to even, limited to [low, high].
+
+    Args:
+        x: LOOP_RANK axes, float32.
+        scale: the same shape (zero strides repeat it).
+        zero_point: the same shape, whole numbers.
+        y: the same shape, whole numbers.
+    """
+    y[...] = np.clip(np.rint(x / scale) + zero_point, np.float32(low), np.float32(high))
+
+
+@definition
+def dequantize(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, y: np.ndarray) -> None:
+    """y = (x - zero_point) scale; all LOOP_RANK axes of one shape, float32."""
+    y[...] = (x - zero_point) * scale
