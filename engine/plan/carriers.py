@@ -36,6 +36,8 @@ NARROW_FLOATS = {
     np.dtype(ml_dtypes.float8_e4m3fnuz): FloatFormat(3, -7, 240.0, Overflow.NAN),
     np.dtype(ml_dtypes.float8_e5m2): FloatFormat(2, -14, 57344.0, Overflow.INFINITY),
     np.dtype(ml_dtypes.float8_e5m2fnuz): FloatFormat(2, -15, 57344.0, Overflow.NAN),
+    np.dtype(ml_dtypes.float6_e2m3fn): FloatFormat(3, 0, 7.5, Overflow.SATURATE),
+    np.dtype(ml_dtypes.float6_e3m2fn): FloatFormat(2, -2, 28.0, Overflow.SATURATE),
     np.dtype(ml_dtypes.float4_e2m1fn): FloatFormat(1, 0, 6.0, Overflow.SATURATE),
 }
 """Source: ONNX, "Float stored in 8 bits" and "Float stored in 4 bits"."""

@@ -29,9 +29,10 @@ KEEPS_RANGE = frozenset(
         "MaxPool",
     }
     | {"Min", "Pad", "ReduceMax", "ReduceMin", "Relu", "Reshape", "ReverseSequence", "ScatterElements", "ScatterND"}
+    | {"DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QuantizeLinear"}
     | {"Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where"}
 )
-"""Operators that only hand values on: their outputs need no rounding or wrapping into a narrow type."""
+"""Operators that hand values on, or limit them by themselves: nothing has to round or wrap them into a narrow type."""
 
 
 def compile_graph(graph: Graph, *, name: str = "", threads: int = 1) -> Program:

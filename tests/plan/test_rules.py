@@ -7,7 +7,9 @@ import pytest
 
 from tests.plan import (  # noqa: F401  (they fill CASES)
     cases_arriving,
+    cases_contractions,
     cases_elements,
+    cases_quantised,
     cases_sampling,
     cases_volumes,
     cases_windows,

@@ -9,11 +9,11 @@ from typing import Any
 from ..infer import POOLS
 from ..ir import Graph, Node, TensorType
 
-WINDOWED = POOLS | {"Conv", "ConvTranspose"}
+WINDOWED = POOLS | {"Conv", "ConvInteger", "ConvTranspose", "QLinearConv"}
 
 
 def explicit_windows(graph: Graph) -> Graph:
-    """Give every Conv, ConvTranspose and pool its kernel_shape, strides, dilations and pads; auto_pad is resolved.
+    """Give every convolution and pool its kernel_shape, strides, dilations and pads; auto_pad is resolved.
 
     A ConvTranspose also gets output_padding, and loses output_shape. Formulae: the ONNX operator specifications.
     """
@@ -27,7 +27,7 @@ def _explicit(node: Node, types: Mapping[str, TensorType]) -> Node:
     spatial = types[node.inputs[0]].shape[2:]
     rank = len(spatial)
     if "kernel_shape" not in attributes:
-        attributes["kernel_shape"] = list(types[node.inputs[1]].shape[2:])
+        attributes["kernel_shape"] = list(types[node.inputs[3 if node.op == "QLinearConv" else 1]].shape[2:])
     attributes.setdefault("strides", [1] * rank)
     attributes.setdefault("dilations", [1] * rank)
     if node.op == "ConvTranspose":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ....kernels import packing
 from ....kernels.opcodes import Activation, Binary, Unary
 from ..builder import Builder
+from ..carriers import FLOAT32
 from ..view import View
 from .elementwise import apply_binary, apply_unary
 from .registry import Lowering, rule
@@ -28,6 +31,8 @@ def matmul(node: Lowering, builder: Builder) -> View:
     """Like numpy.matmul; fusion may have added a bias [columns] as third input, and an activation."""
     weights = node.constant(1)
     bias = node.constant(2)
+    if node.view(0).dtype != np.float32:
+        return multiply(builder, node.view(0), node.view(1), node.view(0).dtype)
     if weights is not None and weights.ndim == 2:
         return _dense(node, builder, node.view(0), weights, bias)
     left = node.constant(0)
@@ -36,7 +41,7 @@ def matmul(node: Lowering, builder: Builder) -> View:
         # as the slopes of a PRelu go by y's own columns.
         turned = _dense(node, builder, node.view(1).transpose((1, 0)), left.T, None, plain=True)
         return _finish(node, builder, turned.transpose((1, 0)), None)
-    return _finish(node, builder, _matmul(builder, node.view(0), node.view(1)), bias)
+    return _finish(node, builder, multiply(builder, node.view(0), node.view(1)), bias)
 
 
 @rule("Gemm")
@@ -47,7 +52,7 @@ def gemm(node: Lowering, builder: Builder) -> View:
     if node.attribute("transA", 0):
         a = a.transpose((1, 0))
     weights, bias = node.constant(1), node.constant(2)
-    if weights is None or (node.has(2) and bias is None):
+    if weights is None or (node.has(2) and bias is None) or a.dtype != np.float32:
         return _arriving_gemm(node, builder, a, alpha, beta)
     matrix = (weights.T if node.attribute("transB", 0) else weights) * np.float32(alpha)
     if bias is None:
@@ -62,13 +67,13 @@ def gemm(node: Lowering, builder: Builder) -> View:
 def _arriving_gemm(node: Lowering, builder: Builder, a: View, alpha: float, beta: float) -> View:
     """Gemm whose B or C arrives: what can not be taken into a constant is done to the product."""
     b = node.view(1).transpose((1, 0)) if node.attribute("transB", 0) else node.view(1)
-    y = _matmul(builder, a, b)
+    y = multiply(builder, a, b, a.dtype)
     if alpha != 1:
-        y = apply_binary(builder, Binary.MUL, y, builder.constant(np.array(alpha, np.float32)))
+        y = apply_binary(builder, Binary.MUL, y, builder.constant(np.array(alpha, y.dtype)))
     if node.has(2):
         c = node.view(2)
         if beta != 1:
-            c = apply_binary(builder, Binary.MUL, c, builder.constant(np.array(beta, np.float32)))
+            c = apply_binary(builder, Binary.MUL, c, builder.constant(np.array(beta, y.dtype)))
         y = apply_binary(builder, Binary.ADD, y, c)
     return _finish(node, builder, y, None)
 
@@ -79,35 +84,49 @@ def _dense(
     """x [..., inner] times constant [inner, columns]; `plain` leaves the node's activation to the caller."""
     inner, columns = weights.shape
     y = builder.allocate((*x.shape[:-1], columns))
-    rows = x.size // inner
-    flat = y.reshape((rows, columns))
+    flat = y.reshape((x.size // inner, columns))
     assert flat is not None  # y is dense
-    none = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
-    builder.emit(
-        "dense",
-        x=builder.reshape(x, (rows, inner)),
-        weights=builder.constant(packing.dense(weights.astype(np.float32))),
-        bias=None if bias is None else builder.constant(packing.bias(bias)),
-        y=flat,
-        **(none if plain else node.activation(columns)),
-    )
+    activation = None if plain else node.activation(columns)
+    dense_product(builder, builder.reshape(x, (x.size // inner, inner)), weights, flat, bias, activation)
     return y
 
 
-def _matmul(builder: Builder, a: View, b: View) -> View:
-    """numpy.matmul of two views, up to two batch axes after merging."""
+def dense_product(
+    builder: Builder,
+    x: View,
+    weights: np.ndarray,
+    y: View,
+    bias: np.ndarray | None = None,
+    activation: dict[str, Any] | None = None,
+) -> None:
+    """y [rows, columns] = activation(x [rows, inner] times constant weights [inner, columns] + bias [columns])."""
+    builder.emit(
+        "dense",
+        x=x,
+        weights=builder.constant(packing.dense(weights.astype(np.float32))),
+        bias=None if bias is None else builder.constant(packing.bias(bias)),
+        y=y,
+        **(activation or {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}),
+    )
+
+
+def multiply(builder: Builder, a: View, b: View, dtype: np.dtype = FLOAT32) -> View:
+    """numpy.matmul of two views, in a carrier, up to two batch axes after merging.
+
+    Anything but float32 is summed in float64 or int64.
+    """
     squeeze_rows, squeeze_columns = a.rank == 1, b.rank == 1
     a = a[None] if squeeze_rows else a
     b = b[:, None] if squeeze_columns else b
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a = a.broadcast((*batch, *a.shape[-2:]))
     b = b.broadcast((*batch, *b.shape[-2:]))
-    y = builder.allocate((*batch, a.shape[-2], b.shape[-1]))
+    y = builder.allocate((*batch, a.shape[-2], b.shape[-1]), dtype=dtype)
     lead = (int(np.prod(batch[:-1], dtype=np.int64)), batch[-1] if batch else 1)
     target = y.reshape((*lead, *y.shape[-2:]))
     assert target is not None  # y is dense
     builder.emit(
-        "matmul",
+        "matmul" if a.dtype == b.dtype == dtype == FLOAT32 else "matmul_general",
         a=builder.reshape(a, (*lead, *a.shape[-2:])),
         b=builder.reshape(b, (*lead, *b.shape[-2:])),
         y=target,

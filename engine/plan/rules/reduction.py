@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ....kernels.opcodes import Binary, Reduce, Unary
@@ -83,7 +85,14 @@ def global_pool(node: Lowering, builder: Builder) -> View:
 
 def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[int]) -> View:
     """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
+
+    """A new buffer with the axes (all if empty) of x reduced and left out."""
+    kept = [axis for axis in range(x.rank) if axis not in reduced]
+    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
+    return builder.reshape(reduce_view(builder, operator, node.operand(0), axes), node.output_shape())
+    turned = x.transpose([*kept, *reduced])
     x = node.operand(0)
+def reduce_view(builder: Builder, operator: Reduce, x: View, axes: Sequence[int]) -> View:
     if not x.size:
         return _of_nothing(builder, operator, x.dtype, node)
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
