@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ....kernels.opcodes import Binary, Reduce, Unary
@@ -85,30 +83,17 @@ def global_pool(node: Lowering, builder: Builder) -> View:
 
 def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[int]) -> View:
     """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
-
-        return _of_nothing(builder, operator, x.dtype, node)
-    """A new buffer with the axes (all if empty) of x reduced and left out."""
-    """A new buffer with the axes (all if empty) of x, which has elements, reduced and left out."""
-    if not x.size:
-    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
-    return builder.reshape(reduce_view(builder, operator, x, axes), node.output_shape())
     x = node.operand(0)
-def reduce_view(builder: Builder, operator: Reduce, x: View, axes: Sequence[int]) -> View:
-    kept = [axis for axis in range(x.rank) if axis not in reduced]
-    reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
-    return builder.reshape(reduce_view(builder, operator, node.operand(0), axes), node.output_shape())
-    turned = x.transpose([*kept, *reduced])
-
-        return _of_nothing(builder, operator, x.dtype, node)
-    """A new buffer with some axes reduced: [axes that are kept], of x's carrier."""
     if not x.size:
-    kept = [axis for axis in range(x.rank) if axis not in reduced]
+        return _of_nothing(builder, operator, x.dtype, node)
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     return builder.reshape(reduce_view(builder, operator, x, reduced), node.output_shape())
-    turned = x.transpose([*kept, *reduced])
-    x = node.operand(0)
-def reduce_view(builder: Builder, operator: Reduce, x: View, axes: Sequence[int]) -> View:
+
+
 def reduce_view(builder: Builder, operator: Reduce, x: View, reduced: list[int]) -> View:
+    """A new buffer with some axes reduced: [axes that are kept], of x's carrier."""
+    kept = [axis for axis in range(x.rank) if axis not in reduced]
+    turned = x.transpose([*kept, *reduced])
     if len(reduced) == 1 and turned.shape[-1] == 2 and operator in _PAIRS and x.dtype == np.float32:
         return _reduce_pairs(builder, operator, turned)
     y = builder.allocate([x.shape[axis] for axis in kept], dtype=x.dtype)
