@@ -41,6 +41,15 @@ case(
     w=signal((6, 4, 3, 3), 1),
 )
 case(
+    "conv_and_pools_of_a_column",
+    "(float[2,3,90,1] x) => (float[2,8,22,1] y) { t = Conv<pads=[2,0,1,0], strides=[2,1]>(x, w, b)"
+    " u = MaxPool<kernel_shape=[3,1], strides=[1,1], pads=[1,0,1,0]>(t)"
+    " y = AveragePool<kernel_shape=[2,1], strides=[2,1]>(u) }",
+    {"x": (2, 3, 90, 1)},
+    w=signal((8, 3, 4, 1), 1),
+    b=signal((8,), 2),
+)
+case(
     "conv_1d_batch_norm",
     "(float[2,3,20] x) => (float[2,8,18] y) { t = Conv(x, w) u = BatchNormalization(t, s, b, m, v) y = Relu(u) }",
     {"x": (2, 3, 20)},

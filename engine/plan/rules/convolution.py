@@ -22,6 +22,15 @@ class Window:
     pad: tuple[int, ...]
     groups: int
 
+    def turned(self) -> Window:
+        """Of an image whose height and width change places."""
+        return Window(self.stride[::-1], self.dilation[::-1], self.pad[::-1], self.groups)
+
+
+def is_upright(x: View, y: View, kernel: tuple[int, ...]) -> bool:
+    """Whether an image is a single column: exporters put time there, and kernels run along rows."""
+    return x.shape[2] > 1 and x.shape[3] == y.shape[3] == kernel[1] == 1
+
 
 def per_axis(values: list[int] | None, default: int, rank: int) -> tuple[int, ...]:
     """A per-axis attribute of a 1-D to 3-D operator as (height, width) or (depth, height, width)."""
@@ -86,6 +95,9 @@ def emit_convolution(
     if x.rank == 5:
         _emit_volume(builder, x, weights, bias, y, window, activation)
         return
+    if is_upright(x, y, weights.shape[2:]):
+        x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
+        weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)

@@ -10,7 +10,7 @@ from ....kernels.opcodes import Activation, Binary, Reduce, Unary
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
-from .convolution import Window, as_image, emit_convolution, per_axis
+from .convolution import Window, as_image, emit_convolution, is_upright, per_axis
 from .elementwise import apply_binary, apply_unary
 from .reduction import reduce_axes
 from .registry import Lowering, rule
@@ -42,6 +42,12 @@ class PoolWindow:
     def is_whole(self, x: View) -> bool:
         """Whether it is all of an image or volume at once, without padding."""
         return self.kernel == x.shape[2:] and {*self.dilation} == {1} and not any(self.before + self.after)
+
+    def turned(self) -> PoolWindow:
+        """Of an image whose height and width change places."""
+        return PoolWindow(
+            self.kernel[::-1], self.stride[::-1], self.dilation[::-1], self.before[::-1], self.after[::-1]
+        )
 
     @property
     def depth(self) -> PoolWindow:
@@ -90,6 +96,8 @@ def pool(node: Lowering, builder: Builder) -> View | list[View]:
 
 def _emit_pool(node: Lowering, builder: Builder, x: View, y: View, window: PoolWindow) -> None:
     """Pool images: [batch, channels, height, width]."""
+    if is_upright(x, y, window.kernel):
+        x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
     builder.emit(
         "max_pool" if node.op == "MaxPool" else "average_pool",
         x=x,
