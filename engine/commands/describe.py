@@ -139,7 +139,7 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
         rows += [
             ("instructions", f"{program.instruction_count}: {_counts(program.kernel_counts())}"),
             ("multiply-adds", f"{in_count(program.multiply_adds)} a step"),
-            ("weights", in_bytes(program.weight_bytes)),
+            ("weights", f"{in_bytes(program.weight_bytes)}{_rounded(about.weights)}"),
             ("state", f"{in_bytes(program.state_bytes)} a stream and channel"),
             ("activations", in_bytes(program.arena_bytes)),
         ]
@@ -148,6 +148,12 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
     for row in rows:
         table.add_row(*row)
     output().print(table)
+
+
+def _rounded(weights: Mapping[str, str]) -> str:
+    """Which networks keep rounded weights."""
+    halved = [name for name, kept in weights.items() if kept == "float16"]
+    return f"; those of products and recurrent layers of {', '.join(halved)} rounded to float16" if halved else ""
 
 
 def _floor_rows(floor: Floor) -> list[tuple[str, str]]:

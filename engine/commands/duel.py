@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..models.card import AudioSignal, FeatureSignal, NetworkCard
-from ..models.model import Model, weights
+from ..models.model import Model, weights_path
 from .peer import Peer
 
 COMPARED_STEPS = 50
@@ -39,7 +39,7 @@ class Duel:
         cards: list[tuple[Path, NetworkCard | None]] = (
             [(Path(argument), None)]
             if model.card is None
-            else [(weights(model.card, one), one) for one in model.card.networks.values()]
+            else [(weights_path(model.card, one), one) for one in model.card.networks.values()]
         )
         self._networks = [self._load(path, card) for path, card in cards]
 

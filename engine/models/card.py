@@ -2,7 +2,8 @@
 
     name, title, task, licence, attribution, budget_ms
     [signal]            audio, feature frames or images, and how the signal is cut into frames
-    [networks.NAME]     an ONNX file with its sha256 and source; constant inputs, carried state
+    [networks.NAME]     an ONNX file with its sha256 and source; constant inputs, carried state,
+                        and how its weights are kept
     [stream]            the steps from a frame to what the stream gives back
     [decoder]           what makes events of the values
 
@@ -16,13 +17,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..errors import CardError, ModelError
 from .operators import OPERATORS
 from .table import Table
 
 CARDS_FOLDER = Path(__file__).parent / "cards"
+WeightStorage = Literal["float32", "float16"]
+WEIGHT_STORAGES = get_args(WeightStorage)
 TASKS = ("denoise", "segment", "voice_activity")
 
 
@@ -72,6 +75,8 @@ class NetworkCard:
     """Input -> the output that it is fed with in the next step; zeros in the first."""
     lift: Mapping[str, int]
     """Input -> its streaming axis, along which the file hides the state of recurrent layers."""
+    weights: WeightStorage = "float32"
+    """How products and recurrent layers keep their weights; float16 halves what a frame reads, and rounds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ def _network(name: str, table: Table) -> NetworkCard:
         constants=table.numbers("constants"),
         states=table.texts("states"),
         lift=table.integers("lift"),
+        weights=table.text("weights", "float32", options=WEIGHT_STORAGES),  # type: ignore[arg-type]
     )
     table.finish()
     return card

@@ -40,6 +40,8 @@ class ModelDescription:
     value_names: tuple[str, ...] = ()
     instruction_count: int = 0
     multiply_adds: int = 0
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Network -> "float32", or "float16": products and recurrent layers keep rounded weights."""
     weight_bytes: int = 0
     state_bytes: int = 0
     budget_ms: float = 0.0

@@ -15,6 +15,7 @@ from ..errors import ModelError, SignalError
 from ..graph import Network, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
 from ..plan import OPERATORS, Program, Workspace, compile_graph, from_carrier
+from .card import WeightStorage
 
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
@@ -72,8 +73,9 @@ class Evaluator:
     run of a small one; other runs wait.
     """
 
-    def __init__(self, network: Network, backend: str, threads: int) -> None:
+    def __init__(self, network: Network, backend: str, threads: int, weights: WeightStorage = "float32") -> None:
         self.network = network
+        self._halved = ("",) if weights == "float16" else ()
         self._backend = backend
         self._names = list(network.inputs)
         bound = shaping_inputs(network)
@@ -172,7 +174,9 @@ class Evaluator:
             computed = [name for name in graph.outputs if name not in graph.constants]
             rest = replace(graph, outputs=computed)
             compiled = _Compiled(
-                compile_graph(fuse(rest), name=self.network.name, threads=self._threads) if computed else None,
+                compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
+                if computed
+                else None,
                 {name: graph.types[name].dtype for name in computed},
                 {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -16,7 +17,16 @@ from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
 from ..session import Executor, Session, Stream, StreamSpec
-from .card import Card, FeatureSignal, ImageSignal, NetworkCard, find_card, read_card
+from .card import (
+    WEIGHT_STORAGES,
+    Card,
+    FeatureSignal,
+    ImageSignal,
+    NetworkCard,
+    WeightStorage,
+    find_card,
+    read_card,
+)
 from .catalogue import MODELS_VARIABLE, locate, resolve
 from .description import ModelDescription, TensorDescription
 from .evaluator import Evaluator
@@ -32,7 +42,12 @@ DEFAULT_STATE_SLOTS = 4096
 
 
 def load(
-    name_or_path: str | PathLike[str], *, backend: str = "cpu", threads: int = 1, progress: Progress | None = None
+    name_or_path: str | PathLike[str],
+    *,
+    backend: str = "cpu",
+    threads: int = 1,
+    weights: WeightStorage | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """Load a model, and refuse one that can not be computed as far as that shows without a signal (`Model.check`).
 
@@ -44,6 +59,8 @@ def load(
             them together, with the same bits as by one. Of smaller ones, that many calls compute at the same time, each
             on one core; more calls wait for their turn. Streams are computed in the thread that calls them, and back
             end "reference" on one core.
+        weights: "float16" keeps the weights of products and recurrent layers in half the memory, each rounded by at
+            most one part in 2048; "float32" as they are. None: as the card says for each network, float32 without one.
         progress: called with (bytes so far, bytes in all or None) while weights are being fetched.
 
     Raises:
@@ -52,20 +69,26 @@ def load(
         BackendError: the back end is not there, or `threads` is not a number of threads.
     """
     _check_backend(backend, threads)
+    if weights not in (None, *WEIGHT_STORAGES):
+        raise ModelError(f"weights is {weights!r}; one of {', '.join(WEIGHT_STORAGES)} would work")
     text = fspath(name_or_path)
     if text.endswith(".onnx"):
         network = load_network(Path(text))
-        model = Model(network.name, {network.name: network}, None, backend=backend, threads=threads)
+        model = Model(
+            network.name, {network.name: network}, None, backend=backend, threads=threads, weights=weights or "float32"
+        )
         model.check()
         return model
     card = read_card(Path(text)) if text.endswith(".toml") else find_card(text)
-    networks = {name: load_network(weights(card, network, progress)) for name, network in card.networks.items()}
+    if weights is not None:
+        card = replace(card, networks={name: replace(one, weights=weights) for name, one in card.networks.items()})
+    networks = {name: load_network(weights_path(card, one, progress)) for name, one in card.networks.items()}
     model = Model(card.name, networks, card, backend=backend, threads=threads)
     model.check()
     return model
 
 
-def weights(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
+def weights_path(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
     """Return the path of a network's file, fetched if need be and checked.
 
     Raises:
@@ -93,17 +116,28 @@ class Model:
     """A loaded model; made by `load`. Safe to use from several threads."""
 
     def __init__(
-        self, name: str, networks: Mapping[str, Network], card: Card | None, *, backend: str, threads: int
+        self,
+        name: str,
+        networks: Mapping[str, Network],
+        card: Card | None,
+        *,
+        backend: str,
+        threads: int,
+        weights: WeightStorage = "float32",
     ) -> None:
         self.name = name
         self.card = card
         """None for a bare network."""
+        self.weights = {key: card.networks[key].weights if card else weights for key in networks}
+        """Network -> how its products and recurrent layers keep their weights."""
         self.backend = backend
         self.inputs: dict[str, DeclaredType] = {}
         """Of all the model's networks, by ONNX name: element type and dimensions, free ones by name."""
         self.outputs: dict[str, DeclaredType] = {}
         self._networks = dict(networks)
-        self._evaluators = {key: Evaluator(network, backend, threads) for key, network in networks.items()}
+        self._evaluators = {
+            key: Evaluator(network, backend, threads, self.weights[key]) for key, network in networks.items()
+        }
         self._lock = threading.Lock()
         self._spec: StreamSpec | None = None
         self._pool: StatePool | None = None
@@ -264,6 +298,7 @@ class Model:
             value_names=tuple(spec.values) if spec else (),
             instruction_count=program.instruction_count if program else 0,
             multiply_adds=program.multiply_adds if program else 0,
+            weights=dict(self.weights),
             weight_bytes=program.weight_bytes
             if program
             else sum(array.nbytes for network in self._networks.values() for array in network.initializers.values()),

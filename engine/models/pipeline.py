@@ -30,7 +30,9 @@ def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> S
     """
     graph, audio, values, delay_samples = compose(card, networks)
     signal = card.signal
-    program = compile_graph(fuse(graph), name=card.name)
+    # The composer calls a network's nodes after it.
+    halved = tuple(f"{name}/" for name, network in card.networks.items() if network.weights == "float16")
+    program = compile_graph(fuse(graph), name=card.name, halved=halved)
     for name, network in card.networks.items():
         if network.lift:
             certify_lift(network, networks[name], backend)

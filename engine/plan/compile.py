@@ -10,6 +10,7 @@ from .bundle import bundle_layers
 from .carriers import carrier, conform, to_carrier
 from .chains import fuse_chains
 from .elide import elide_copies
+from .halve import halve_weights
 from .partition import partition
 from .program import Program, assemble
 from .rules import RULES, Lowering
@@ -35,13 +36,14 @@ KEEPS_RANGE = frozenset(
 """Operators that hand values on, or limit them by themselves: nothing has to round or wrap them into a narrow type."""
 
 
-def compile_graph(graph: Graph, *, name: str = "", threads: int = 1) -> Program:
+def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tuple[str, ...] = ()) -> Program:
     """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
 
     Args:
         graph: every shape a number; best after `fuse`.
         name: what the program is called in messages; the graph's own name if empty.
         threads: how many compute one step together, where it is large enough to gain by that (`partition`).
+        halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
 
     Raises:
         UnsupportedError: an operator, attribute or type has no rule; the error names the node.
@@ -81,6 +83,8 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1) -> Program:
     fuse_chains(builder)
     elide_copies(builder)
     bundle_layers(builder)
+    if halved:
+        halve_weights(builder, halved)
     partition(builder, threads)
     return assemble(name or graph.name, builder, inputs, outputs)
 

@@ -14,7 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..contract import PANEL
+from ..contract import ALIGNMENT_BYTES, PANEL
+from .half import emit_load_half
 from .vectors import PREFETCH_BYTES, emit_prefetch
 
 VECTOR_BYTES = 4 * PANEL
@@ -64,11 +65,17 @@ def _repeat(builder, value):
     return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(_INT32, PANEL), None))
 
 
-def panel_products(rows: int, gates: int, panels: int):
+def _load_weights(builder, address, index: int, half: bool):
+    if not half:
+        return _load(builder, address, index)
+    return emit_load_half(builder, _at(builder, address, index * VECTOR_BYTES // 2))
+
+
+def panel_products(rows: int, gates: int, panels: int, half: bool = False):
     """An intrinsic that computes `rows` rows of `panels` hidden panels: target = bias + x @ weights.
 
     Additions run over the inner axis in order, starting from the bias. The accumulators of all rows, panels and gates
-    stay in registers, so that each weight is read once for all the rows.
+    stay in registers, so that each weight is read once for all the rows. `half`: the weights are float16.
 
     Args of the intrinsic (int64; addresses and strides in bytes):
         target: [rows, panels, gates, PANEL], and its strides from row to row and from panel to panel.
@@ -77,6 +84,7 @@ def panel_products(rows: int, gates: int, panels: int):
         weights: [panels, inner, gates, PANEL], and its stride from panel to panel.
         inner: the number of products to add.
     """
+    vector_bytes = VECTOR_BYTES // 2 if half else VECTOR_BYTES
 
     @intrinsic
     def multiply(
@@ -98,15 +106,16 @@ def panel_products(rows: int, gates: int, panels: int):
                     sums[row, panel, gate] = cgutils.alloca_once_value(builder, start)
             with cgutils.for_range(builder, inner) as loop:
                 source = builder.add(x, builder.mul(loop.index, x_step))
-                panel_row = builder.mul(loop.index, ir.Constant(_INT64, gates * VECTOR_BYTES))
+                panel_row = builder.mul(loop.index, ir.Constant(_INT64, gates * vector_bytes))
                 panel_row = builder.add(weights, panel_row)
                 factors = {
-                    (panel, gate): _load(builder, moved(panel_row, panel, weights_panel), gate)
+                    (panel, gate): _load_weights(builder, moved(panel_row, panel, weights_panel), gate, half)
                     for panel, gate in columns
                 }
                 for panel, gate in columns:
-                    ahead = moved(panel_row, panel, weights_panel)
-                    emit_prefetch(builder, _at(builder, ahead, gate * VECTOR_BYTES + PREFETCH_BYTES))
+                    if gate * vector_bytes % ALIGNMENT_BYTES == 0:  # once a cache line
+                        ahead = moved(panel_row, panel, weights_panel)
+                        emit_prefetch(builder, _at(builder, ahead, gate * vector_bytes + PREFETCH_BYTES))
                 for row in range(rows):
                     value = _repeat(builder, builder.load(_at(builder, moved(source, row, x_row), kind=_FLOAT)))
                     for column in columns:

@@ -6,12 +6,14 @@ a batch then share one pass over them as if they were the rows of one matrix.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..contract import PANEL, Context, Space
 from ..schemas.activation import ACTIVATION
 from ..schemas.products import DENSE, MATMUL
-from .column_product import Finish, Rows, column_product
+from .column_product import Finish, Rows, column_product, half_column_product
 from .memory import bits_to_float, float_pointer, locate, space_of, stack_words
 from .native import native
 from .tiles import MATRIX_TILES, ROW_STEP, tile_operation
@@ -29,30 +31,48 @@ _tile = tile_operation(MATRIX_TILES)
 _MATRIX_ROWS = MATRIX_TILES.rows
 
 
+def _dense_with(product: Any) -> Any:
+    """A native function (operands, context) of `dense`, by a function of `column_product`."""
+
+    @device
+    def run(o, context):
+        rows, inner = o[_X + 1], o[_X + 2]
+        row_step, y_row = o[_X + 3], o[_Y + 3]
+        lanes = context[_LANES]
+        if rows == 1 and space_of(o, _X) == _ARENA and space_of(o, _Y) == _ARENA:
+            rows, lanes = lanes, 1
+            row_step = y_row = context[_ARENA_STRIDE] // 4
+        offsets = stack_words(1)
+        offsets[0] = 0
+        source = Rows(row_step, inner, o[_X + 4], 1, address_of(offsets))
+        finish = Finish(
+            locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0,
+            o[_CODE],
+            bits_to_float(o[_ALPHA]),
+            bits_to_float(o[_BETA]),
+            locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0,
+        )
+        weights = locate(o, _WEIGHTS, context, 0)
+        for lane in range(lanes):
+            x, y = locate(o, _X, context, lane), locate(o, _Y, context, lane)
+            product(source, rows, o[_Y + 2], x, weights, finish, y, y_row, o[_Y + 4])
+
+    return run
+
+
+_run_dense, _run_dense_half = _dense_with(column_product), _dense_with(half_column_product)
+
+
 @native
 def dense(operands, context):
     """y = activation(x @ weights + bias); x and y of any strides."""
-    o = operands
-    rows, inner = o[_X + 1], o[_X + 2]
-    row_step, y_row = o[_X + 3], o[_Y + 3]
-    lanes = context[_LANES]
-    if rows == 1 and space_of(o, _X) == _ARENA and space_of(o, _Y) == _ARENA:
-        rows, lanes = lanes, 1
-        row_step = y_row = context[_ARENA_STRIDE] // 4
-    offsets = stack_words(1)
-    offsets[0] = 0
-    source = Rows(row_step, inner, o[_X + 4], 1, address_of(offsets))
-    finish = Finish(
-        locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0,
-        o[_CODE],
-        bits_to_float(o[_ALPHA]),
-        bits_to_float(o[_BETA]),
-        locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0,
-    )
-    weights = locate(o, _WEIGHTS, context, 0)
-    for lane in range(lanes):
-        x, y = locate(o, _X, context, lane), locate(o, _Y, context, lane)
-        column_product(source, rows, o[_Y + 2], x, weights, finish, y, y_row, o[_Y + 4])
+    _run_dense(operands, context)
+
+
+@native
+def dense_half(operands, context):
+    """`dense`, with weights of float16 that are widened as they are read."""
+    _run_dense_half(operands, context)
 
 
 @device

@@ -1,4 +1,4 @@
-"""What the native LSTM and GRU share: rows in scratch, products of rows with gate weights, state in and out.
+"""What the native LSTM and GRU share: rows in scratch, products of rows with gate weights, the loop over the steps.
 
 A row is one sequence: an element of the batch, or a lane when the batch is 1, so that lanes share each pass over the
 weights. A row owns a region of its lane's scratch, in vectors of PANEL (P = panels of the hidden axis):
@@ -11,9 +11,12 @@ part for all rows, and the cells. Bound by reading the weights once a step (T = 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from numba import njit
 
-from ..contract import ABSENT, Context, Space
+from ..contract import ABSENT, PANEL, Context, Kernel, Space
 from ..schemas.recurrent import RECURRENT_STEPS
 from .gate_vectors import VECTOR_BYTES, copy_floats, panel_products, zero_vector
 from .memory import float_pointer, locate, space_of
@@ -26,23 +29,26 @@ _WEIGHTS_STRIDE = int(Context.WEIGHTS_STRIDE)
 _LANES = int(Context.LANES)
 _STATE = int(Space.STATE)
 _ABSENT = ABSENT
+_PANEL = PANEL
 _VECTOR = VECTOR_BYTES
 
 
-def gate_products(gates: int, most_rows: int):
+def gate_products(gates: int, most_rows: int, half: bool = False):
     """A native function: products of any number of rows with packed gate weights; arguments as `panel_products`.
 
-    `most_rows` rows share a pass over a panel's weights: as many as leave registers for the weights.
+    `most_rows` rows share a pass over a panel's weights: as many as leave registers for the weights. `half`: the
+    weights are float16.
     """
-    most = panel_products(most_rows, gates, 1)
-    two = panel_products(2, gates, 1)
-    pair = panel_products(1, gates, 2)
-    single = panel_products(1, gates, 1)
+    most = panel_products(most_rows, gates, 1, half)
+    two = panel_products(2, gates, 1, half)
+    pair = panel_products(1, gates, 2, half)
+    single = panel_products(1, gates, 1, half)
     column = gates * VECTOR_BYTES
+    weights_column = column // 2 if half else column
 
     @device
     def products(target, target_row, bias, x, x_row, x_step, weights, inner, rows, panels):
-        panel_weights = inner * column
+        panel_weights = inner * weights_column
         if rows == 1:
             # One row alone waits for its sums: two panels at once halve the wait.
             while panels >= 2:
@@ -156,3 +162,65 @@ def store_step(operands, position, context, group, rows, shared, step, source, s
             y, h = float_pointer(target), float_pointer(source + row * source_row)
             for i in range(hidden):
                 y[i * stride] = h[i]
+
+
+def layer(kernel: Kernel, gates: int, most_rows: int, cells: Callable[[Any], Any], *, half: bool = False) -> Any:
+    """A native function (operands, context): a whole layer, one direction.
+
+    Args:
+        kernel: its schema.
+        gates: how many.
+        most_rows: see `gate_products`.
+        cells: makes, of a function of `gate_products`, the native function that computes the cells of one step:
+            (operands, from_input, from_hidden, bias, h, second, weights, hidden, region, rows, panels): addresses of
+            the gates' two parts, of R's biases, of both states of the first row, and of R; sizes; `region` is the
+            distance of rows.
+        half: the weights are float16.
+    """
+    at = kernel.positions()
+    at_x, at_y, at_bias, at_scratch = at["x"], at["y"], at["bias"], at["scratch"]
+    at_w, at_r, at_reverse = at["input_weights"], at["hidden_weights"], at["reverse"]
+    at_initial, at_last = at["initial_hidden"], at["last_hidden"]
+    has_cell = "initial_cell" in at
+    at_initial_cell, at_last_cell = at.get("initial_cell", 0), at.get("last_cell", 0)
+    products = gate_products(gates, most_rows, half)
+    from_inputs, step_cells = input_products(products, gates), cells(products)
+
+    @device
+    def run(o, context):
+        time, inner, hidden = o[at_x + 1], o[at_x + 3], o[at_y + 3]
+        panels = (hidden + _PANEL - 1) // _PANEL
+        shared = shares_weights(o, at_x, context)
+        rows = context[_LANES] if shared else o[at_x + 2]
+        step_bytes = gates * panels * _VECTOR
+        region = region_distance(context, shared, panels * (2 + gates * (1 + min(time, STEPS))))
+        x_row, x_time, x_step = row_distance(o, at_x, context, shared), 4 * o[at_x + 4], 4 * o[at_x + 6]
+        w, r, bias = locate(o, at_w, context, 0), locate(o, at_r, context, 0), locate(o, at_bias, context, 0)
+        for group in range(1 if shared else context[_LANES]):
+            x = locate(o, at_x, context, group)
+            h = locate(o, at_scratch, context, group)
+            second = h + panels * _VECTOR
+            from_hidden = second + panels * _VECTOR
+            from_input = from_hidden + step_bytes
+            load_state(o, at_initial, context, group, rows, shared, h, region, panels)
+            if has_cell:
+                load_state(o, at_initial_cell, context, group, rows, shared, second, region, panels)
+            for first in range(0, time, STEPS):
+                count = min(STEPS, time - first)
+                start, turn = first, 1
+                if o[at_reverse]:
+                    start, turn = time - 1 - first, -1
+                from_inputs(
+                    from_input, region, bias, x + start * x_time, x_row, turn * x_time, x_step, w, inner, rows, count,
+                    panels,
+                )  # fmt: skip
+                for step in range(count):
+                    inputs = from_input + step * step_bytes
+                    products(from_hidden, region, bias + step_bytes, h, region, 4, r, hidden, rows, panels)
+                    step_cells(o, inputs, from_hidden, bias + step_bytes, h, second, r, hidden, region, rows, panels)
+                    store_step(o, at_y, context, group, rows, shared, start + turn * step, h, region)
+            store_state(o, at_last, context, group, rows, shared, h, region)
+            if has_cell:
+                store_state(o, at_last_cell, context, group, rows, shared, second, region)
+
+    return run

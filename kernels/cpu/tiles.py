@@ -13,7 +13,7 @@ the same loops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from llvmlite import ir
@@ -21,6 +21,7 @@ from numba import types
 from numba.core import cgutils
 
 from ..contract import PANEL
+from .half import emit_load_half
 from .vectors import (
     FLOAT_IR,
     PREFETCH_BYTES,
@@ -42,6 +43,7 @@ from .vectors import (
 
 _ADDRESS = FLOAT_IR.as_pointer()
 _WORDS = WORD_IR.as_pointer()
+_HALVES = ir.IntType(16).as_pointer()
 ROW_STEP = 256
 """A tile returns rows * ROW_STEP + vectors."""
 
@@ -61,6 +63,8 @@ class TileFamily:
     """The rows of `a` are neighbours in memory: their step is 1."""
     padded: bool = False
     """`b` has whole vectors where y ends in a part of one."""
+    half: bool = False
+    """`b` is float16, widened as it is loaded; it is padded then."""
 
     @property
     def rows(self) -> int:
@@ -123,17 +127,15 @@ def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.
             offset = builder.load(builder.gep(o["offsets"], [tap.index]))
             a_start = offset if family.offsets == "a" else builder.mul(done, o["a_step"])
             b_start = offset if family.offsets == "b" else builder.mul(done, o["b_step"])
-        a, b = builder.gep(o["a"], [a_start]), builder.gep(o["b"], [b_start])
+        a = builder.gep(o["a"], [a_start])
+        b = builder.gep(builder.bitcast(o["b"], _HALVES) if family.half else o["b"], [b_start])
         with cgutils.for_range(builder, o["inner"]) as step:
             a_now = builder.gep(a, [builder.mul(step.index, o["a_step"])])
             b_now = builder.gep(b, [builder.mul(step.index, o["b_step"])])
             columns = []
             for v in range(vectors):
                 where = builder.gep(b_now, [builder.mul(o["b_vector"], _word(v))])
-                whole = family.padded or v < vectors - 1
-                columns.append(emit_load(builder, where) if whole else emit_masked_load(builder, where, mask))
-                if family.padded:
-                    emit_prefetch(builder, builder.gep(where, [_word(PREFETCH_BYTES // 4)]))
+                columns.append(_load_columns(builder, family, where, None if v < vectors - 1 else mask))
             for r in range(rows):
                 number = emit_splat(builder, builder.load(builder.gep(a_now, [row_offsets[r]])))
                 for v in range(vectors):
@@ -152,6 +154,15 @@ def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.
                 emit_masked_store(builder, target, value, mask)
     builder.ret_void()
     return function
+
+
+def _load_columns(builder: ir.IRBuilder, family: TileFamily, where: Any, mask: Any) -> Any:
+    """A vector of `b`, which the mask limits if it is not None and `b` not padded."""
+    if not family.padded:
+        return emit_load(builder, where) if mask is None else emit_masked_load(builder, where, mask)
+    ahead = PREFETCH_BYTES // (2 if family.half else 4)
+    emit_prefetch(builder, builder.gep(where, [_word(ahead)]))
+    return emit_load_half(builder, where) if family.half else emit_load(builder, where)
 
 
 def _spread(builder: ir.IRBuilder, family: TileFamily, numbers: Any, rows: int, vectors: int, mask: Any) -> list[Any]:
@@ -231,6 +242,9 @@ COLUMN_TILES = TileFamily(
     padded=True,
 )
 """`dense` and `conv_narrow`: rows are outputs, vectors are panels of packed weights."""
+
+HALF_COLUMN_TILES = replace(COLUMN_TILES, name="half_column", half=True)
+"""As COLUMN_TILES, of weights that are kept as float16."""
 
 ROW_TILES = TileFamily(
     "row",

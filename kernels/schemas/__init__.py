@@ -25,10 +25,10 @@ from .interpolation import INTERPOLATE
 from .movement import COPY, FILL, GATHER
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .positions import MAX_POOL_POSITIONS, PLACE
-from .products import DENSE, MATMUL
+from .products import DENSE, DENSE_HALF, MATMUL
 from .products_general import DETERMINANT, MATMUL_GENERAL
 from .quantisation import DEQUANTIZE, QUANTIZE
-from .recurrent import GRU, GRU_SMALL, LSTM
+from .recurrent import GRU, GRU_HALF, GRU_SMALL, LSTM, LSTM_HALF
 from .recurrent_general import RECURRENT_GENERAL
 from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
@@ -46,6 +46,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(SAMPLE, ROI_ALIGN, MAX_ROI_POOL),
     RESIZE_LINEAR,
     *(LSTM, GRU, GRU_SMALL, RECURRENT_GENERAL),
+    *(DENSE_HALF, LSTM_HALF, GRU_HALF),
     *(REAL_FFT, INVERSE_REAL_FFT),
     *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
     *(MATMUL_GENERAL, DETERMINANT, QUANTIZE, DEQUANTIZE, INTERPOLATE, COMPLEX_FFT),

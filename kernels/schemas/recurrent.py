@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from ..contract import PANEL, Choice, Field, Int, Kernel, Tensor
+from ..contract import PANEL, Choice, Field, Int, Kernel, OperandType, Tensor
 from ..opcodes import Activation
 from .activation import padded
+from .half import HALF
 
 
 class Direction(IntEnum):
@@ -51,12 +52,13 @@ def _gate_scratch(gates: int) -> Callable[[Mapping[str, Any]], int]:
 
 
 def _recurrent(name: str, gates: int, *extra: Field) -> Kernel:
+    kept: OperandType = "int32" if name.endswith(HALF) else "float32"
     return Kernel(
         name,
         (
             Tensor("x", 3),  # [time, batch, input]
-            Tensor("input_weights", 1, "dense"),  # packed by packing_recurrent.gate_weights
-            Tensor("hidden_weights", 1, "dense"),  # packed by packing_recurrent.gate_weights
+            Tensor("input_weights", 1, "dense", dtype=kept),  # packed by packing_recurrent.gate_weights
+            Tensor("hidden_weights", 1, "dense", dtype=kept),  # packed by packing_recurrent.gate_weights
             Tensor("bias", 1, "dense"),  # packed by packing_recurrent.gate_bias
             Tensor("initial_hidden", 2, "rows", optional=True),  # [batch, hidden]; absent: zeros
             Tensor("y", 3, written=True, optional=False),  # [time, batch, hidden]
@@ -70,13 +72,16 @@ def _recurrent(name: str, gates: int, *extra: Field) -> Kernel:
     )
 
 
-LSTM = _recurrent(
-    "lstm",
-    4,
+_CELL = (
     Tensor("initial_cell", 2, "rows", optional=True),
     Tensor("last_cell", 2, "rows", written=True, optional=True),
 )
-GRU = _recurrent("gru", 3, Int("linear_before_reset"), Choice("candidate", Activation))  # candidate: TANH or RELU
+_VARIANT = (Int("linear_before_reset"), Choice("candidate", Activation))  # candidate: TANH or RELU
+
+LSTM = _recurrent("lstm", 4, *_CELL)
+LSTM_HALF = _recurrent(f"lstm{HALF}", 4, *_CELL)
+GRU = _recurrent("gru", 3, *_VARIANT)
+GRU_HALF = _recurrent(f"gru{HALF}", 3, *_VARIANT)
 
 
 def _small_multiply_adds(operands: Mapping[str, Any]) -> int:

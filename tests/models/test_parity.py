@@ -83,6 +83,18 @@ def test_denoiser_reaches_its_known_quality(name: str, clip: str, index: int, da
     assert quality_db == pytest.approx(SI_SDR_DB[name][index], abs=0.1)
 
 
+@pytest.mark.parametrize("name", ["dtln", "nsnet2"])
+def test_denoiser_with_rounded_weights_sounds_the_same(name: str, data: Path) -> None:
+    folder = data / "speech_noisy_clean"
+    model = wavetile.load(name, weights="float16")
+    assert set(model.describe().weights.values()) == {"float16"}
+    assert model.describe().weight_bytes < 0.55 * load(name).describe().weight_bytes
+    with model.stream() as stream:
+        audio = enhanced(stream, read(folder / "p232_003_noisy.wav"))
+    quality_db = reference_loops.si_sdr_db(audio.astype(np.float64), read(folder / "p232_003_clean.wav"))
+    assert quality_db == pytest.approx(SI_SDR_DB[name][0], abs=0.1)
+
+
 def test_voice_activity_equals_its_own_loop(models: Path, data: Path) -> None:
     signal = speech(data)
     with load("silero_vad").stream() as stream:

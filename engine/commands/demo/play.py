@@ -11,7 +11,7 @@ import soundfile
 
 from ....clients import StreamClient
 from ...models.card import AudioSignal, Card, find_card
-from ...models.model import weights
+from ...models.model import weights_path
 from ..console import bytes_progress, notices, output
 from ..machine import machine_line
 from ..segments import segments_of
@@ -58,7 +58,7 @@ def play(folder: Path, *, real_time: bool) -> int:
 def _fetch(card: Card) -> None:
     for network in card.networks.values():
         with bytes_progress(f"fetching {network.file}") as progress:
-            weights(card, network, progress)
+            weights_path(card, network, progress)
 
 
 async def _stream(
