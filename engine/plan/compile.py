@@ -9,6 +9,7 @@ from .builder import Builder
 from .bundle import bundle_layers
 from .carriers import carrier, conform, to_carrier
 from .chains import fuse_chains
+from .depth_first import turn_batches
 from .elide import elide_copies
 from .halve import halve_weights
 from .partition import partition
@@ -85,6 +86,8 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tup
     bundle_layers(builder)
     if halved:
         halve_weights(builder, halved)
+    if threads == 1:
+        turn_batches(builder)
     partition(builder, threads)
     return assemble(name or graph.name, builder, inputs, outputs)
 

@@ -72,10 +72,11 @@ def partition(builder: Builder, threads: int) -> None:
 
 
 def _multiply_adds(instruction: Instruction) -> int:
-    return KERNEL_BY_NAME[instruction.kernel].multiply_adds(_shapes(instruction.operands))
+    return KERNEL_BY_NAME[instruction.kernel].multiply_adds(shapes(instruction.operands))
 
 
-def _shapes(operands: Operands) -> Operands:
+def shapes(operands: Operands) -> Operands:
+    """Operands with references that have shapes and strides alone, as schemas look at them."""
     return {
         key: TensorRef(value.buffer.space, 0, value.shape, value.strides) if isinstance(value, View) else value
         for key, value in operands.items()
@@ -98,7 +99,7 @@ def _parts(builder: Builder, instruction: Instruction, threads: int) -> list[Ins
         operands = {**instruction.operands, **best.part(first, end)}
         schema = KERNEL_BY_NAME[instruction.kernel]
         if schema.scratch is not None:
-            operands["scratch"] = builder.allocate((schema.scratch(_shapes(operands)),))
+            operands["scratch"] = builder.allocate((schema.scratch(shapes(operands)),))
         parts.append(replace(instruction, operands=operands, part=number))
     return parts
 
@@ -108,7 +109,7 @@ def _writes_apart(instruction: Instruction) -> bool:
     reads, writes = instruction.reads(), instruction.writes()
     shared = [(r, w) for r in reads for w in writes if r.buffer is w.buffer]
     in_place = all((r.offset, r.shape, r.strides) == (w.offset, w.shape, w.strides) for r, w in shared)
-    return not shared or (in_place and instruction.kernel in _LOOPS)
+    return not shared or (in_place and instruction.kernel in LOOPS)
 
 
 def _cuts(instruction: Instruction) -> Sequence[_Cut]:
@@ -124,7 +125,7 @@ def _cuts(instruction: Instruction) -> Sequence[_Cut]:
         return [_along(o, 0, "x", "y")]
     if kernel == "matmul":
         return [_along(o, 0, "a", "b", "y"), _along(o, 1, "a", "b", "y"), _along(o, 2, "a", "y")]
-    if kernel in _LOOPS:
+    if kernel in LOOPS:
         # All tensors have the shape of what is written; a chain's program is none of them.
         shape = instruction.writes()[0].shape
         views = [field.name for field, view in instruction.tensors() if field.dtype != "int32"]
@@ -135,7 +136,9 @@ def _cuts(instruction: Instruction) -> Sequence[_Cut]:
     return []
 
 
-_LOOPS = frozenset({"copy", "fill", "unary", "binary", "where", "chain"})
+LOOPS = frozenset({"copy", "fill", "unary", "binary", "where", "chain"})
+"""Kernels all of whose tensors have one shape, and no axis a meaning; a chain's program is no tensor of these."""
+
 _LOOP_STEP = 64 * PANEL
 """Elements in a row are cut where their vectors, and vectors of vectors, begin."""
 

@@ -29,14 +29,22 @@ from .memory import bits_to_float, float_pointer, locate
 from .native import native
 from .taps import quotient
 from .vectors import device, load, stack_floats, store_first
-from .winograd_vectors import PRODUCT_SHAPES, column_lines, line_planes, output_rows, products, window_lines
+from .winograd_vectors import (
+    PRODUCT_SHAPES,
+    column_lines,
+    leaky_rows,
+    line_planes,
+    output_rows,
+    products,
+    window_lines,
+)
 
 _LANES = int(Context.LANES)
 _P = CONV_WINOGRAD.positions()
 _X, _WEIGHTS, _BIAS, _Y, _SCRATCH = _P["x"], _P["weights"], _P["bias"], _P["y"], _P["scratch"]
 _GROUPS, _PAD_TOP, _PAD_LEFT = _P["groups"], _P["pad_top"], _P["pad_left"]
 _CODE, _ALPHA, _BETA, _SLOPE = (_P[field.name] for field in ACTIVATION)
-_PRELU = int(Activation.PRELU)
+_PRELU, _LEAKY_RELU = int(Activation.PRELU), int(Activation.LEAKY_RELU)
 _ZERO = np.float32(0)
 
 _TILE, _REACH, _PLANES = winograd.TILE, winograd.REACH, winograd.PLANES
@@ -150,6 +158,7 @@ def _transform_outputs(o, image, buffers, channel, channels, first, count):
     block = stack_floats(_SQUARE)
     code, alpha, beta = o[_CODE], np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
     leak, floor, stored = leak_of(code, alpha), floor_of(code), is_stored(code)
+    leaks = code in (_LEAKY_RELU, _PRELU)
     bias, slopes = float_pointer(buffers.bias), float_pointer(buffers.slopes)
     tile, end = first, first + count
     while tile < end:
@@ -167,10 +176,14 @@ def _transform_outputs(o, image, buffers, channel, channels, first, count):
             for v in range(0, tiles, PANEL):
                 at, done = y + 4 * _TILE * v, source + 4 * v
                 columns = min(_TILE * min(tiles - v, PANEL), o[_Y + 4] - column - _TILE * v)
-                if rows == _TILE and columns == _SPAN and stored:
-                    output_rows(done, image.y_plane, start, leak, floor, at, o[_Y + 7])
+                whole = rows == _TILE and columns == _SPAN and stored
+                place, step = (at, o[_Y + 7]) if whole else (block, _SPAN)
+                if leaks:
+                    leaky_rows(done, image.y_plane, start, floor, place, step, leak)
+                else:
+                    output_rows(done, image.y_plane, start, floor, place, step)
+                if whole:
                     continue
-                output_rows(done, image.y_plane, start, leak, floor, block, _SPAN)
                 if not stored:
                     activate(block, _TILE * _SPAN // PANEL, code, alpha, beta)
                 for i in range(rows):

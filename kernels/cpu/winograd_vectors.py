@@ -192,17 +192,19 @@ def _in_order(builder: ir.IRBuilder, columns: list[Any]) -> list[Any]:
 
 
 def _output_rows(
-    builder: ir.IRBuilder, source: Any, plane: Any, start: Any, leak: Any, floor: Any, y: Any, y_row: Any
+    builder: ir.IRBuilder, source: Any, plane: Any, start: Any, floor: Any, y: Any, y_row: Any, leak: Any = None
 ) -> None:
     planes, target = _pointer(builder, source), _pointer(builder, y)
     columns = []
     for j in range(REACH):
         where = [builder.mul(plane, _word(REACH * i + j)) for i in range(REACH)]
         columns.append(_transform_output(builder, [emit_load(builder, builder.gep(planes, [at])) for at in where]))
-    start, leak, floor = (emit_splat(builder, number) for number in (start, leak, floor))
+    start, floor = (emit_splat(builder, number) for number in (start, floor))
+    leak = leak and emit_splat(builder, leak)
     for i in range(TILE):
         sums = _transform_output(builder, [columns[j][i] for j in range(REACH)])
-        done = [emit_at_least(builder, floor, emit_leaky(builder, builder.fadd(s, start), leak)) for s in sums]
+        done = [builder.fadd(s, start) for s in sums]
+        done = [emit_at_least(builder, floor, emit_leaky(builder, d, leak) if leak else d) for d in done]
         row = builder.gep(target, [builder.mul(y_row, _word(i))])
         for v, vector in enumerate(_in_order(builder, done)):
             emit_store(builder, builder.gep(row, [_word(v * PANEL)]), vector)
@@ -224,6 +226,9 @@ to a vector in each of the 36 planes."""
 products = {shape: _product(*shape) for shape in PRODUCT_SHAPES}
 """product(weights, inputs, input_row, inner, products, product_row) of each shape."""
 
-output_rows = operation("output_rows", types.void, (_INT, _INT, _FLOAT, _FLOAT, _FLOAT, _INT, _INT), _output_rows)
-"""output_rows(source, plane, start, leak, floor, y, y_row): 16 tiles of one channel from 36 planes to 4 rows of 64
-outputs: plus `start`, times `leak` below zero, at least `floor`."""
+output_rows = operation("output_rows", types.void, (_INT, _INT, _FLOAT, _FLOAT, _INT, _INT), _output_rows)
+"""output_rows(source, plane, start, floor, y, y_row): 16 tiles of one channel from 36 planes to 4 rows of 64 outputs:
+plus `start`, at least `floor`."""
+
+leaky_rows = operation("leaky_rows", types.void, (_INT, _INT, _FLOAT, _FLOAT, _INT, _INT, _FLOAT), _output_rows)
+"""leaky_rows(source, plane, start, floor, y, y_row, leak): as output_rows, times `leak` below zero."""
