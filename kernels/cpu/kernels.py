@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     barrier,
+    bits,
     chain,
     convolution_depthwise,
     convolution_narrow,
@@ -15,10 +16,12 @@ from . import (
     general_arithmetic,
     gru,
     gru_small,
+    indexing,
     interpolation,
     lane_by_lane,
     lstm,
     movement,
+    ordering,
     pooling,
     positions,
     products,
@@ -30,10 +33,12 @@ from . import (
     resize,
     sampling,
     spectrum,
+    suppression,
 )
 
 __all__ = [
     "barrier",
+    "bits",
     "chain",
     "convolution_depthwise",
     "convolution_narrow",
@@ -45,10 +50,12 @@ __all__ = [
     "general_arithmetic",
     "gru",
     "gru_small",
+    "indexing",
     "interpolation",
     "lane_by_lane",
     "lstm",
     "movement",
+    "ordering",
     "pooling",
     "positions",
     "products",
@@ -60,4 +67,5 @@ __all__ = [
     "resize",
     "sampling",
     "spectrum",
+    "suppression",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from . import (
+    bits,
     chain,
     convolution,
     elementwise,
     general,
     half,
+    indexing,
     interpolation,
     movement,
+    ordering,
     pooling,
     positions,
     products,
@@ -26,13 +29,16 @@ from . import (
 )
 
 __all__ = [
+    "bits",
     "chain",
     "convolution",
     "elementwise",
     "general",
     "half",
+    "indexing",
     "interpolation",
     "movement",
+    "ordering",
     "pooling",
     "positions",
     "products",

@@ -8,6 +8,7 @@ changes to the other families.
 from __future__ import annotations
 
 from ..contract import Kernel
+from .bits import BITS
 from .chain import CHAIN
 from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE, CONV_WINOGRAD
 from .elementwise import BINARY, UNARY, WHERE
@@ -21,8 +22,10 @@ from .general import (
     UNARY_GENERAL,
     WHERE_WIDE,
 )
+from .indexing import GATHER_AT, NON_ZERO, POSITIONS, SCATTER_AT
 from .interpolation import INTERPOLATE
 from .movement import COPY, FILL, GATHER
+from .ordering import ARG_REDUCE, CUMULATE, NON_MAX_SUPPRESSION, TOP_K, UNIQUE
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .positions import MAX_POOL_POSITIONS, PLACE
 from .products import DENSE, DENSE_HALF, MATMUL
@@ -50,6 +53,9 @@ KERNELS: tuple[Kernel, ...] = (
     *(REAL_FFT, INVERSE_REAL_FFT),
     *(COPY_WIDE, WHERE_WIDE, CONVERT, NARROW_INTEGER, NARROW_FLOAT, UNARY_GENERAL, BINARY_GENERAL, REDUCE_GENERAL),
     *(MATMUL_GENERAL, DETERMINANT, QUANTIZE, DEQUANTIZE, INTERPOLATE, COMPLEX_FFT),
+    *(POSITIONS, GATHER_AT, SCATTER_AT, NON_ZERO),
+    *(ARG_REDUCE, TOP_K, CUMULATE, UNIQUE, NON_MAX_SUPPRESSION),
+    BITS,
 )
 
 KERNEL_BY_NAME: dict[str, Kernel] = {kernel.name: kernel for kernel in KERNELS}
