@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .bind import shaping_inputs
 from .fuse import fuse
-from .ir import Graph, Node, State, TensorType
+from .ir import Graph, Node, Ragged, State, TensorType
 from .limits import Limits
 from .load import load_network
 from .network import Network
@@ -15,6 +15,7 @@ __all__ = [
     "Limits",
     "Network",
     "Node",
+    "Ragged",
     "State",
     "TensorType",
     "fuse",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,14 @@ class State:
     """Value of `input` at the first step; zeros if None."""
 
 
+class Ragged(NamedTuple):
+    """How much of a value counts, where that depends on the data: its beginning along an axis."""
+
+    count: str
+    """The value that says it: int64 [1]."""
+    axis: int
+
+
 @dataclass
 class Graph:
     """A bound network: nodes in topological order, every value's type known.
@@ -90,6 +98,8 @@ class Graph:
     constants: dict[str, np.ndarray]
     types: dict[str, TensorType]
     states: list[State] = field(default_factory=list)
+    ragged: dict[str, Ragged] = field(default_factory=dict)
+    """Outputs whose size depends on the data, by name: their types say the largest."""
 
     def producers(self) -> dict[str, Node]:
         """Return each value's producing node; inputs and constants have none."""
@@ -105,7 +115,8 @@ class Graph:
 
     def kept_names(self) -> set[str]:
         """Return the values that must outlive every rewrite under their own name: graph outputs and carried state."""
-        return {*self.outputs, *(state.output for state in self.states)}
+        counts = (self.ragged[name].count for name in self.outputs if name in self.ragged)
+        return {*self.outputs, *counts, *(state.output for state in self.states)}
 
     def histogram(self) -> dict[str, int]:
         """Return operator name -> count, most frequent first."""

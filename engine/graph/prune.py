@@ -66,3 +66,5 @@ def rename_value(graph: Graph, old: str, new: str) -> None:
             node = replace(node, outputs=tuple(new if name == old else name for name in node.outputs))
         graph.nodes[index] = substitute(node, {old: new})
     graph.types[new] = graph.types.pop(old)
+    if old in graph.ragged:
+        graph.ragged[new] = graph.ragged.pop(old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,11 +16,12 @@ from .captures import captured_names
 from .fold import Folder
 from .functions import body_opset, function_body, instantiate
 from .infer import TypeInference, data_dependent
-from .ir import Graph, Node, TensorType
+from .ir import Graph, Node, Ragged, TensorType
 from .loops import UNROLLED, unroll
 from .names import names_of, unique
 from .network import Network, read_array
 from .prune import drop_unread_outputs, prune, rename_value
+from .ragged import RAGGED, bounds, unreadable
 from .sequences import SEQUENCE_OPS, element_name, lower
 
 SHAPE_OPS = frozenset({"Constant", "Shape", "Size"})
@@ -97,6 +99,7 @@ class _Specialiser:
         self._folders: dict[int, Folder] = {}
         self._node_names: set[str] = set()
         self._sequences: dict[str, tuple[str, ...]] = {}
+        self._ragged: dict[str, Ragged] = {}
         self._visited = 0
         # Names that an inlined branch may not take: those of the network's main graph and of loop bodies.
         self._used = names_of(network.model.graph) | set(network.inputs) | set(network.initializers)
@@ -148,6 +151,9 @@ class _Specialiser:
 
     def _bind(self, node: NodeProto, inputs: list[str], scope: Scope, inlined: bool) -> None:
         """Infer the node's types, then fold it or append it."""
+        for given, name in zip(node.input, inputs, strict=True):
+            if name in self._ragged:
+                raise unreadable(node, given)
         array = self._value_without_reading(node, inputs)
         if array is not None:
             self.add_constant(self._define(node.output[0], scope, inlined), array)
@@ -234,16 +240,35 @@ class _Specialiser:
                 outputs.append("")
                 continue
             value_type = inferred[name]
-            if value_type is None:
+            if value_type is None and node.op_type not in RAGGED:
                 raise data_dependent(node, name)
             outputs.append(self._define(name, scope, inlined))
-            self.types[outputs[-1]] = value_type
+            if value_type is not None:
+                self.types[outputs[-1]] = value_type
+        if node.op_type in RAGGED:
+            outputs = self._bound_outputs(node, inputs, outputs, attributes)
         while inputs and not inputs[-1]:
             inputs.pop()
         name = self._node_name(node.name or f"{node.op_type}_{len(self.nodes)}")
         bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, self.opset)
         check_counts(bound, self.types)
         self.nodes.append(bound)
+
+    def _bound_outputs(
+        self, node: NodeProto, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any]
+    ) -> list[str]:
+        """Give the outputs of a node their largest types; return them filled up to all, with one that counts behind."""
+        limits = bounds(node, inputs, self.types, self.constants, attributes)
+        count = unique(f"{next(filter(None, outputs))}.count", self._used)
+        self._used.add(count)
+        self.types[count] = TensorType((1,), np.dtype(np.int64))
+        for name, bound in zip(outputs, limits, strict=False):
+            if name:
+                self.check_size(bound.largest, f"output '{name}' of {node.op_type} '{node.name}', at its largest,")
+                self.types[name] = bound.largest
+                if bound.axis is not None:
+                    self._ragged[name] = Ragged(count, bound.axis)
+        return [*outputs, *[""] * (len(limits) - len(outputs)), count]
 
     def _take_branch(self, node: NodeProto, inputs: list[str], scope: Scope) -> None:
         """Put the live branch of an If in its place."""
@@ -305,7 +330,9 @@ class _Specialiser:
 
     def finish(self, inputs: dict[str, TensorType], outputs: Mapping[str, str]) -> Graph:
         """Give the outputs the network's names and drop what nothing reads."""
-        graph = Graph(self.network.name, inputs, list(outputs), self.nodes, self.constants, self.types)
+        graph = Graph(
+            self.network.name, inputs, list(outputs), self.nodes, self.constants, self.types, ragged=self._ragged
+        )
         final = {name: name for name, bound in outputs.items() if bound == name}
         for name, bound in outputs.items():
             if name in final:
@@ -319,6 +346,8 @@ class _Specialiser:
                 source = final.get(bound, bound)
                 graph.nodes.append(Node("Identity", self._node_name(name), (source,), (name,), {}, self.network.opset))
                 self.types[name] = self.types[source]
+                if source in graph.ragged:
+                    graph.ragged[name] = graph.ragged[source]
             else:
                 rename_value(graph, bound, name)
                 final[bound] = name

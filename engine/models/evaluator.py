@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from ..errors import ModelError, SignalError
-from ..graph import Network, fuse, shaping_inputs, specialise
+from ..graph import Network, Ragged, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
 from ..plan import OPERATORS, Program, Workspace, compile_graph, from_carrier
 from .card import WeightStorage
@@ -32,6 +32,8 @@ class _Compiled:
     """Of the program's outputs; it computes in carriers."""
     constants: dict[str, np.ndarray]
     """The other outputs: they follow from shapes and bound values, and never pass through a program."""
+    ragged: dict[str, Ragged]
+    """Those of the program's outputs whose size depends on the data."""
     idle: list[_Place] = field(default_factory=list)
     """Appending and popping are atomic."""
 
@@ -57,6 +59,10 @@ class _Place:
             self.inputs = [(name, workspace.input(name)[0, ...]) for name in compiled.program.inputs]
             for name, dtype in compiled.dtypes.items():
                 port = workspace.output(name)[0, ...]
+                ragged = compiled.ragged.get(name)
+                if ragged is not None:
+                    outputs[name] = partial(_cut, port, dtype, workspace.output(ragged.count)[0], ragged.axis)
+                    continue
                 outputs[name] = port.copy if port.dtype == dtype else partial(from_carrier, port, dtype)
         self.outputs = [(name, outputs[name]) for name in network.outputs]
         """Name, and what makes a fresh array of it."""
@@ -64,6 +70,10 @@ class _Place:
 
 def _nothing(lanes: int) -> None:
     """What a network computes whose outputs are constants."""
+
+
+def _cut(port: np.ndarray, dtype: np.dtype, count: np.ndarray, axis: int) -> np.ndarray:
+    return from_carrier(port[(*(slice(None),) * axis, slice(int(count[0])))], dtype)
 
 
 class Evaluator:
@@ -172,13 +182,15 @@ class Evaluator:
             shapes = {name: one.shape for name, one in zip(self._names, arrays, strict=True) if name not in bound}
             graph = specialise(self.network, shapes, bound, operators=OPERATORS)
             computed = [name for name in graph.outputs if name not in graph.constants]
-            rest = replace(graph, outputs=computed)
+            ragged = {name: graph.ragged[name] for name in computed if name in graph.ragged}
+            rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
             compiled = _Compiled(
                 compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
                 if computed
                 else None,
                 {name: graph.types[name].dtype for name in computed},
                 {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
+                ragged,
             )
             self._programs[key] = self._latest = compiled
             if len(self._programs) > MAX_PROGRAMS:

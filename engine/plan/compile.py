@@ -27,6 +27,7 @@ KEEPS_RANGE = frozenset(
         "GatherElements",
         "GatherND",
         "Identity",
+        "Compress",
         "Max",
         "MaxPool",
     }
@@ -49,6 +50,9 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tup
     Raises:
         UnsupportedError: an operator, attribute or type has no rule; the error names the node.
     """
+    for key in graph.outputs:
+        if key in graph.ragged and graph.ragged[key].count not in graph.outputs:
+            raise UnsupportedError(f"output {key!r}: its size depends on the data; run the network whole")
     builder = Builder()
     values: dict[str, View] = {}
     inputs: dict[str, View] = {}

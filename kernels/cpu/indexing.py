@@ -10,14 +10,14 @@ from numba import njit
 
 from ..contract import Context, ElementType
 from ..opcodes_indexing import Scatter
-from ..schemas.indexing import GATHER_AT, HEADS, NON_ZERO, NOWHERE, POSITIONS, SCATTER_AT
+from ..schemas.indexing import FLAT_POSITIONS, GATHER_AT, HEADS, NON_ZERO, NOWHERE, SCATTER_AT
 from .general_loops import item_bytes, load_float
 from .memory import double_pointer, element_type, float_pointer, int32_pointer, locate, word_pointer
 from .native import native
 
 _LANES = int(Context.LANES)
 _FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
-_POSITIONS = POSITIONS.positions()
+_POSITIONS = FLAT_POSITIONS.positions()
 _POSITIONS_INDICES, _POSITIONS_SIZES, _POSITIONS_Y = _POSITIONS["indices"], _POSITIONS["sizes"], _POSITIONS["y"]
 _GATHER = GATHER_AT.positions()
 _GATHER_X, _GATHER_INDICES, _GATHER_Y = _GATHER["x"], _GATHER["indices"], _GATHER["y"]
@@ -35,7 +35,7 @@ _AXIS, _INNER = 1 + HEADS, 2 + HEADS
 
 
 @native
-def positions(operands, context):
+def flat_positions(operands, context):
     """y[i] = the row-major number in a box of `sizes` of the element at indices[i, :]; NOWHERE where it is outside."""
     o = operands
     for lane in range(context[_LANES]):
@@ -48,10 +48,7 @@ def positions(operands, context):
                 size = np.int64(sizes[axis])
                 index = indices[i * o[_POSITIONS_INDICES + 3] + axis * o[_POSITIONS_INDICES + 4]]
                 index += size if index < 0 else 0
-                if number >= 0 and 0 <= index < size:
-                    number = number * size + index
-                else:
-                    number = _NOWHERE
+                number = number * size + index if number >= 0 and 0 <= index < size else _NOWHERE
             y[i * o[_POSITIONS_Y + 2]] = number
 
 

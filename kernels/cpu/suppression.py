@@ -84,7 +84,10 @@ def _write_row(operands, y, row, batch, of_class, box):
 
 @native
 def non_max_suppression(operands, context):
-    """y = (batch, class, box) of the boxes that stay [rows, 3]; boxes [batch, boxes, 4], scores [batch, classes, boxes]."""
+    """y [rows, 3] = (batch, class, box) of the boxes that stay, class by class, the best first.
+
+    boxes [batch, boxes, 4], scores [batch, classes, boxes], thresholds [1]; any strides.
+    """
     o = operands
     for lane in range(context[_LANES]):
         boxes = locate(o, _BOXES, context, lane)

@@ -17,7 +17,7 @@ def _counted(indices: np.ndarray, size: int) -> np.ndarray:
 
 
 @definition
-def positions(indices: np.ndarray, sizes: np.ndarray, y: np.ndarray) -> None:
+def flat_positions(indices: np.ndarray, sizes: np.ndarray, y: np.ndarray) -> None:
     """y[i] = the row-major number of the element at indices[i, :] of a box; NOWHERE where it is outside.
 
     Args:

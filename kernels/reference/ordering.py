@@ -105,7 +105,7 @@ def unique(
 
 
 @definition
-def non_max_suppression(
+def non_max_suppression(  # noqa: PLR0913  (the operands of the schema)
     center_point_box: int,
     most: int,
     boxes: np.ndarray,

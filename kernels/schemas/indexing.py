@@ -11,8 +11,8 @@ HEADS = 4
 NOWHERE = -(1 << 63)
 """A position that no axis has."""
 
-POSITIONS = Kernel(
-    "positions",  # y[i] = the row-major number of the element at indices[i, :] of a box of `sizes`; NOWHERE if outside
+FLAT_POSITIONS = Kernel(
+    "flat_positions",  # y[i] = the row-major number of element indices[i, :] of a box; NOWHERE if it is outside
     (
         Tensor("indices", 2, dtype="carrier"),
         Tensor("sizes", 1, "dense", dtype="int32"),

@@ -1,4 +1,4 @@
-"""Gathers and scatters at arriving positions against NumPy, in any layout, with positions outside the axis among them."""
+"""Gathers and scatters at arriving positions against NumPy, in any layout, some positions outside the axis."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def test_scatter_at(backend: str, reduction: Scatter, dtype: str, layout: str) -
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_positions(backend: str) -> None:
+def test_flat_positions(backend: str) -> None:
     sizes = (3, 4, 5)
     indices = np.random.default_rng(9).integers(-4, 5, (LANES, 200, 3))
     indices[0, :3] = [[NOWHERE, 0, 0], [0, np.iinfo(np.int64).max, 0], [2, 3, -5]]
     y = run_kernel(
-        "positions",
+        "flat_positions",
         backend,
         lanes=LANES,
         indices=Lanes(indices),

@@ -160,6 +160,27 @@ def shaped_unary(node: Lowering, builder: Builder) -> View:
     return apply_unary(builder, operator, node.view(0), *(float(node.attribute(name)) for name in names))
 
 
+@rule("ThresholdedRelu")
+def thresholded_relu(node: Lowering, builder: Builder) -> View:
+    """ONNX ThresholdedRelu: x above alpha, else 0."""
+    x = node.view(0)
+    alpha, zero = (builder.constant(np.array(value, x.dtype)) for value in (node.attribute("alpha", 1.0), 0))
+    return select(builder, apply_binary(builder, Binary.GREATER, x, alpha), x, zero)
+
+
+@rule("Shrink")
+def shrink(node: Lowering, builder: Builder) -> View:
+    """ONNX Shrink: x + bias below -lambd, x - bias above lambd, 0 between; integers pass through float64."""
+    x = node.operand(0)
+    x = convert(builder, x, FLOAT64) if x.dtype == np.int64 else x
+    bias, limit = (float(node.attribute(name, default)) for name, default in (("bias", 0.0), ("lambd", 0.5)))
+    high, low, shift, zero = (builder.constant(np.array(value, x.dtype)) for value in (limit, -limit, bias, 0))
+    below = apply_binary(builder, Binary.ADD, x, shift)
+    above = apply_binary(builder, Binary.SUB, x, shift)
+    inner = select(builder, apply_binary(builder, Binary.GREATER, x, high), above, zero)
+    return select(builder, apply_binary(builder, Binary.LESS, x, low), below, inner)
+
+
 @rule("Gelu")
 def gelu(node: Lowering, builder: Builder) -> View:
     """ONNX Gelu: exact by erf, or its tanh approximation."""

@@ -7,6 +7,7 @@ import numpy as np
 from ..builder import Builder
 from ..carriers import carrier, convert
 from ..view import View
+from .elementwise import select
 from .registry import Lowering, rule
 from .views import gather_axis
 
@@ -38,6 +39,24 @@ def tile(node: Lowering, builder: Builder) -> View:
     return y
 
 
+@rule("EyeLike")
+def eye_like(node: Lowering, builder: Builder) -> View:
+    """ONNX EyeLike: a constant, since it looks at nothing but the shape."""
+    rows, columns = node.output_shape()
+    eye = np.eye(rows, columns, node.attribute("k", 0), dtype=carrier(node.output_type()))
+    return builder.constant(eye)
+
+
+@rule("Trilu")
+def triangle(node: Lowering, builder: Builder) -> View:
+    """ONNX Trilu: zeros below the k-th diagonal, or above it with upper = 0, of the last two axes."""
+    x = node.view(0)
+    k = int(node.needs_constant(1, "k").reshape(-1)[0]) if node.has(1) else 0
+    kept = np.ones(x.shape[-2:], np.float32)
+    kept = np.triu(kept, k) if node.attribute("upper", 1) else np.tril(kept, k)
+    return select(builder, builder.constant(kept), x, builder.constant(np.zeros((), x.dtype)))
+
+
 @rule("Pad")
 def pad(node: Lowering, builder: Builder) -> View:
     """Modes constant, reflect, edge and wrap; negative pads crop."""
@@ -65,7 +84,7 @@ def pad(node: Lowering, builder: Builder) -> View:
 
 def _pad_value(node: Lowering, builder: Builder, x: View) -> View | float:
     """What Pad puts around x: an attribute below opset 11, an optional input later, constant or not."""
-    if node.has(2) and node.constant(2) is None:
+    if node.has(2) and (node.constant(2) is None or x.dtype == np.int64):  # a float holds not every integer
         return builder.reshape(convert(builder, node.view(2), x.dtype), ())
     constant = node.constant(2)
     if constant is None:

@@ -8,7 +8,7 @@ from ....kernels.opcodes import Binary, Reduce, Unary
 from ..builder import Builder, merge_axes
 from ..carriers import conform
 from ..view import View
-from .elementwise import apply_binary, apply_unary
+from .elementwise import apply_binary, apply_unary, select
 from .registry import Lowering, rule
 
 _REDUCE = {
@@ -140,6 +140,20 @@ def _merged_shape(x: View, start: int, stop: int) -> tuple[int, ...]:
     index = tuple(slice(None) if start <= axis < stop else 0 for axis in range(x.rank))
     shape = merge_axes(x[index])[0].shape
     return (1,) * (_SIDE - len(shape)) + shape
+
+
+@rule("LpNormalization")
+def lp_normalization(node: Lowering, builder: Builder) -> View:
+    """Each element by the sum of absolute values along the axis (p = 1) or by its L2 norm; 0 where that is 0."""
+    x, p = node.view(0), node.attribute("p", 2)
+    if p not in (1, 2):
+        raise node.refuse(f"attribute p is {p}", "use 1 or 2")
+    axis = node.attribute("axis", -1) % x.rank
+    norm = reduce_view(builder, Reduce.L1 if p == 1 else Reduce.L2, x, [axis])
+    norm = builder.reshape(norm, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    zero = builder.constant(np.zeros((), x.dtype))
+    quotient = apply_binary(builder, Binary.DIV, x, norm)
+    return select(builder, apply_binary(builder, Binary.EQUAL, norm, zero), zero, quotient)
 
 
 @rule("Softmax", "LogSoftmax")

@@ -1,42 +1,142 @@
-"""Scatter at constant positions: a copy of the data, then one of the updates to a strided window of it."""
+"""Operators that write at positions: a copy of the data, in place where nothing else reads it, then the updates."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ....kernels.opcodes_general import GeneralBinary
+from ....kernels.opcodes_indexing import Scatter
 from ..builder import Builder
+from ..carriers import carrier, conform, convert
 from ..view import View
+from .elementwise import apply_general_binary
+from .indexing import along_last_axis
+from .places import flat_positions, scatter_at
 from .registry import Lowering, rule
 from .views import regular_steps
+
+_ARITHMETIC = (Scatter.ADD, Scatter.MUL)
+
+
+@rule("Scatter", "ScatterElements")
+def scatter_elements(node: Lowering, builder: Builder) -> View:
+    """Each update names its position along the axis; one outside it is dropped."""
+    reduction, y, updates = _operands(node, builder)
+    indices = node.operand(1)
+    axis = node.attribute("axis", 0) % y.rank
+    target = along_last_axis(y, axis, indices.shape)[..., None]
+    updates = updates.swap(axis, -1)[..., None]
+    scatter_at(builder, target, indices.swap(axis, -1), updates, reduction)
+    return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
 
 
 @rule("ScatterND")
 def scatter_nd(node: Lowering, builder: Builder) -> View:
-    """Exporters write `cache[:, i] = new` as a ScatterND whose indices are a regular box; other indices are refused.
+    """Rows or elements by their indices along the first axes; updates outside of these are dropped.
 
-    The data is written in place where nothing else refers to it.
+    Exporters write `cache[:, i] = new` as a ScatterND whose constant indices are a regular box: that is a copy.
     """
-    if node.attribute("reduction", "none") != "none":
-        raise node.refuse(f"attribute reduction is {node.attribute('reduction')!r}", "use none")
-    indices = node.needs_constant(1, "indices")
-    data_shape, depth = node.shape(0), indices.shape[-1]
-    counted = data_shape[:depth]
+    shape, depth = node.shape(0), node.shape(1)[-1]
+    kept = int(np.prod(shape[depth:], dtype=np.int64))
+    reduction, y, updates = _operands(node, builder)
+    window = _regular_window(node, y) if reduction is Scatter.NONE else None
+    if window is not None:
+        builder.copy(updates, window)
+        return y
+    numbers = flat_positions(builder, node.operand(1), shape[:depth])
+    rows = y.reshape((int(np.prod(shape[:depth], dtype=np.int64)), kept))
+    assert rows is not None  # y is dense
+    scatter_at(
+        builder,
+        rows,
+        builder.reshape(numbers, (numbers.size,)),
+        builder.reshape(updates, (numbers.size, kept)),
+        reduction,
+    )
+    return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
+
+
+def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
+    """The reduction, the data in memory that may be overwritten, and the updates.
+
+    Sums and products of integers are computed in int64, and so is the order of uint64, which int64 does not know.
+    """
+    name = node.attribute("reduction", "none").upper()
+    if name not in Scatter.__members__:
+        raise node.refuse(f"attribute reduction is {name.lower()!r}", "use none, add, mul, max or min")
+    reduction = Scatter[name]
+    if node.input_type(0) == np.uint64 and reduction in (Scatter.MAX, Scatter.MIN):
+        raise node.refuse(f"attribute reduction is {name.lower()!r} for uint64", "cast to int64 before it")
+    if reduction in _ARITHMETIC:
+        data, updates = node.operand(0), node.operand(2)
+    else:
+        data, updates = node.view(0), node.view(2)
+    y = node.take_over(0) if data is node.view(0) else None
+    if y is None:
+        y = builder.allocate(data.shape, dtype=data.dtype)
+        builder.copy(data, y)
+    return reduction, y, updates
+
+
+def _regular_window(node: Lowering, y: View) -> View | None:
+    """The view of y, dense, that constant indices in a regular box name; None if they are not, or arrive."""
+    indices = node.constant(1)
+    if indices is None or not indices.size:
+        return None
+    depth = indices.shape[-1]
+    counted = np.array(y.shape[:depth])
     flat = indices.reshape(-1, depth)
-    flat = np.where(flat < 0, flat + np.array(counted), flat)
-    positions = np.asarray(np.ravel_multi_index(tuple(flat.T), counted)).reshape(indices.shape[:-1])
+    flat = np.where(flat < 0, flat + counted, flat)
+    if (flat < 0).any() or (flat >= counted).any():
+        raise node.refuse(f"indices outside of {counted.tolist()}", "use those that the data has")
+    positions = np.asarray(np.ravel_multi_index(tuple(flat.T), tuple(counted.tolist()))).reshape(indices.shape[:-1])
     steps = regular_steps(positions)
     if steps is None or len(np.unique(positions)) != positions.size:
-        raise node.refuse("its indices are not a regular box", "write a slice with constant start, end and step")
-    y = node.take_over(0)
-    if y is None:
-        y = builder.allocate(data_shape, dtype=node.view(0).dtype)
-        builder.copy(node.view(0), y)
-    inner = int(np.prod(data_shape[depth:], dtype=np.int64))
-    tail = tuple(int(np.prod(data_shape[axis + 1 :], dtype=np.int64)) for axis in range(depth, len(data_shape)))
-    window = y.strided(
+        return None
+    inner = int(np.prod(y.shape[depth:], dtype=np.int64))
+    tail = tuple(int(np.prod(y.shape[axis + 1 :], dtype=np.int64)) for axis in range(depth, y.rank))
+    return y.strided(
         y.offset + int(positions.flat[0]) * inner,
-        (*positions.shape, *data_shape[depth:]),
+        (*positions.shape, *y.shape[depth:]),
         (*(step * inner for step in steps), *tail),
     )
-    builder.copy(node.view(2), window)
+
+
+@rule("TensorScatter")
+def tensor_scatter(node: Lowering, builder: Builder) -> View:
+    """A sequence of updates to a cache, from an index for each batch on; round its end if circular."""
+    past, updates = node.view(0), node.view(1)
+    axis = node.attribute("axis", -2) % past.rank
+    steps = builder.constant(np.arange(updates.shape[axis]))
+    indices = steps[None]
+    if node.has(2):
+        first = builder.reshape(node.operand(2), (past.shape[0], 1))
+        indices = apply_general_binary(builder, GeneralBinary.ADD, first, steps)
+    if node.attribute("mode", "linear") == "circular":
+        length = builder.constant(np.array(past.shape[axis]))
+        indices = apply_general_binary(builder, GeneralBinary.MOD, indices, length)
+    y = node.take_over(0)
+    if y is None:
+        y = builder.allocate(past.shape, dtype=past.dtype)
+        builder.copy(past, y)
+    heads = past.shape[:axis]
+    table = indices.broadcast((past.shape[0], indices.shape[1]))
+    table = table[(slice(None), *(None,) * (len(heads) - 1))].broadcast((*heads, table.shape[1]))
+    rows = [builder.reshape(view, (*heads, view.shape[axis], -1)) for view in (y, updates)]
+    scatter_at(builder, rows[0], table, rows[1])
+    return y
+
+
+@rule("OneHot")
+def one_hot(node: Lowering, builder: Builder) -> View:
+    """ONNX OneHot: all `off`, then `on` at each index that there is; indices outside the axis leave all off."""
+    indices = convert(builder, node.view(0), np.dtype(np.int64))
+    off_and_on = node.view(2)
+    shape = node.output_shape()
+    axis = node.attribute("axis", -1) % len(shape)
+    y = builder.allocate(shape, dtype=carrier(node.output_type()))
+    builder.copy(off_and_on[0], y)
+    target = y.transpose([*(a for a in range(y.rank) if a != axis), axis])[..., None]
+    on = off_and_on[1].broadcast((*indices.shape, 1, 1))
+    scatter_at(builder, target, indices[..., None], on)
     return y

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....kernels.schemas.indexing import NOWHERE
 from ..builder import Builder
-from ..carriers import INT64, NARROW_FLOATS, convert, integer_format, narrow_float, truth
+from ..carriers import FLOAT32, FLOAT64, INT64, NARROW_FLOATS, carrier, convert, integer_format, narrow_float, truth
 from ..view import View
+from .places import gather_at
 from .registry import Lowering, rule
 
 
@@ -38,6 +40,25 @@ def cast(node: Lowering, builder: Builder) -> View:
     if target in NARROW_FLOATS and target.itemsize == 1:
         return narrow_float(builder, x, target, saturate=bool(node.attribute("saturate", 1)))
     return x
+
+
+@rule("BitCast")
+def bit_cast(node: Lowering, builder: Builder) -> View:
+    """ONNX BitCast between types of equal width: integers, float32, float64."""
+    source, target = node.input_type(0), node.output_type()
+    if source == target:
+        return node.view(0)
+    x = node.operand(0)
+    for index, dtype in enumerate((source, target)):
+        if integer_format(dtype) is None and dtype not in (FLOAT32, FLOAT64, np.bool_):
+            raise node.refuse(f"{('from', 'to')[index]} {dtype.name}", "use integers, float32 or float64")
+    if FLOAT64 in (source, target):
+        return View(x.buffer, x.array.view(carrier(target)))  # both are 8 bytes in memory
+    if FLOAT32 in (source, target):
+        y = builder.allocate(x.shape, dtype=carrier(target))
+        builder.emit("bits", x=x, y=y)
+        return y
+    return x  # integers and truth values: wrapping is all there is to do
 
 
 @rule("Transpose")
@@ -84,29 +105,6 @@ def expand(node: Lowering, builder: Builder) -> View:
     return node.view(0).broadcast(node.output_shape())
 
 
-@rule("Gather")
-def gather(node: Lowering, builder: Builder) -> View:
-    """Constant indices: an element, an arithmetic sequence or an unfolding is a view, anything else a kernel call."""
-    x = node.view(0)
-    axis = node.attribute("axis", 0) % x.rank
-    indices = node.needs_constant(1, "indices")
-    size = x.shape[axis]
-    positions = np.where(indices < 0, indices + size, indices).reshape(-1)
-    if len(positions) == 0 or positions.min() < 0 or positions.max() >= size:
-        raise node.refuse(f"indices {indices.reshape(-1).tolist()} on an axis of size {size}", f"use 0 to {size - 1}")
-    steps = regular_steps(positions.reshape(indices.shape))
-    if steps is None:
-        found = gather_axis(builder, x, axis, positions)
-    else:
-        stride = x.strides[axis]
-        found = x.strided(
-            x.offset + int(positions[0]) * stride,
-            (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]),
-            (*x.strides[:axis], *(step * stride for step in steps), *x.strides[axis + 1 :]),
-        )
-    return builder.reshape(found, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-
-
 def regular_steps(positions: np.ndarray) -> tuple[int, ...] | None:
     """The step along each axis if the positions are first + sum of index * step (a slice, an unfolding), else None."""
     steps = tuple(
@@ -124,24 +122,12 @@ def gather_axis(builder: Builder, x: View, axis: int, positions: np.ndarray) -> 
     shape = (*x.shape[:axis], len(positions), *x.shape[axis + 1 :])
     outer = int(np.prod(x.shape[:axis], dtype=np.int64))
     inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64))
+    rows = builder.reshape(x, (outer, x.shape[axis], inner))
     if x.dtype != np.float32:
-        return _gather_wide(builder, x, axis, positions)
+        table = builder.constant(np.where(positions < 0, NOWHERE, positions))
+        found = gather_at(builder, rows, table[None].broadcast((outer, len(positions))))
+        return builder.reshape(found, shape)
     y = builder.allocate((outer, len(positions), inner))
     indices = builder.constant(positions.astype(np.int32))
-    builder.emit("gather", x=builder.reshape(x, (outer, x.shape[axis], inner)), indices=indices, y=y)
+    builder.emit("gather", x=rows, indices=indices, y=y)
     return builder.reshape(y, shape)
-
-
-def _gather_wide(builder: Builder, x: View, axis: int, positions: np.ndarray) -> View:
-    """As `gather_axis` for elements of 8 bytes: a copy of each run of neighbours."""
-    y = builder.allocate((*x.shape[:axis], len(positions), *x.shape[axis + 1 :]), dtype=x.dtype)
-    lead = (slice(None),) * axis
-    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-    for run in np.split(np.arange(len(positions)), breaks):
-        first, count = int(positions[run[0]]), len(run)
-        target = y[(*lead, slice(int(run[0]), int(run[0]) + count))]
-        if first < 0:
-            builder.fill(target, 0.0)
-        else:
-            builder.copy(x[(*lead, slice(first, first + count))], target)
-    return y
