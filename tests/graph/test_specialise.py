@@ -228,12 +228,34 @@ def test_attributes_have_the_operators_defaults() -> None:
     assert bound_graph(softmax).nodes[0].attributes == {"axis": 1}
 
 
+@pytest.mark.parametrize("reader", ["Cast", "Shape"])
 @pytest.mark.parametrize("op", ["NonZero", "Unique"])
-def test_a_shape_that_depends_on_data_is_refused(op: str) -> None:
-    nodes = [make_node(op, ["x"], ["p"], name="search"), make_node("Cast", ["p"], ["y"], to=1)]
+def test_a_size_that_depends_on_data_is_known_to_no_node(op: str, reader: str) -> None:
+    attributes = {"to": 1} if reader == "Cast" else {}
+    nodes = [make_node(op, ["x"], ["p"], name="search"), make_node(reader, ["p"], ["y"], name="look", **attributes)]
     model = network_proto(nodes, {"x": [4]}, ["y"])
-    with pytest.raises(UnsupportedError, match=f"{op} 'search': the shape of its output 'p' depends on the data"):
+    with pytest.raises(UnsupportedError, match=f"{reader} 'look' reads 'p', whose size depends on the data"):
         bound_graph(model)
+
+
+def test_an_output_whose_size_depends_on_data_has_its_largest_and_a_count() -> None:
+    model = network_proto([make_node("Unique", ["x"], ["y", "first", "which"], axis=1)], {"x": [4, 6]}, ["first"])
+    graph = bound_graph(model)
+    ragged = graph.ragged["first"]
+    assert graph.nodes[0].outputs == ("y", "first", "", "", ragged.count)
+    assert ragged.axis == 0
+    assert (graph.types["first"].shape, graph.types[ragged.count].shape) == ((6,), (1,))
+    assert ragged.count in graph.kept_names()
+
+
+def test_a_shape_that_depends_on_data_is_refused() -> None:
+    nodes = [
+        make_node("Cast", ["x"], ["s"], to=7),
+        make_node("ConstantOfShape", ["s"], ["z"], name="zeros"),
+        make_node("Neg", ["z"], ["y"]),
+    ]
+    with pytest.raises(UnsupportedError, match="ConstantOfShape 'zeros': the shape of its output 'z' depends"):
+        bound_graph(network_proto(nodes, {"x": [2]}, ["y"]))
 
 
 def test_a_data_dependent_shape_of_a_constant_is_no_problem() -> None:

@@ -65,8 +65,8 @@ LOADED = {
     "dead": f"g ({ROWS} x) => ({ROWS} y) {{ h = RandomUniformLike(x) y = Relu(x) }}",
     "in the branch not taken": (
         f"g ({ROWS} x) => ({ROWS} y) {{ s = Size(x) z = Constant<value = int64 {{0}}>() c = Greater(s, z) "
-        f"h = Hardmax(x) y = If (c) <then_branch = a () => ({ROWS} t) {{ t = Relu(x) }},"
-        f" else_branch = b () => ({ROWS} e) {{ n = Neg(h) e = Hardmax(n) }}> }}"
+        f"h = RandomUniformLike(x) y = If (c) <then_branch = a () => ({ROWS} t) {{ t = Relu(x) }},"
+        f" else_branch = b () => ({ROWS} e) {{ n = Neg(h) e = RandomUniformLike(n) }}> }}"
     ),
     "on a branch's constant": (
         f"g ({ROWS} x) => ({ROWS} y) {{ s = Size(x) z = Constant<value = int64 {{0}}>() c = Less(s, z) "
