@@ -116,12 +116,17 @@ def _cuts(instruction: Instruction) -> Sequence[_Cut]:
     """Ways of cutting an instruction, the cheapest first."""
     kernel, o = instruction.kernel, instruction.operands
     if kernel in _CHANNEL_STEPS:
-        return [_along(o, 0, "x", "y"), _conv_rows(kernel, o), *_conv_channels(kernel, o)]
+        step = winograd.TILE if kernel == "conv_winograd" else 1  # no row of tiles is cut
+        return [_along(o, 0, "x", "y"), _conv_windows(o, "height", "pad_top", step), *_conv_channels(kernel, o)]
     if kernel == "conv_depthwise":
-        return [_along(o, 0, "x", "y"), _conv_rows(kernel, o)]
+        return [_along(o, 0, "x", "y"), _conv_windows(o, "height", "pad_top")]
+    if kernel == "conv_volume":
+        return [_along(o, 0, "x", "y"), _conv_windows(o, "depth", "pad_front")]
+    if kernel == "sample":
+        return [_along(o, 0, "x", "grid", "y"), _points(o)]
     if kernel in ("max_pool", "average_pool", "resize_linear", "reduce"):
         return [_along(o, 0, "x", "y"), _along(o, 1, "x", "y")]
-    if kernel in ("dense", "gather", "softmax", "conv_volume"):
+    if kernel in ("dense", "gather", "softmax"):
         return [_along(o, 0, "x", "y")]
     if kernel == "matmul":
         return [_along(o, 0, "a", "b", "y"), _along(o, 1, "a", "b", "y"), _along(o, 2, "a", "y")]
@@ -159,17 +164,26 @@ def _along(o: Operands, axis: int, *names: str, step: int = 1) -> _Cut:
     return _Cut(o[names[-1]].shape[axis], step, part)
 
 
-def _conv_rows(kernel: str, o: Operands) -> _Cut:
-    """Rows of the result; the input starts with the first row that they read."""
+def _conv_windows(o: Operands, along: str, pad: str, step: int = 1) -> _Cut:
+    """Rows or planes of the result, its axis 2; the input starts with the first one that they read."""
+    stride = o[f"stride_{along}"]
 
     def part(first: int, end: int) -> Operands:
-        start = first * o["stride_height"] - o["pad_top"]
-        return {"x": o["x"][:, :, max(start, 0) :], "y": o["y"][:, :, first:end], "pad_top": max(-start, 0)}
+        start = first * stride - o[pad]
+        return {"x": o["x"][:, :, max(start, 0) :], "y": o["y"][:, :, first:end], pad: max(-start, 0)}
 
-    # No row of tiles is cut. Rows that lie beyond the input stay with those that do not.
-    step = winograd.TILE if kernel == "conv_winograd" else 1
-    reaches = (o["y"].shape[2] - 1) * o["stride_height"] - o["pad_top"] < o["x"].shape[2]
+    # Windows that lie beyond the input stay with those that do not.
+    reaches = (o["y"].shape[2] - 1) * stride - o[pad] < o["x"].shape[2]
     return _Cut(o["y"].shape[2] if reaches else 1, step, part)
+
+
+def _points(o: Operands) -> _Cut:
+    """Points of a grid."""
+
+    def part(first: int, end: int) -> Operands:
+        return {"grid": o["grid"][:, first:end], "y": o["y"][:, :, first:end]}
+
+    return _Cut(o["y"].shape[2], 1, part)
 
 
 def _conv_channels(kernel: str, o: Operands) -> list[_Cut]:

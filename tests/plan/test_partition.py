@@ -85,6 +85,34 @@ def test_same_bits_on_any_number_of_threads(threads: int, batch: int, size: tupl
         assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.parametrize(("stride", "dilation", "before"), [(1, 1, 1), (2, 1, 0), (1, 4, 4), (2, 3, 5)])
+def test_volumes_are_cut_by_planes(stride: int, dilation: int, before: int) -> None:
+    constants: Constants = {}
+    geometry = {"strides": [stride] * 3, "dilations": [dilation] * 3, "pads": [before] * 3 + [dilation] * 3}
+    nodes = [
+        _conv("first", "x", (11, 5, 3, 3, 3), constants, **geometry),
+        make_node("GridSample", ["first", "grid"], ["y"], padding_mode="border"),
+    ]
+    inputs = {"x": [1, 5, 33, 66, 67], "grid": [1, 20, 30, 40, 3]}
+    network = load_network(network_proto(nodes, inputs, ["y"], constants, opset=20).SerializeToString())
+    graph = fuse(specialise(network, {}))
+    results = []
+    for threads in (1, 2, 3):
+        program = compile_graph(graph, threads=threads)
+        if threads > 1:
+            parts = program.table.parts
+            assert parts is not None
+            cut = {KERNELS[kernel].name for kernel, part in zip(program.table.kernels, parts, strict=True) if part == 1}
+            assert cut >= {"conv_volume", "sample"}
+        workspace = Workspace(program)
+        for name in inputs:
+            port = workspace.input(name)
+            port[...] = np.random.default_rng(0).standard_normal(port.shape)
+        workspace.run(1)
+        results.append(workspace.output("y").tobytes())
+    assert results[0] == results[1] == results[2]
+
+
 def test_reference_runs_the_parts_one_after_the_other() -> None:
     alone, together = compiled(1, (52, 60), 1), compiled(1, (52, 60), 2)
     for one, other in zip(outputs(alone, "reference"), outputs(together, "reference"), strict=True):
