@@ -116,6 +116,7 @@ class Evaluator:
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
         # Inputs that fit were checked when their program was compiled; whatever is wrong with others shows after.
+        arrays: list[np.ndarray] = []
         try:
             arrays = [inputs[name] for name in self._names]
             compiled = self._programs.get(self._key(arrays)) if len(inputs) == len(arrays) else None

