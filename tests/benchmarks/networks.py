@@ -60,7 +60,7 @@ def measure_network(real: RealNetwork, models: Path, effort: Effort) -> Row:
     """One file beside onnxruntime, and OpenVINO where it is installed."""
     path = models / real.path
     network = load_network(path)
-    inputs = [real.inputs(network, sizes) for sizes in real.sizes]
+    inputs = [real.inputs(network, sizes, models.parent / "data") for sizes in real.sizes]
     call = ", ".join(f"{name} = {size}" for name, size in real.sizes[0].items())
     return measure_file("networks", real.path, path, inputs, effort, call=call)
 

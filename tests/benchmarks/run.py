@@ -2,7 +2,8 @@
 
     python tests/benchmarks/run.py [--quick] [--json FILE] [--markdown FILE] [--seconds N] [NAME ...]
 
-Weights are found through WAVETILE_MODELS, else in ../shared/models beside the repository. It asserts no time: read the
+Weights are found through WAVETILE_MODELS, else in ../shared/models beside the repository; recordings in the folder
+data beside them. It asserts no time: read the
 table. `make bench-readme` puts the numbers of the last full `make bench` into the README.
 """
 
