@@ -52,6 +52,8 @@ class TypeInference:
         `scope` maps the node's names to the graph's, `types` and `constants` go by the graph's.
         Raises ModelError if the inputs do not go together.
         """
+        if node.op_type == "STFT":
+            node = _with_onesided(node)
         input_types, input_data = {}, {}
         for name in filter(None, node.input):
             bound = scope[name]
@@ -122,6 +124,16 @@ class TypeInference:
         if proto is None:
             proto = self._data[name] = from_array(np.asarray(constants[name]), name)
         return proto
+
+
+def _with_onesided(node: NodeProto) -> NodeProto:
+    """An STFT with its attribute onesided written out: its default is 1, but ONNX's inference takes 0."""
+    if any(attribute.name == "onesided" for attribute in node.attribute):
+        return node
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.attribute.append(onnx.helper.make_attribute("onesided", 1))
+    return copy
 
 
 def concrete(proto: TypeProto | None, node: NodeProto) -> TensorType | None:

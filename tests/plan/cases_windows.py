@@ -152,7 +152,9 @@ for mode in ("nearest", "linear"):
             10,
             s=np.array([1, 1, 1, scale], np.float32),
         )
-for coordinates in ("asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners"):
+# align_corners is in `cases_resize`: where scales leave a part of an element over, onnxruntime cuts it off first, and
+# ONNX's conformance suite does not.
+for coordinates in ("asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"):
     for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
         for scale, columns in ((0.7, 7), (1.7, 18)):
             case(

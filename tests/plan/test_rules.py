@@ -11,7 +11,9 @@ from tests.plan import (  # noqa: F401  (they fill CASES)
     cases_elements,
     cases_indexing,
     cases_quantised,
+    cases_resize,
     cases_sampling,
+    cases_spectral,
     cases_volumes,
     cases_windows,
 )
@@ -35,28 +37,11 @@ REFUSED = {
         {"i": np.array([[0], [6]], np.int64)},
         "outside of",
     ),
-    **{
-        f"resize_{words}": (
-            f"(float[1,4,9,11] x) => (float[1,4,H,W] y) {{ y = Resize<{attribute}>(x, , , s) }}",
-            IMAGE,
-            {"s": ints(1, 4, 5, 7)},
-            words,
-        )
-        for attribute, words in (
-            ('mode="linear", antialias=1', "antialias"),
-            ('mode="linear", exclude_outside=1', "exclude_outside"),
-            ('keep_aspect_ratio_policy="not_larger"', "keep_aspect_ratio_policy"),
-            ('mode="cubic"', "cubic"),
-        )
-    },
-    "resize_crop": (
-        (
-            "(float[1,4,9,11] x) => (float[1,4,9,11] y) "
-            '{ y = Resize<mode="linear", coordinate_transformation_mode="tf_crop_and_resize">(x, r, s) }'
-        ),
+    "resize_antialias": (
+        "(float[1,4,9,11] x) => (float[1,4,H,W] y) { y = Resize<antialias=1>(x, , , s) }",
         IMAGE,
-        {"r": np.array([0, 0, 0.2, 0.2, 1, 1, 0.8, 0.8], np.float32), "s": np.ones(4, np.float32)},
-        "tf_crop_and_resize",
+        {"s": ints(1, 4, 5, 7)},
+        "antialias",
     ),
     "no_rule": ("(float[2,3] x) => (float[2,3] y) { y = RandomUniformLike(x) }", {"x": (2, 3)}, {}, "no rule"),
 }

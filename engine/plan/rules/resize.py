@@ -1,4 +1,4 @@
-"""Resize and Upsample: nearest by gathering along each axis, linear over the last two."""
+"""Resize and Upsample: along each axis by gathering or by weighted neighbours, images by one kernel for both axes."""
 
 from __future__ import annotations
 
@@ -6,45 +6,75 @@ import numpy as np
 
 from ....kernels.contract import PANEL
 from ..builder import Builder
+from ..carriers import FLOAT32, convert
 from ..view import View
 from .registry import Lowering, rule
+from .resize_coordinates import (
+    COORDINATES,
+    ROUNDINGS,
+    Axis,
+    linear_neighbours,
+    outside,
+    source_coordinates,
+    weighted_neighbours,
+)
 from .views import gather_axis
-
-_COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
-
-_ROUNDINGS = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
-}
 
 
 @rule("Resize", "Upsample")
 def resize(node: Lowering, builder: Builder) -> View:
-    """Modes nearest (any coordinate mode and rounding) and linear over the last two axes.
-
-    Coordinates as in the ONNX specification of Resize, attribute coordinate_transformation_mode.
-    """
-    _check_resize(node)
+    """ONNX Resize and Upsample in every mode; linear and cubic are computed in float32."""
+    kind, coordinates = node.attribute("mode", "nearest"), _coordinate_mode(node)
+    _check_resize(node, kind, coordinates)
     x = node.view(0)
-    out = node.output_shape()
-    mode = node.attribute("mode", "nearest")
-    scales = _scales(node, x.shape, out)
-    changed = [axis for axis in range(x.rank) if x.shape[axis] != out[axis] or scales[axis] != 1.0]
-    if mode == "nearest":
-        for axis in changed:
-            x = gather_axis(builder, x, axis, _nearest(node, x.shape[axis], out[axis], scales[axis]))
-        return x
-    if any(axis < x.rank - 2 for axis in changed):
-        raise node.refuse(f"linear over axes {changed} of shape {x.shape}", "resize the last two axes alone")
+    axes = _axes(node, coordinates)
+    if kind == "nearest":
+        for number, axis in enumerate(axes):
+            if not axis.unchanged:
+                x = gather_axis(builder, x, number, _nearest(node, axis, coordinates))
+    else:
+        x = _blend(node, builder, convert(builder, x, FLOAT32), axes, coordinates)
+    return _extrapolate(node, builder, x, [outside(axis, coordinates) for axis in axes])
+
+
+def _blend(node: Lowering, builder: Builder, x: View, axes: list[Axis], coordinates: str) -> View:
+    """Linear and cubic: one axis after the other, what makes the least of it first."""
+    cubic = node.attribute("cubic_coeff_a", -0.75) if node.attribute("mode") == "cubic" else None
+    smooth, exclude = (bool(node.attribute(name, 0)) for name in ("antialias", "exclude_outside"))
+    plain = cubic is None and not (smooth and any(axis.scale < 1 for axis in axes))
+    image = plain and any(not axis.unchanged for axis in axes[-2:])
+    todo = [n for n, axis in enumerate(axes) if not axis.unchanged and not (image and n >= len(axes) - 2)]
+    for number in sorted(todo, key=lambda n: axes[n].out / axes[n].size):
+        taps = weighted_neighbours(axes[number], coordinates, cubic, antialias=smooth, exclude_outside=exclude)
+        x = _interpolate(builder, x, number, *taps)
+    return _resize_images(builder, x, axes, coordinates) if image else x
+
+
+def _interpolate(builder: Builder, x: View, axis: int, positions: np.ndarray, weights: np.ndarray) -> View:
+    """A new buffer with weighted sums of x's elements along one axis; positions and weights: [out, taps]."""
+    outer = int(np.prod(x.shape[:axis], dtype=np.int64))
+    inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64))
+    y = builder.allocate((outer, len(positions), inner))
+    builder.emit(
+        "interpolate",
+        x=builder.reshape(x, (outer, x.shape[axis], inner)),
+        positions=builder.constant(positions),
+        weights=builder.constant(weights),
+        y=y,
+    )
+    return builder.reshape(y, (*x.shape[:axis], len(positions), *x.shape[axis + 1 :]))
+
+
+def _resize_images(builder: Builder, x: View, axes: list[Axis], coordinates: str) -> View:
+    """Linear over the last two axes at once."""
+    shape = (*x.shape[:-2], *(axis.out for axis in axes[-2:]))
     while x.rank < 4:
-        x = x[None]
+        x, axes = x[None], [Axis(1, 1, 1.0), *axes]
     if x.rank > 4:
         x = builder.reshape(x, (x.shape[0], -1, *x.shape[-2:]))
-    y = builder.allocate((*x.shape[:2], *(1, *out)[-2:]))
-    rows, row_weights = _linear(node, x.shape[2], y.shape[2], (1.0, *scales)[-2])
-    columns, column_weights = _linear(node, x.shape[3], y.shape[3], scales[-1])
+    y = builder.allocate((*x.shape[:2], axes[-2].out, axes[-1].out))
+    rows, row_weights = linear_neighbours(axes[-2], coordinates)
+    columns, column_weights = linear_neighbours(axes[-1], coordinates)
     builder.emit(
         "resize_linear",
         x=x,
@@ -55,7 +85,7 @@ def resize(node: Lowering, builder: Builder) -> View:
         near=int(reads_near(columns)),
         y=y,
     )
-    return builder.reshape(y, out)
+    return builder.reshape(y, shape)
 
 
 def reads_near(columns: np.ndarray) -> bool:
@@ -72,83 +102,77 @@ def reads_near(columns: np.ndarray) -> bool:
     return bool(offsets.min() >= 0 and offsets.max() < PANEL)
 
 
-def _check_resize(node: Lowering) -> None:
-    """Refuse what would change the values and is not there.
+def _coordinate_mode(node: Lowering) -> str:
+    default = "half_pixel" if node.opset >= 11 and node.op == "Resize" else "asymmetric"
+    return node.attribute("coordinate_transformation_mode", default)
+
+
+def _check_resize(node: Lowering, kind: str, coordinates: str) -> None:
+    """Refuse what is not in the specification.
 
     Raises:
         UnsupportedError: names the attribute.
     """
-    mode = node.attribute("mode", "nearest")
-    if mode not in ("nearest", "linear"):
-        raise node.refuse(f"attribute mode is {mode!r}", "use nearest or linear")
-    for name in ("antialias", "exclude_outside"):
-        if node.attribute(name, 0):
-            raise node.refuse(f"attribute {name} is 1", f"use {name}=0")
-    policy = node.attribute("keep_aspect_ratio_policy", "stretch")
-    if policy != "stretch":
-        raise node.refuse(f"attribute keep_aspect_ratio_policy is {policy!r}", "use stretch")
-    coordinates = node.attribute("coordinate_transformation_mode", "half_pixel")
-    if coordinates not in _COORDINATES:
+    if kind not in ("nearest", "linear", "cubic"):
+        raise node.refuse(f"attribute mode is {kind!r}", "use nearest, linear or cubic")
+    if kind == "nearest" and node.attribute("antialias", 0):
+        raise node.refuse("attribute antialias is 1", "use mode linear or cubic with it")
+    if coordinates not in COORDINATES:
         raise node.refuse(
-            f"attribute coordinate_transformation_mode is {coordinates!r}", f"use one of {', '.join(_COORDINATES)}"
+            f"attribute coordinate_transformation_mode is {coordinates!r}", f"use one of {', '.join(COORDINATES)}"
         )
     rounding = node.attribute("nearest_mode", "floor")
-    if rounding not in _ROUNDINGS:
-        raise node.refuse(f"attribute nearest_mode is {rounding!r}", f"use one of {', '.join(_ROUNDINGS)}")
+    if rounding not in ROUNDINGS:
+        raise node.refuse(f"attribute nearest_mode is {rounding!r}", f"use one of {', '.join(ROUNDINGS)}")
 
 
-def _scales(node: Lowering, shape: tuple[int, ...], out: tuple[int, ...]) -> list[float]:
+def _axes(node: Lowering, coordinates: str) -> list[Axis]:
+    """Sizes, scale and region of every axis."""
+    shape, out = node.shape(0), node.output_shape()
+    chosen = [axis % len(shape) for axis in node.attribute("axes") or range(len(shape))]
     # Upsample (opset 9) and Resize 10 have (x, scales); Resize 11+ (x, roi, scales, sizes).
-    position = 1 if node.op == "Upsample" or node.opset < 11 else 2
-    given = node.constant(position)
+    given = node.constant(1 if node.op == "Upsample" or node.opset < 11 else 2)
+    scales = [o / s for o, s in zip(out, shape, strict=True)]
     if given is not None and given.size:
-        values = given.tolist()
-        axes = node.attribute("axes") or list(range(len(shape)))
-        result = [1.0] * len(shape)
-        for axis, value in zip(axes, values, strict=True):
-            result[axis] = float(value)
-        return result
-    return [o / s for o, s in zip(out, shape, strict=True)]
+        scales = [1.0] * len(shape)
+        for axis, value in zip(chosen, given.tolist(), strict=True):
+            scales[axis] = float(value)
+    elif node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        wanted = [size / shape[axis] for axis, size in zip(chosen, node.needs_constant(3, "sizes"), strict=True)]
+        larger = node.attribute("keep_aspect_ratio_policy") == "not_smaller"
+        for axis in chosen:
+            scales[axis] = float(max(wanted) if larger else min(wanted))
+    regions = [(0.0, 1.0)] * len(shape)
+    if coordinates == "tf_crop_and_resize":
+        region = node.needs_constant(1, "roi").tolist()
+        for index, axis in enumerate(chosen):
+            regions[axis] = region[index], region[index + len(chosen)]
+    return [Axis(*numbers, *region) for *numbers, region in zip(shape, out, scales, regions, strict=True)]
 
 
-def _source_coordinates(node: Lowering, size: int, out: int, scale: float) -> np.ndarray:
-    """The source coordinate of each output position, float32 as in onnxruntime: at a tie the last bit decides."""
-    default = "half_pixel" if node.opset >= 11 and node.op == "Resize" else "asymmetric"
-    mode = node.attribute("coordinate_transformation_mode", default)
-    position = np.arange(out, dtype=np.float32)
-    ratio, half = np.float32(scale), np.float32(0.5)
-    if mode == "asymmetric":
-        return position / ratio
-    if out == 1 and mode in ("align_corners", "pytorch_half_pixel"):
-        return np.zeros(1, np.float32)
-    if mode == "align_corners":
-        return position * np.float32(size - 1) / np.float32(out - 1)
-    centre = (position + half) / ratio
-    if mode == "half_pixel_symmetric":
-        centre = np.float32(size / 2) * (1 - np.float32(out) / (ratio * np.float32(size))) + centre
-    return centre - half
-
-
-def _nearest(node: Lowering, size: int, out: int, scale: float) -> np.ndarray:
+def _nearest(node: Lowering, axis: Axis, coordinates: str) -> np.ndarray:
     """The source position of each output position, [out] int32."""
     # float64, so that adding 0.5 does not round.
-    x = _source_coordinates(node, size, out, scale).astype(np.float64)
+    x = source_coordinates(axis, coordinates).astype(np.float64)
     if node.op == "Upsample" or node.opset < 11:
-        if node.op == "Upsample" and scale < 1:
-            raise node.refuse(f"a scale of {scale} makes an axis smaller", "use Resize")
+        if node.op == "Upsample" and axis.scale < 1:
+            raise node.refuse(f"a scale of {axis.scale} makes an axis smaller", "use Resize")
         # Opset 10 does not say how to round; onnxruntime rounds up where the axis gets smaller.
-        position = np.ceil(x) if scale < 1 else np.floor(x)
+        position = np.ceil(x) if axis.scale < 1 else np.floor(x)
     else:
-        position = _ROUNDINGS[node.attribute("nearest_mode", "round_prefer_floor")](x)
-    return np.clip(position, 0, size - 1).astype(np.int32)
+        position = ROUNDINGS[node.attribute("nearest_mode", "round_prefer_floor")](x)
+    return np.clip(position, 0, axis.size - 1).astype(np.int32)
 
 
-def _linear(node: Lowering, size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """First and second source position of each output, [out, 2] int32, and the weight of the second, [out] float32."""
-    if size == out and scale == 1.0:
-        position = np.arange(out)
-        return np.stack([position, position], 1).astype(np.int32), np.zeros(out, np.float32)
-    x = np.clip(_source_coordinates(node, size, out, scale), 0, size - 1)
-    first = np.floor(x)
-    second = np.minimum(first + 1, size - 1)
-    return np.stack([first, second], 1).astype(np.int32), (x - first).astype(np.float32)
+def _extrapolate(node: Lowering, builder: Builder, y: View, beyond: list[np.ndarray]) -> View:
+    """y with the extrapolation value where it lies outside the input along any axis."""
+    if not any(mask.any() for mask in beyond):
+        return y
+    result = builder.allocate(y.shape, dtype=y.dtype)
+    builder.copy(y, result)
+    for axis, mask in enumerate(beyond):
+        places = np.flatnonzero(mask)
+        for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1) if places.size else []:
+            slab = (slice(None),) * axis + (slice(int(run[0]), int(run[-1]) + 1),)
+            builder.fill(result[slab], float(node.attribute("extrapolation_value", 0.0)))
+    return result
