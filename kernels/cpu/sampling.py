@@ -138,12 +138,33 @@ def _list_point(o, grid, elements, weights):
     return found
 
 
+@device
+def _sum_up(o, x, elements, weights, found, y):
+    """All channels of one point; x and y are the addresses of the first channel's first element and of its result.
+
+    Four products side by side: a point between elements of an image has no more.
+    """
+    element, weight = word_pointer(elements), float_pointer(weights)
+    x_channel, y_channel = 4 * o[_X_STEP + 1], 4 * o[_Y + 5]
+    fours = found - found % 4
+    for _ in range(o[_Y + 2]):
+        values, result = float_pointer(x), float_pointer(y)
+        total = _ZERO
+        for i in range(0, fours, 4):
+            first = weight[i] * values[element[i]] + weight[i + 1] * values[element[i + 1]]
+            total += first + (weight[i + 2] * values[element[i + 2]] + weight[i + 3] * values[element[i + 3]])
+        for i in range(fours, found):
+            total += weight[i] * values[element[i]]
+        result[0] = total
+        x += x_channel
+        y += y_channel
+
+
 @native
 def sample(operands, context):
     """y[n, c, p] = x[n, c] at the point grid[n, p]."""
     o = operands
     elements, weights = stack_words(_MOST), stack_floats(_MOST)
-    weight = float_pointer(weights)
     for lane in range(context[_LANES]):
         x_base, grid_base = locate(o, _X, context, lane), locate(o, _GRID, context, lane)
         y_base = locate(o, _Y, context, lane)
@@ -151,10 +172,5 @@ def sample(operands, context):
             for p in range(o[_Y + 3]):
                 point = grid_base + 4 * (n * o[_GRID + 4] + p * o[_GRID + 5])
                 found = _list_point(o, point, address_of(elements), weights)
-                for c in range(o[_Y + 2]):
-                    x = float_pointer(x_base + 4 * (n * o[_X_STEP] + c * o[_X_STEP + 1]))
-                    total = _ZERO
-                    for i in range(found):
-                        total += weight[i] * x[elements[i]]
-                    y = float_pointer(y_base + 4 * (n * o[_Y + 4] + c * o[_Y + 5] + p * o[_Y + 6]))
-                    y[0] = total
+                y = y_base + 4 * (n * o[_Y + 4] + p * o[_Y + 6])
+                _sum_up(o, x_base + 4 * n * o[_X_STEP], address_of(elements), weights, found, y)
