@@ -39,8 +39,8 @@ ROW_BLOCK = 8
 GROUP_BLOCKS = 4
 """Blocks of output channels whose products are transformed back together."""
 
-BLOCK_FLOATS = 160 * 1024
-"""What the transformed input and the products of one block of tiles should take: 5/8 of a second cache of 1 MiB."""
+BLOCK_FLOATS = 176 * 1024
+"""What the transformed input and the products of one block of tiles should take: 0.7 of a second cache of 1 MiB."""
 
 FEWEST_TILES = 2 * PANEL
 MOST_TILES = 12 * PANEL
@@ -74,14 +74,13 @@ def block_tiles(tiles: int, inputs: int, outputs: int) -> int:
     return min(most, -(-tiles // PANEL) * PANEL)
 
 
-def tile_row_floats(block: int) -> int:
-    """Elements from channel to channel of a block of tiles; the last vector written may reach beyond the block."""
-    return block + PANEL
+def plane_floats(channels: int, block: int) -> int:
+    """Elements from plane to plane: an odd number of vectors, so that planes spread over the cache's sets.
 
-
-def plane_floats(channels: int, row: int) -> int:
-    """Elements from plane to plane: an odd number of vectors, so that planes spread over the cache's sets."""
-    return ((channels * row // PANEL) | 1) * PANEL
+    At least one is spare: the last vector of a row of tiles may reach beyond the block, into the next channel, which is
+    written after it, or behind the last.
+    """
+    return ((channels * block // PANEL + 1) | 1) * PANEL
 
 
 def line_floats(block: int) -> int:
@@ -95,6 +94,5 @@ def conv_winograd_scratch(operands: Mapping[str, Any]) -> int:
     inputs, outputs = operands["x"].shape[1] // groups, y[1] // groups
     block = block_tiles(y[0] * count_tiles(y[2]) * count_tiles(y[3]), inputs, outputs)
     rows = min(-(-outputs // ROW_BLOCK), GROUP_BLOCKS) * ROW_BLOCK
-    row = tile_row_floats(block)
-    planes = plane_floats(inputs, row) + plane_floats(rows, row)
+    planes = plane_floats(inputs, block) + plane_floats(rows, block)
     return REACH * line_floats(block) + PLANES * planes + PANEL

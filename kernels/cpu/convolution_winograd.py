@@ -55,7 +55,6 @@ _SQUARE = _TILE * _SPAN
 
 _count_tiles = njit(inline="always")(winograd.count_tiles)
 _block_tiles = njit(inline="always")(winograd.block_tiles)
-_tile_row_floats = njit(inline="always")(winograd.tile_row_floats)
 _plane_floats = njit(inline="always")(winograd.plane_floats)
 _line_floats = njit(inline="always")(winograd.line_floats)
 
@@ -78,8 +77,7 @@ class Image(NamedTuple):
     tiles: int
     """Of the whole batch."""
     block: int
-    row: int
-    """From channel to channel of a block."""
+    """Tiles of a block: from channel to channel."""
     line: int
     x_plane: int
     y_plane: int
@@ -99,36 +97,45 @@ class Buffers(NamedTuple):
 
 
 @device
+def _transform_row(o, image, buffers, x, row, column, tiles, target):
+    """One channel of `tiles` tiles in a row; x is the address of the channel, row and column where they start."""
+    whole = row >= 0 and row + _REACH <= o[_X + 3]
+    for v in range(0, _TILE * tiles + 2, PANEL):
+        at, lines = column + v, buffers.lines + 4 * v
+        if whole and at >= 0 and at + PANEL <= o[_X + 4]:
+            column_lines(x + 4 * (row * o[_X + 7] + at), o[_X + 7], lines, image.line)
+        else:
+            window_lines(x, o[_X + 7], row, o[_X + 3], at, o[_X + 4], lines, image.line)
+    for v in range(0, tiles, PANEL):
+        line_planes(buffers.lines + 4 * _TILE * v, image.line, target + 4 * v, image.x_plane)
+
+
+@device
 def _transform_inputs(o, image, buffers, first, count):
-    """All channels of `count` tiles from the tile `first` on, to the planes."""
-    tile, end = first, first + count
-    while tile < end:
-        band = quotient(tile, image.across)  # rows of tiles before this one, of all images
-        n = quotient(band, image.down)
-        left = tile - band * image.across
-        row, column = _TILE * (band - n * image.down) - o[_PAD_TOP], _TILE * left - o[_PAD_LEFT]
-        tiles = min(image.across - left, end - tile)
-        whole = row >= 0 and row + _REACH <= o[_X + 3]
-        target = buffers.inputs + 4 * (tile - first)
-        for c in range(image.inputs):
+    """All channels of `count` tiles from the tile `first` on, to the planes: channels in order, rows in order."""
+    first_band = quotient(first, image.across)  # rows of tiles before this one, of all images
+    first_image = quotient(first_band, image.down)
+    for c in range(image.inputs):
+        n, down, left = first_image, first_band - first_image * image.down, first - first_band * image.across
+        done = 0
+        while done < count:
+            tiles = min(image.across - left, count - done)
             x = buffers.x + 4 * (n * o[_X + 5] + c * o[_X + 6])
-            for v in range(0, _TILE * tiles + 2, PANEL):
-                at, lines = column + v, buffers.lines + 4 * v
-                if whole and at >= 0 and at + PANEL <= o[_X + 4]:
-                    column_lines(x + 4 * (row * o[_X + 7] + at), o[_X + 7], lines, image.line)
-                else:
-                    window_lines(x, o[_X + 7], row, o[_X + 3], at, o[_X + 4], lines, image.line)
-            for v in range(0, tiles, PANEL):
-                place = target + 4 * (c * image.row + v)
-                line_planes(buffers.lines + 4 * _TILE * v, image.line, place, image.x_plane)
-        tile += tiles
+            row, column = _TILE * down - o[_PAD_TOP], _TILE * left - o[_PAD_LEFT]
+            _transform_row(o, image, buffers, x, row, column, tiles, buffers.inputs + 4 * (c * image.block + done))
+            done += tiles
+            left = 0
+            down += 1
+            if down == image.down:
+                down = 0
+                n += 1
 
 
 @device
 def _multiply(image, buffers, weights, blocks, count):
     """The products of `blocks` blocks of output channels and `count` tiles, in all planes."""
     vectors = -(-count // PANEL)
-    inner, row = image.inputs, image.row
+    inner, row = image.inputs, image.block
     for plane in range(_PLANES):
         for b in range(blocks):
             w = weights + 4 * (plane * blocks + b) * inner * _ROW_BLOCK
@@ -171,7 +178,7 @@ def _transform_outputs(o, image, buffers, channel, channels, first, count):
         for c in range(channels):
             start = _ZERO if buffers.bias == 0 else bias[channel + c]
             leak = slopes[channel + c] if code == _PRELU else leak
-            source = buffers.products + 4 * (c * image.row + tile - first)
+            source = buffers.products + 4 * (c * image.block + tile - first)
             y = buffers.y + 4 * (n * o[_Y + 5] + (channel + c) * o[_Y + 6] + top * o[_Y + 7] + column)
             for v in range(0, tiles, PANEL):
                 at, done = y + 4 * _TILE * v, source + 4 * v
@@ -215,9 +222,8 @@ def _image(o):
     tiles = o[_Y + 1] * down * across
     block = _block_tiles(tiles, inputs, outputs)
     rows = min(-(-outputs // _ROW_BLOCK), _GROUP_BLOCKS) * _ROW_BLOCK
-    row, line = _tile_row_floats(block), _line_floats(block)
-    planes = _plane_floats(inputs, row), _plane_floats(rows, row)
-    return Image(inputs, outputs, across, down, tiles, block, row, line, planes[0], planes[1])
+    x_plane, y_plane = _plane_floats(inputs, block), _plane_floats(rows, block)
+    return Image(inputs, outputs, across, down, tiles, block, _line_floats(block), x_plane, y_plane)
 
 
 @native
