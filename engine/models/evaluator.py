@@ -36,11 +36,12 @@ class _Compiled:
     """Those of the program's outputs whose size depends on the data."""
     idle: list[_Place] = field(default_factory=list)
     """Appending and popping are atomic."""
+    threads: int = field(init=False, default=1)
+    """How many of them one run takes."""
 
-    @property
-    def threads(self) -> int:
-        """How many threads one run takes."""
-        return 1 if self.program is None else self.program.table.threads
+    def __post_init__(self) -> None:
+        if self.program is not None:
+            self.threads = self.program.table.threads
 
 
 class _Place:
@@ -127,7 +128,11 @@ class Evaluator:
             compiled = self._compiled(list(inputs.values()))
         elif compiled is not self._latest:
             compiled = self._compiled(arrays)
-        self._take_turns(compiled.threads)
+        threads = compiled.threads
+        if threads == 1:
+            self._turns.get()
+        else:
+            self._take_turns(threads)
         try:
             try:
                 place = compiled.idle.pop()
@@ -139,15 +144,12 @@ class Evaluator:
             outputs = {name: fresh() for name, fresh in place.outputs}
             compiled.idle.append(place)
         finally:
-            for _ in range(compiled.threads):
+            for _ in range(threads):
                 self._turns.put(None)
         return outputs
 
     def _take_turns(self, threads: int) -> None:
         """Wait until that many threads are free."""
-        if threads == 1:
-            self._turns.get()
-            return
         with self._together:  # two that wait for several would wait for each other
             for _ in range(threads):
                 self._turns.get()

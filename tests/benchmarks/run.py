@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.benchmarks.networks import Effort
-    from tests.benchmarks.rows import Row
+    from tests.benchmarks.rows import Report, Row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2")
@@ -58,15 +58,19 @@ def main() -> int:
         for done, name in enumerate(names):
             progress(done, len(names), name)
             report.rows.append(topics[name]())
+            _keep(report, options)
         progress(len(names), len(names), "")
     print(report.markdown())
-    for path, text in (
-        (options.json, json.dumps(report.as_json(), indent=1) + "\n"), (options.markdown, report.markdown() + "\n"),
-    ):  # fmt: skip
+    return 0
+
+
+def _keep(report: Report, options: argparse.Namespace) -> None:
+    """Write what is measured so far, so that an interrupted run has not been for nothing."""
+    texts = {options.json: json.dumps(report.as_json(), indent=1), options.markdown: report.markdown()}
+    for path, text in texts.items():
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-    return 0
+            path.write_text(text + "\n", "utf-8")
 
 
 def _topics(models: Path, folder: Path, effort: Effort) -> dict[str, Callable[[], Row]]:
