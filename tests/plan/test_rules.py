@@ -14,6 +14,7 @@ from tests.plan import (  # noqa: F401  (they fill CASES)
     cases_resize,
     cases_sampling,
     cases_spectral,
+    cases_statistics,
     cases_volumes,
     cases_windows,
 )

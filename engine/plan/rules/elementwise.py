@@ -291,10 +291,23 @@ def batch_normalization(node: Lowering, builder: Builder) -> View:
     """One that no convolution could take in: a scale and a shift for each channel."""
     if len(node.node.outputs) > 1 and any(node.node.outputs[1:]):
         raise node.refuse("training outputs are read", "export the model for inference")
-    scale, bias, mean, variance = (node.needs_constant(i, "parameter").astype(np.float64) for i in range(1, 5))
-    factor = scale / np.sqrt(variance + node.attribute("epsilon", 1e-5))
+    x, epsilon = node.view(0), node.attribute("epsilon", 1e-5)
     shape = (-1, *((1,) * (len(node.shape(0)) - 2)))
-    scaled = apply_binary(builder, Binary.MUL, node.view(0), builder.constant(factor.astype(np.float32).reshape(shape)))
-    return apply_binary(
-        builder, Binary.ADD, scaled, builder.constant((bias - mean * factor).astype(np.float32).reshape(shape))
-    )
+    if any(node.constant(index) is None for index in range(1, 5)):
+        return _arriving_batch_norm(node, builder, shape)
+    scale, bias, mean, variance = (node.needs_constant(i, "parameter").astype(np.float64) for i in range(1, 5))
+    factor = scale / np.sqrt(variance + epsilon)
+    scaled = apply_binary(builder, Binary.MUL, x, builder.constant(factor.astype(x.dtype).reshape(shape)))
+    shift = builder.constant((bias - mean * factor).astype(x.dtype).reshape(shape))
+    return apply_binary(builder, Binary.ADD, scaled, shift)
+
+
+def _arriving_batch_norm(node: Lowering, builder: Builder, shape: tuple[int, ...]) -> View:
+    """(x - mean) scale / sqrt(variance + epsilon) + bias, whose parameters arrive; they broadcast in `shape`."""
+    x = node.view(0)
+    scale, bias, mean, variance = (builder.reshape(node.view(index), shape) for index in range(1, 5))
+    epsilon = builder.constant(np.array(node.attribute("epsilon", 1e-5), x.dtype))
+    deviation = apply_unary(builder, Unary.SQRT, apply_binary(builder, Binary.ADD, variance, epsilon))
+    factor = apply_binary(builder, Binary.DIV, scale, deviation)
+    centred = apply_binary(builder, Binary.SUB, x, mean)
+    return apply_binary(builder, Binary.ADD, apply_binary(builder, Binary.MUL, centred, factor), bias)
