@@ -30,7 +30,9 @@ _MOST_PARTS = 64
 _FEWEST_INSTRUCTIONS = 2
 _FEWEST_TILES = 4 * PANEL
 
-_SEPARABLE = frozenset({"conv_wide", "conv_narrow", "conv_depthwise", "max_pool", "average_pool", "resize_linear"})
+_SEPARABLE = frozenset(
+    {"conv_wide", "conv_narrow", "conv_winograd", "conv_depthwise", "max_pool", "average_pool", "resize_linear"}
+)
 """Kernels whose x and y have the batch as their first axis and that compute each image by itself."""
 
 
@@ -94,12 +96,14 @@ def _batch(instruction: Instruction) -> int:
     if instruction.kernel in LOOPS:
         sizes = {view.shape[:1] for _, view in _images(instruction)}
         return sizes.pop()[0] if len(sizes) == 1 and () not in sizes else 1
-    y = instruction.operands.get("y")
+    if instruction.kernel not in _SEPARABLE:
+        return 1
+    batch, _, height, width = instruction.operands["y"].shape
     if instruction.kernel == "conv_winograd":
         # Tiles of several images share vectors: few of one would not fill them.
-        return y.shape[0] if count_tiles(y.shape[2]) * count_tiles(y.shape[3]) >= _FEWEST_TILES else 1
+        return batch if count_tiles(height) * count_tiles(width) >= _FEWEST_TILES else 1
     # A single pixel an image is a matrix product: its weights are read once for all images.
-    return y.shape[0] if instruction.kernel in _SEPARABLE and y.shape[2] * y.shape[3] > 1 else 1
+    return batch if height * width > 1 else 1
 
 
 def _images(instruction: Instruction) -> list[tuple[str, View]]:
