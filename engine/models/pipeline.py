@@ -125,10 +125,15 @@ def bind(card: NetworkCard, network: Network) -> Graph:
     """Bind a network to one step: shapes, constants and states as its card says.
 
     Raises:
-        CardError: a state's input and output do not exist or do not match.
+        CardError: a state's input and output do not exist or do not match; an output's size depends on the data.
         ModelError: shapes or constants that the network does not take.
     """
     graph = specialise(network, card.shapes, card.constants, operators=RULED_OPERATORS)
+    if graph.ragged:
+        raise CardError(
+            f"network {card.name!r}: the size of its output {next(iter(graph.ragged))!r} depends on the data, but "
+            "every step of a stream gives equally many numbers; run the network whole with Model.run"
+        )
     for source, target in card.states.items():
         if source not in graph.inputs or target not in graph.outputs:
             raise CardError(

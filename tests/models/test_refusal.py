@@ -10,7 +10,7 @@ import pytest
 
 import wavetile
 from tests.models.networks import onnx_outputs, write_card
-from wavetile.engine.errors import LimitError, UnsupportedError
+from wavetile.engine.errors import CardError, LimitError, UnsupportedError
 
 ROWS = "float[rows, 3]"
 
@@ -100,6 +100,15 @@ def test_card_models_are_refused_at_load(tmp_path: Path, signal: str, stream: st
     entries = "shapes = { x = [1, 3] }" if stream else ""
     card = write_card(tmp_path / "net.toml", path, entries, signal=signal, stream=stream)
     with pytest.raises(UnsupportedError, match=r"RandomUniformLike.*rules for"):
+        wavetile.load(card, backend="reference")
+
+
+def test_streams_of_no_fixed_size_are_refused_at_load(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx", f"g ({ROWS} x) => (int64[2, found] y) {{ y = NonZero(x) }}")
+    signal = 'kind = "features"\nfeature_count = 3'
+    stream = 'steps = [{ network = "net", inputs = { x = "features" }, outputs = { y = "y" } }]\nvalues = ["y"]'
+    card = write_card(tmp_path / "net.toml", path, "shapes = { x = [1, 3] }", signal=signal, stream=stream)
+    with pytest.raises(CardError, match="size of its output 'y' depends on the data"):
         wavetile.load(card, backend="reference")
 
 
