@@ -69,14 +69,18 @@ def _gather_head(operands, x, indices, y, zero):
     for i in range(count):
         index = indices[i * index_step]
         index += size if index < 0 else 0
-        target = i * y_axis
-        if 0 <= index < size:
-            source = index * x_axis
-            for n in range(inner):
-                y[target + n * y_step] = x[source + n * x_step]
-        else:
+        source, target = index * x_axis, i * y_axis
+        if index < 0 or index >= size:
             for n in range(inner):
                 y[target + n * y_step] = zero
+        elif inner == 1:
+            y[target] = x[source]
+        elif x_step == 1 and y_step == 1:
+            for n in range(inner):
+                y[target + n] = x[source + n]
+        else:
+            for n in range(inner):
+                y[target + n * y_step] = x[source + n * x_step]
 
 
 @native

@@ -9,9 +9,10 @@ from ..contract import Context, ElementType
 from ..opcodes_indexing import Cumulate
 from ..schemas.ordering import ARG_REDUCE, CUMULATE, TOP_K, UNIQUE
 from .general_loops import item_bytes
-from .memory import double_pointer, element_type, float_pointer, locate, word_pointer
+from .loops import BLOCK, stack_doubles, stack_floats
+from .memory import double_pointer, element_type, float_pointer, locate, stack_words, word_pointer
 from .native import native
-from .orders import sort_first
+from .orders import advance, sort_first
 
 _LANES = int(Context.LANES)
 _FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
@@ -22,26 +23,65 @@ _TOP_X, _TOP_VALUES, _TOP_INDICES, _TOP_LARGEST = _TOP["x"], _TOP["values"], _TO
 _RUN = CUMULATE.positions()
 _RUN_X, _RUN_Y, _RUN_OPERATOR, _RUN_EXCLUSIVE = _RUN["x"], _RUN["y"], _RUN["operator"], _RUN["exclusive"]
 _SUM = int(Cumulate.SUM)
+_SHORT = 8
+"""Fewer neighbours than this are walked one after the other."""
 _UNIQUE = UNIQUE.positions()
 _UNIQUE_X, _UNIQUE_Y, _UNIQUE_ORDERED = _UNIQUE["x"], _UNIQUE["y"], _UNIQUE["ordered"]
 _UNIQUE_FIRST, _UNIQUE_INVERSE, _UNIQUE_COUNTS = _UNIQUE["first"], _UNIQUE["inverse"], _UNIQUE["counts"]
 _UNIQUE_COUNT, _UNIQUE_SCRATCH = _UNIQUE["count"], _UNIQUE["scratch"]
 
 
+@njit(inline="always")
+def _is_better(value, best, largest, last):
+    """Whether a later value takes the place of the best so far."""
+    if largest == 1:
+        better = (value > best) | ((value != value) & (best == best))
+    else:
+        better = (value < best) | ((best != best) & (value == value))
+    alike = (value == best) | ((value != value) & (best != best))
+    return better | ((last == 1) & alike)
+
+
 @njit(error_model="numpy")
-def _best(x, step, count, largest, last):
+def _best_along(x, step, count, largest, last):
     """The position of the largest or smallest of x[i * step]."""
     found, best = 0, x[0]
     for i in range(1, count):
         value = x[i * step]
-        if largest == 1:
-            better = value > best or (value != value and best == best)
-        else:
-            better = value < best or (best != best and value == value)
-        alike = value == best or (value != value and best != best)
-        if better or (last == 1 and alike):
+        if _is_better(value, best, largest, last):
             found, best = i, value
     return found
+
+
+@njit(error_model="numpy")
+def _best_rows(x, row, step, rows, count, largest, last, best, found):
+    """found[n] = the row i in which x[i * row + n * step] is largest or smallest, n below `count`."""
+    for n in range(count):
+        best[n], found[n] = x[n * step], 0
+    for i in range(1, rows):
+        for n in range(count):
+            value = x[i * row + n * step]
+            better = _is_better(value, best[n], largest, last)
+            best[n] = value if better else best[n]
+            found[n] = i if better else found[n]
+
+
+@njit(error_model="numpy")
+def _arg_reduce(operands, x, y, best):
+    """One index of the outer axis; typed pointers; `best` is room for BLOCK elements."""
+    o = operands
+    rows, inner, row, step = o[_ARG_X + 2], o[_ARG_X + 3], o[_ARG_X + 5], o[_ARG_X + 6]
+    largest, last, y_step = o[_ARG_LARGEST], o[_ARG_LAST], o[_ARG_Y + 4]
+    if inner < _SHORT:
+        for n in range(inner):
+            y[n * y_step] = _best_along(advance(x, n * step), row, rows, largest, last)
+        return
+    found = stack_words(BLOCK)
+    for start in range(0, inner, BLOCK):
+        size = min(BLOCK, inner - start)
+        _best_rows(advance(x, start * step), row, step, rows, size, largest, last, best, found)
+        for n in range(size):
+            y[(start + n) * y_step] = found[n]
 
 
 @native
@@ -49,20 +89,18 @@ def arg_reduce(operands, context):
     """y[o, n] = the position of the largest or smallest of x[o, :, n] [outer, axis, inner], any strides."""
     o = operands
     element, item = element_type(o, _ARG_X), item_bytes(o, _ARG_X)
-    count, step = o[_ARG_X + 2], o[_ARG_X + 5]
     for lane in range(context[_LANES]):
         base = locate(o, _ARG_X, context, lane)
-        y = word_pointer(locate(o, _ARG_Y, context, lane))
+        target = locate(o, _ARG_Y, context, lane)
         for outer in range(o[_ARG_Y + 1]):
-            for n in range(o[_ARG_Y + 2]):
-                x = base + item * (outer * o[_ARG_X + 4] + n * o[_ARG_X + 6])
-                if element == _FLOAT32:
-                    found = _best(float_pointer(x), step, count, o[_ARG_LARGEST], o[_ARG_LAST])
-                elif element == _INT64:
-                    found = _best(word_pointer(x), step, count, o[_ARG_LARGEST], o[_ARG_LAST])
-                else:
-                    found = _best(double_pointer(x), step, count, o[_ARG_LARGEST], o[_ARG_LAST])
-                y[outer * o[_ARG_Y + 3] + n * o[_ARG_Y + 4]] = found
+            x = base + item * outer * o[_ARG_X + 4]
+            y = word_pointer(target + 8 * outer * o[_ARG_Y + 3])
+            if element == _FLOAT32:
+                _arg_reduce(o, float_pointer(x), y, stack_floats(BLOCK))
+            elif element == _INT64:
+                _arg_reduce(o, word_pointer(x), y, stack_words(BLOCK))
+            else:
+                _arg_reduce(o, double_pointer(x), y, stack_doubles(BLOCK))
 
 
 @njit(error_model="numpy")
@@ -97,8 +135,28 @@ def top_k(operands, context):
 
 
 @njit(error_model="numpy")
-def _run(operands, x, y, total):
-    """y[i] = `total` and all x up to i, combined; typed pointers."""
+def _run_rows(operands, x, y, count, total):
+    """y[i, n] = `total`[n] and all x[: i + 1, n], combined, n below `count`; typed pointers."""
+    o = operands
+    x_row, x_step, y_row, y_step = o[_RUN_X + 5], o[_RUN_X + 6], o[_RUN_Y + 5], o[_RUN_Y + 6]
+    for i in range(o[_RUN_Y + 2]):
+        if o[_RUN_EXCLUSIVE] == 1:
+            for n in range(count):
+                y[i * y_row + n * y_step] = total[n]
+        if o[_RUN_OPERATOR] == _SUM:
+            for n in range(count):
+                total[n] += x[i * x_row + n * x_step]
+        else:
+            for n in range(count):
+                total[n] *= x[i * x_row + n * x_step]
+        if o[_RUN_EXCLUSIVE] == 0:
+            for n in range(count):
+                y[i * y_row + n * y_step] = total[n]
+
+
+@njit(error_model="numpy")
+def _run_along(operands, x, y, total):
+    """y[i] = `total` and all x[: i + 1], combined; typed pointers."""
     for i in range(operands[_RUN_Y + 2]):
         before = total
         if operands[_RUN_OPERATOR] == _SUM:
@@ -106,6 +164,22 @@ def _run(operands, x, y, total):
         else:
             total *= x[i * operands[_RUN_X + 5]]
         y[i * operands[_RUN_Y + 5]] = before if operands[_RUN_EXCLUSIVE] == 1 else total
+
+
+@njit(error_model="numpy")
+def _run(operands, x, y, total, neutral):
+    """One index of the outer axis; typed pointers; `total` is room for BLOCK elements."""
+    inner = operands[_RUN_Y + 3]
+    if inner < _SHORT:
+        for n in range(inner):
+            _run_along(operands, advance(x, n * operands[_RUN_X + 6]), advance(y, n * operands[_RUN_Y + 6]), neutral)
+        return
+    for start in range(0, inner, BLOCK):
+        size = min(BLOCK, inner - start)
+        for n in range(size):
+            total[n] = neutral
+        source, target = advance(x, start * operands[_RUN_X + 6]), advance(y, start * operands[_RUN_Y + 6])
+        _run_rows(operands, source, target, size, total)
 
 
 @native
@@ -117,15 +191,13 @@ def cumulate(operands, context):
     for lane in range(context[_LANES]):
         x_base, y_base = locate(o, _RUN_X, context, lane), locate(o, _RUN_Y, context, lane)
         for outer in range(o[_RUN_Y + 1]):
-            for n in range(o[_RUN_Y + 3]):
-                x = x_base + item * (outer * o[_RUN_X + 4] + n * o[_RUN_X + 6])
-                y = y_base + item * (outer * o[_RUN_Y + 4] + n * o[_RUN_Y + 6])
-                if element == _FLOAT32:
-                    _run(o, float_pointer(x), float_pointer(y), np.float64(start))
-                elif element == _INT64:
-                    _run(o, word_pointer(x), word_pointer(y), start)
-                else:
-                    _run(o, double_pointer(x), double_pointer(y), np.float64(start))
+            x, y = x_base + item * outer * o[_RUN_X + 4], y_base + item * outer * o[_RUN_Y + 4]
+            if element == _FLOAT32:
+                _run(o, float_pointer(x), float_pointer(y), stack_doubles(BLOCK), np.float64(start))
+            elif element == _INT64:
+                _run(o, word_pointer(x), word_pointer(y), stack_words(BLOCK), start)
+            else:
+                _run(o, double_pointer(x), double_pointer(y), stack_doubles(BLOCK), np.float64(start))
 
 
 @njit(error_model="numpy")

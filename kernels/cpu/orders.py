@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def advance(typingctx, pointer, elements):
+    """Native: a typed pointer `elements` further on."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), codegen
 
 
 @njit(error_model="numpy")

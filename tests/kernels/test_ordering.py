@@ -33,11 +33,12 @@ def sortable(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("largest", [0, 1])
 @pytest.mark.parametrize("last", [0, 1])
-def test_arg_reduce(backend: str, dtype: str, largest: int, last: int) -> None:
+@pytest.mark.parametrize("inner", [1, 4, 70])
+def test_arg_reduce(backend: str, dtype: str, largest: int, last: int, inner: int) -> None:
     rng = np.random.default_rng(1)
-    shape = (3, 7, 4)
+    shape = (3, 7, inner)
     x = random_input(shape, LANES, rng, "shuffled", ties(shape, dtype, 2))
-    out = Out((3, 4), strides=random_output((3, 4), rng, "shuffled").strides, element=INT64)
+    out = Out((3, inner), strides=random_output((3, inner), rng, "shuffled").strides, element=INT64)
     y = run_kernel("arg_reduce", backend, lanes=LANES, largest=largest, last=last, x=x, y=out)["y"]
     ranks = sortable(x.array) * (1 if largest else -1)
     expected = 6 - ranks[:, :, ::-1].argmax(2) if last else ranks.argmax(2)
@@ -71,9 +72,10 @@ def test_top_k(backend: str, dtype: str, largest: int, k: int) -> None:
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("operator", list(Cumulate), ids=lambda operator: operator.name)
 @pytest.mark.parametrize("exclusive", [0, 1])
-def test_cumulate(backend: str, dtype: str, operator: Cumulate, exclusive: int) -> None:
+@pytest.mark.parametrize("inner", [3, 70])
+def test_cumulate(backend: str, dtype: str, operator: Cumulate, exclusive: int, inner: int) -> None:
     rng = np.random.default_rng(4)
-    shape = (2, 9, 3)
+    shape = (2, 9, inner)
     x = random_input(shape, LANES, rng, "shuffled", ties(shape, dtype, 5, nan=False))
     out = Out(shape, strides=random_output(shape, rng, "shuffled").strides, element=CARRIERS[dtype])
     y = run_kernel("cumulate", backend, lanes=LANES, operator=operator, exclusive=exclusive, x=x, y=out)["y"]
