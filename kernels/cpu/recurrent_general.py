@@ -1,8 +1,8 @@
 """Native recurrent layers with all that ONNX allows, one direction: RNN, and the GRU and LSTM that others do not take.
 
-Row by row and step by step: the products run on vectors, the gates number by number through their activation's code.
-Bound by those branches, some nanoseconds a hidden number and step, and for large layers by reading the weights, once a
-row and step. Equations: ONNX operators RNN, GRU and LSTM.
+Row by row: the input part of many steps as one product, then step by step; the products run on vectors, the gates
+number by number through their activation's code. Bound by those branches, some nanoseconds a hidden number and step,
+and for large layers by reading R once a row and step. Equations: ONNX operators RNN, GRU and LSTM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .gate_functions import Function, apply, limited
 from .gate_vectors import VECTOR_BYTES, copy_floats
 from .memory import bits_to_float, float_pointer, locate, word_pointer
 from .native import native
-from .recurrent import gate_products
+from .recurrent import STEPS, gate_products
 from .vectors import address_of, device
 
 _AT = RECURRENT_GENERAL.positions()
@@ -99,11 +99,8 @@ def _hidden_part(o, context, hidden, h, from_hidden):
 
 
 @device
-def _step(o, context, hidden, x, h, c, reset_h, from_input, from_hidden):
-    """One step of one row; x: address of its numbers."""
-    panels = (_GATES[o[_CELL]] * hidden + _PANEL - 1) // _PANEL
-    weights, bias = locate(o, _INPUT_WEIGHTS, context, 0), locate(o, _BIAS, context, 0)
-    _products(address_of(from_input), 0, bias, x, 0, 4 * o[_X + 6], weights, o[_X + 3], 1, panels)
+def _cells(o, context, hidden, h, c, reset_h, from_input, from_hidden):
+    """One step of one row, whose input part is there."""
     _hidden_part(o, context, hidden, h, from_hidden)
     if o[_CELL] == _RNN:
         _rnn_cells(o, hidden, h, from_input, from_hidden)
@@ -111,6 +108,33 @@ def _step(o, context, hidden, x, h, c, reset_h, from_input, from_hidden):
         _gru_cells(o, hidden, h, reset_h, from_input, from_hidden, context)
     else:
         _lstm_cells(o, hidden, h, c, from_input, from_hidden, context)
+
+
+@device
+def _row(o, context, length, x, y, h, c, reset_h, from_hidden, from_input):
+    """All steps of one row; x and y: addresses of its first step."""
+    hidden = o[_Y + 3]
+    panels = (_GATES[o[_CELL]] * hidden + _PANEL - 1) // _PANEL
+    weights, bias = locate(o, _INPUT_WEIGHTS, context, 0), locate(o, _BIAS, context, 0)
+    x_time, y_time, y_step = 4 * o[_X + 4], 4 * o[_Y + 4], o[_Y + 6]
+    for first in range(0, length, STEPS):
+        count = min(STEPS, length - first)
+        start, turn = first, 1
+        if o[_REVERSE]:
+            start, turn = length - 1 - first, -1
+        _products(
+            from_input, panels * _VECTOR, bias, x + start * x_time, turn * x_time, 4 * o[_X + 6], weights, o[_X + 3],
+            count, panels,
+        )  # fmt: skip
+        for step in range(count):
+            _cells(o, context, hidden, h, c, reset_h, float_pointer(from_input + step * panels * _VECTOR), from_hidden)
+            written = float_pointer(y + (start + turn * step) * y_time)
+            for i in range(hidden):
+                written[i * y_step] = h[i]
+    for t in range(length, o[_Y + 1]):
+        written = float_pointer(y + t * y_time)
+        for i in range(hidden):
+            written[i * y_step] = _ZERO
 
 
 @device
@@ -137,9 +161,9 @@ def recurrent_general(operands, context):
     gates_width = (_GATES[o[_CELL]] * hidden + _PANEL - 1) // _PANEL * _VECTOR
     for lane in range(context[_LANES]):
         scratch = locate(o, _SCRATCH, context, lane)
-        h, c = float_pointer(scratch), float_pointer(scratch + width)
-        reset_h, from_input = float_pointer(scratch + 2 * width), float_pointer(scratch + 3 * width)
-        from_hidden = float_pointer(scratch + 3 * width + gates_width)
+        h, c, reset_h = float_pointer(scratch), float_pointer(scratch + width), float_pointer(scratch + 2 * width)
+        from_hidden, from_input = float_pointer(scratch + 3 * width), scratch + 3 * width + gates_width
+        x, y = locate(o, _X, context, lane), locate(o, _Y, context, lane)
         for row in range(rows):
             length = time
             if o[_LENGTHS] >= 0:
@@ -147,14 +171,7 @@ def recurrent_general(operands, context):
                 length = min(max(lengths[row * o[_LENGTHS + 2]], 0), time)
             _load(o, _INITIAL_HIDDEN, context, lane, row, h, hidden)
             _load(o, _INITIAL_CELL, context, lane, row, c, hidden)
-            x, y = locate(o, _X, context, lane) + 4 * row * o[_X + 5], locate(o, _Y, context, lane)
-            y += 4 * row * o[_Y + 5]
-            for step in range(time):
-                t = length - 1 - step if o[_REVERSE] and step < length else step
-                written = float_pointer(y + 4 * t * o[_Y + 4])
-                if step < length:
-                    _step(o, context, hidden, x + 4 * t * o[_X + 4], h, c, reset_h, from_input, from_hidden)
-                for i in range(hidden):
-                    written[i * o[_Y + 6]] = h[i] if step < length else _ZERO
+            x_row, y_row = x + 4 * row * o[_X + 5], y + 4 * row * o[_Y + 5]
+            _row(o, context, length, x_row, y_row, h, c, reset_h, from_hidden, from_input)
             _store(o, _LAST_HIDDEN, context, lane, row, h, hidden)
             _store(o, _LAST_CELL, context, lane, row, c, hidden)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..contract import Choice, Field, Float, Int, Kernel, Tensor
 from .activation import padded
+from .recurrent import RECURRENT_STEPS
 
 
 class Cell(IntEnum):
@@ -61,9 +62,9 @@ def _multiply_adds(operands: Mapping[str, Any]) -> int:
 
 
 def _scratch(operands: Mapping[str, Any]) -> int:
-    # Hidden state, cell state, reset state; then the input part and the hidden part of the gates.
-    hidden = operands["y"].shape[2]
-    return 3 * padded(hidden) + 2 * padded(operands["cell"].gates * hidden)
+    # Hidden state, cell state, reset state; then the hidden part of the gates and the input part of many steps.
+    time, _, hidden = operands["y"].shape
+    return 3 * padded(hidden) + (1 + min(time, RECURRENT_STEPS)) * padded(operands["cell"].gates * hidden)
 
 
 RECURRENT_GENERAL = Kernel(
