@@ -46,6 +46,16 @@ def _function(o, position):
 
 
 @device
+def _hidden_part(o, context, hidden, h, from_hidden, first, end):
+    """Columns `first` .. `end` - 1 of h R + Rb, and what else lies in their panels."""
+    panels, skipped = (_GATES[o[_CELL]] * hidden + _PANEL - 1) // _PANEL, first // _PANEL
+    bias = locate(o, _BIAS, context, 0) + (panels + skipped) * _VECTOR
+    weights = locate(o, _HIDDEN_WEIGHTS, context, 0) + skipped * hidden * _VECTOR
+    count = (end + _PANEL - 1) // _PANEL - skipped
+    _products(address_of(from_hidden) + skipped * _VECTOR, 0, bias, address_of(h), 0, 4, weights, hidden, 1, count)
+
+
+@device
 def _rnn_cells(o, hidden, h, from_input, from_hidden):
     f = _function(o, _F)
     for i in range(hidden):
@@ -63,7 +73,7 @@ def _gru_cells(o, hidden, h, reset_h, from_input, from_hidden, context):
         if linear:
             from_hidden[2 * hidden + i] *= reset
     if not linear:
-        _hidden_part(o, context, hidden, reset_h, from_hidden)
+        _hidden_part(o, context, hidden, reset_h, from_hidden, 2 * hidden, 3 * hidden)
     for i in range(hidden):
         candidate = limited(g, from_input[2 * hidden + i] + from_hidden[2 * hidden + i])
         z = from_input[i]
@@ -91,17 +101,12 @@ def _lstm_cells(o, hidden, h, c, from_input, from_hidden, context):
 
 
 @device
-def _hidden_part(o, context, hidden, h, from_hidden):
-    panels = (_GATES[o[_CELL]] * hidden + _PANEL - 1) // _PANEL
-    bias = locate(o, _BIAS, context, 0) + panels * _VECTOR
-    weights = locate(o, _HIDDEN_WEIGHTS, context, 0)
-    _products(address_of(from_hidden), 0, bias, address_of(h), 0, 4, weights, hidden, 1, panels)
-
-
-@device
 def _cells(o, context, hidden, h, c, reset_h, from_input, from_hidden):
     """One step of one row, whose input part is there."""
-    _hidden_part(o, context, hidden, h, from_hidden)
+    columns = _GATES[o[_CELL]] * hidden
+    if o[_CELL] == _GRU and not o[_LINEAR_BEFORE_RESET]:
+        columns = 2 * hidden  # the candidate waits for the reset
+    _hidden_part(o, context, hidden, h, from_hidden, 0, columns)
     if o[_CELL] == _RNN:
         _rnn_cells(o, hidden, h, from_input, from_hidden)
     elif o[_CELL] == _GRU:
