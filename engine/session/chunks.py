@@ -12,7 +12,7 @@ from ..errors import SignalError
 FULL_SCALE = 32768.0
 """int16 full scale: what float32 1.0 stands for."""
 
-_FLOAT32 = np.dtype(np.float32)
+FLOAT32 = np.dtype(np.float32)
 _INT16 = np.dtype(np.int16)
 
 
@@ -35,7 +35,7 @@ def check_audio(chunk: np.ndarray, channels: int) -> np.ndarray:
             f"a chunk of shape {list(chunk.shape)} does not fit a stream of {channels} channel{'s'[: channels > 1]}; "
             f"{wanted} would"
         )
-    if chunk.dtype == _FLOAT32:
+    if chunk.dtype == FLOAT32:
         # One pass without a temporary: a sum of squares is finite only if every number is. The reverse fails for
         # numbers beyond 1e19, so they are looked at one by one. (`chunk.dot` would warn of those.)
         if not isfinite(vdot(chunk, chunk)):
@@ -62,7 +62,7 @@ def check_features(chunk: np.ndarray, feature_count: int) -> np.ndarray:
             f"a chunk of shape {list(chunk.shape)} does not fit a stream of feature frames; "
             f"[frames, {feature_count}] would"
         )
-    if chunk.dtype != _FLOAT32:
+    if chunk.dtype != FLOAT32:
         raise SignalError(f"feature frames of {chunk.dtype} can not be used; float32 would work")
     if not isfinite(vdot(chunk, chunk)):
         _check_each(chunk, "frame")

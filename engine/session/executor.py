@@ -67,16 +67,26 @@ class Executor:
 
     def step_alone(self, session: Session) -> None:
         """`step` of one session: the usual case in process, and on a server that is not busy. No lists, no loops."""
-        lanes = session.lanes
-        if session is not self._alone:
-            if lanes > self.max_lanes:
-                raise self._too_wide(lanes)
-            self._alone, self._alone_place = session, self._place(0, lanes)
-            self._alone_place.slots[:] = session.slots
-        place = self._alone_place
+        place = self._alone_place if session is self._alone else self._move_in(session)
         session.load(place.window)
-        self._run(lanes)
+        self._run(session.lanes)
         session.take(place.audio, place.values)
+
+    def step_hop(self, session: Session, chunk: np.ndarray) -> bool:
+        """One step of a session with a chunk that is just what it waits for; False if it is not (`pass_hop`)."""
+        place = self._alone_place if session is self._alone else self._move_in(session)
+        if not session.pass_hop(chunk, place.window):
+            return False
+        self._run(session.lanes)
+        session.take(place.audio, place.values)
+        return True
+
+    def _move_in(self, session: Session) -> _Place:
+        if session.lanes > self.max_lanes:
+            raise self._too_wide(session.lanes)
+        self._alone, self._alone_place = session, self._place(0, session.lanes)
+        self._alone_place.slots[:] = session.slots
+        return self._alone_place
 
     def _step(self, sessions: Sequence[Session], lanes: int) -> None:
         self._alone = None  # the slots of the first lanes are about to change

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from math import isfinite
 
 import numpy as np
+from numpy import ndarray, vdot
 
 from ..errors import SignalError, StreamClosedError
 from ..plan import StatePool
-from .chunks import check_audio, check_features
+from .chunks import FLOAT32, check_audio, check_features
 from .output import Output
 from .resample import IN_FLIGHT_SAMPLES, Resampler, check_rate
 from .results import Results
@@ -64,6 +66,10 @@ class Session:
         """take(audio, values): copy one step's results; see `Results.take`."""
         self._reserve, usable = self._ring_sizes()
         self._ring = Ring(self.lanes, spec.window_samples + usable + self._reserve)
+        self._hop_shape: tuple[int, ...] | None = None
+        """Of a chunk that can go straight through: float32, one channel, one hop."""
+        if self.channels == 1 and self._resampler is None:
+            self._hop_shape = (1, self._features) if self._features else (self._hop,)
         self.room_samples = 0 if self._resampler else usable // (spec.feature_count or 1)
         """No more than `free_samples` whenever no step is `ready`, and at hand at once."""
         self._pool = pool
@@ -132,6 +138,28 @@ class Session:
         if self._resampler is not None and len(block):
             block = self._resampler.process(block)
         self._ring.write(block)
+
+    def pass_hop(self, chunk: np.ndarray, window: np.ndarray) -> bool:
+        """`check`, `accept` and `load` at once of the usual chunk: a hop at the model's rate that completes a window.
+
+        Returns:
+            Whether it was taken, and `window` is filled. If not, `check` says whether anything is wrong with it.
+        """
+        ring = self._ring
+        if (
+            type(chunk) is not ndarray
+            or chunk.shape != self._hop_shape
+            or chunk.dtype != FLOAT32
+            or ring.written - ring.read_count + self._hop != self._window
+            or self._final_steps is not None
+            or self.closed
+            or not isfinite(vdot(chunk, chunk))
+        ):
+            return False
+        self._fed += len(chunk)
+        ring.write(chunk[0] if self._features else chunk)
+        ring.read(window, self._hop)
+        return True
 
     def flush(self) -> None:
         """End the signal: pad it with silence, so that the steps that are then `ready` make all that is owed.

@@ -71,6 +71,8 @@ class Stream:
             StreamClosedError: the stream is closed.
         """
         session = self._session
+        if self._executor.step_hop(session, chunk):
+            return session.drain()
         block = session.check(chunk)
         if len(block) <= session.room_samples:
             session.accept(block)

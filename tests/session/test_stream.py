@@ -15,7 +15,7 @@ DELAY = FRAME - HOP
 SPECS = {start: overlap_spec(start) for start in ("silence", "first_frame")}
 PEAKS = peak_spec()
 FEATURES = feature_spec()
-CHUNKINGS = st.lists(st.integers(1, RATE_HZ), min_size=1, max_size=8)
+CHUNKINGS = st.lists(st.just(HOP) | st.integers(1, RATE_HZ), min_size=1, max_size=8)
 
 
 def noise(samples: int, channels: int = 1) -> np.ndarray:
