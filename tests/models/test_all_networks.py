@@ -15,9 +15,6 @@ from wavetile.engine.graph import load_network
 
 REFUSED: dict[str, str] = {
     "deepbet3d/deepbet_model.onnx": "InstanceNormalization",
-    "fastenhancer/fastenhancer_b.onnx": "DFT",
-    "fastenhancer/fastenhancer_t.onnx": "DFT",
-    "swift_f0/model.onnx": "STFT",
 }
 """File -> the operator for whose sake it is refused. It can only shrink: a listed file that loads fails its test."""
 
