@@ -7,7 +7,9 @@ from .passes.activations import fold_activations, simplify_prelus
 from .passes.batch_norm import fold_batch_norms
 from .passes.bias import fold_biases
 from .passes.duplicates import share_constants
+from .passes.layer_norm import fold_layer_norms
 from .passes.pads import fold_pads
+from .passes.prelu import fold_prelus
 from .passes.resize_order import convolve_before_growing
 from .passes.sums import join_convolutions
 from .passes.views import drop_identities, merge_transposes
@@ -25,6 +27,8 @@ PASSES = (
     join_convolutions,
     fold_batch_norms,
     fold_biases,
+    fold_layer_norms,
+    fold_prelus,
     simplify_prelus,
     fold_activations,
     convolve_before_growing,
@@ -44,6 +48,7 @@ def fuse(graph: Graph) -> Graph:
       `slope`: the name of a constant `[channels]`.
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
+    - LayerNormalization and PRelu that were written out as several nodes are one; the former has opset 17 at least.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 
     No value that is a graph output or carried state is fused away.

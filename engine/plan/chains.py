@@ -16,12 +16,14 @@ import numpy as np
 from ...kernels.contract import Space
 from ...kernels.opcodes import Binary
 from ...kernels.schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
-from .builder import Builder, Instruction
+from .builder import Builder, Instruction, loop_views, merge_axes
 from .view import Buffer, View
 
 _FAMILIES = {"unary": (0, ("x",)), "binary": (1, ("a", "b")), "where": (2, ("condition", "a", "b"))}
 _FIRST_OUTPUT = CHAIN_INPUTS + CHAIN_TEMPORARIES
 _MOST_STEPS = 32
+_SHORT_ROW = 128
+"""Elements; the loops of longer rows cost more than their start."""
 _SPREAD_BYTES = 16384
 """Constants up to this size are stored as often as they are used, so that a short loop need not repeat them."""
 
@@ -51,7 +53,7 @@ def _longest(instructions: Sequence[Instruction], start: int, touching: dict[Buf
         chain = _Chain(instructions[start:stop], range(start, stop), touching)
         if not chain.is_sound:
             break
-        if chain.fits and stop > start + 1:
+        if chain.fits and (stop > start + 1 or _has_short_rows(instructions[start])):
             best = chain
     return best
 
@@ -69,6 +71,13 @@ def _extends(first: Instruction, instruction: Instruction) -> bool:
         if exponent.buffer.space is not Space.WEIGHTS or any(exponent.strides):
             return False
     return instruction.operands["y"].shape == first.operands["y"].shape
+
+
+def _has_short_rows(instruction: Instruction) -> bool:
+    """Whether the loops of an instruction do not merge into long rows: a chain then gathers several to a block."""
+    rank = len(merge_axes(*(view for _, view in instruction.tensors()))[0].shape)
+    merged = loop_views(*(view for _, view in instruction.tensors()))
+    return rank > 1 and merged[-1].shape[-1] <= _SHORT_ROW
 
 
 class _Chain:

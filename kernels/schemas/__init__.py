@@ -25,6 +25,7 @@ from .general import (
 from .indexing import FLAT_POSITIONS, GATHER_AT, NON_ZERO, SCATTER_AT
 from .interpolation import INTERPOLATE
 from .movement import COPY, FILL, GATHER
+from .normalisation import NORMALIZE
 from .ordering import ARG_REDUCE, CUMULATE, NON_MAX_SUPPRESSION, TOP_K, UNIQUE
 from .pooling import AVERAGE_POOL, MAX_POOL
 from .positions import MAX_POOL_POSITIONS, PLACE
@@ -43,6 +44,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(COPY, FILL, GATHER),
     *(UNARY, BINARY, WHERE, CHAIN),
     *(REDUCE, SOFTMAX),
+    NORMALIZE,
     *(DENSE, MATMUL),
     *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
     *(MAX_POOL, AVERAGE_POOL, MAX_POOL_POSITIONS, PLACE),

@@ -30,7 +30,7 @@ CASES = {
         "(float[4,4] x) => (float[4,4] y) { a = Neg(x) t = Transpose(a) b = Add(a, t) y = Relu(b) }",
         {"chain": 1, "unary": 1},
     ),
-    "another shape": (f"{HEAD}(float[3,40] y) {{ a = Sigmoid(s) y = Mul(x, a) }}", {"chain": 0}),
+    "another shape": (f"{HEAD}(float[3,40] y) {{ a = Sigmoid(s) y = Mul(x, a) }}", {"unary": 1, "chain": 1}),
     "a choice": (f"{HEAD}(float[3,40] y) {{ c = Less(x, s) a = Neg(x) y = Where(c, a, s) }}", {"chain": 1}),
     "powers of numbers": (
         "(float[3,40] x) => (float[3,40] y) { a = Abs(x) b = Pow(a, p) y = Neg(b) }",

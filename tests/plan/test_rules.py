@@ -10,6 +10,7 @@ from tests.plan import (  # noqa: F401  (they fill CASES)
     cases_contractions,
     cases_elements,
     cases_indexing,
+    cases_normalisation,
     cases_quantised,
     cases_resize,
     cases_sampling,
