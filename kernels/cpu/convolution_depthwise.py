@@ -8,6 +8,8 @@ Output channel c reads input channel c // (output channels / channels).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..contract import PANEL, Context
@@ -15,7 +17,7 @@ from ..opcodes import Activation
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_DEPTHWISE
 from .activation import activate, floor_of, is_stored, leak_of
-from .depthwise_tiles import TILE_VECTORS, depthwise_tile
+from .depthwise_tiles import TILE_VECTORS, depthwise_tile, depthwise_tile_by_2
 from .memory import bits_to_float, float_pointer, locate
 from .native import native
 from .taps import inside, quotient
@@ -41,6 +43,20 @@ _CODE, _ALPHA, _BETA, _SLOPE = (_P[field.name] for field in ACTIVATION)
 _ZERO = np.float32(0)
 _PRELU = int(Activation.PRELU)
 _BLOCK_FLOATS = TILE_VECTORS * PANEL
+_SMALL_IMAGE = 2048
+"""Elements of a channel up to which the rows of all channels are worked on together."""
+
+
+class Channel(NamedTuple):
+    """What belongs to a channel: addresses, and steps in float32 elements to the next channel."""
+
+    weights: int
+    window: int
+    """Weights of a channel."""
+    bias: int
+    bias_step: int
+    leak: int
+    leak_step: int
 
 
 @device
@@ -57,36 +73,44 @@ def _strided_columns(o, line, rows, start, weights, bias):
 
 
 @device
-def _output_row(o, line, rows, weights, bias, leak, y):
-    """One output row of one channel; `line` and `weights` belong to the first of the window's rows inside x."""
-    width, code, floor = o[_Y + 4], o[_CODE], floor_of(o[_CODE])
+def _output_row(o, line, rows, at, channels, floor, y):
+    """One output row of some channels; `line` and `at.weights` belong to the first of the window's rows inside x."""
+    width, code = o[_Y + 4], o[_CODE]
     alpha, beta = np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
     block = stack_floats(_BLOCK_FLOATS)
-    plain, direct = o[_X + 8] == 1 and o[_STRIDE_WIDTH] == 1, o[_Y + 8] == 1 and is_stored(code)
+    stride, direct = o[_STRIDE_WIDTH], o[_Y + 8] == 1 and is_stored(code)
+    tiled = o[_X + 8] == 1 and stride <= 2
     left = 0
     while left < width:
-        start = left * o[_STRIDE_WIDTH] - o[_PAD_LEFT]
+        start = left * stride - o[_PAD_LEFT]
         target, valid, done = y + 4 * left * o[_Y + 8], min(_BLOCK_FLOATS, width - left), PANEL
-        if plain:
-            done = depthwise_tile(
+        if tiled:
+            arguments = (
+                channels,
                 line,
+                o[_X + 6],
                 o[_DILATION_HEIGHT] * o[_X + 7],
                 rows,
                 o[_KERNEL_WIDTH],
                 o[_DILATION_WIDTH],
                 start,
                 o[_X + 4],
-                weights,
+                at.weights,
+                at.window,
                 o[_KERNEL_WIDTH],
                 target if direct else block,
+                o[_Y + 6],
                 valid,
-                bias,
-                leak,
+                at.bias,
+                at.bias_step,
+                at.leak,
+                at.leak_step,
                 floor,
             )
+            done = depthwise_tile(*arguments) if stride == 1 else depthwise_tile_by_2(*arguments)
         else:
-            sums = _strided_columns(o, line, rows, start, weights, bias)
-            sums = at_least(splat(floor), leaky(sums, splat(leak)))
+            sums = _strided_columns(o, line, rows, start, at.weights, float_pointer(at.bias)[0])
+            sums = at_least(splat(floor), leaky(sums, splat(float_pointer(at.leak)[0])))
             store_first(float_pointer(target if direct else block), sums, valid)
         if not direct:
             columns = min(valid, done)
@@ -99,36 +123,50 @@ def _output_row(o, line, rows, weights, bias, leak, y):
 
 
 @device
-def _channel(o, x, weights, bias, leak, y):
-    """One output channel of one image."""
+def _channels(o, x, at, channels, y):
+    """Some neighbouring output channels of one image, row by row."""
+    floor = floor_of(o[_CODE])
     for top in range(o[_Y + 3]):
         row = top * o[_STRIDE_HEIGHT] - o[_PAD_TOP]
         first, end = inside(row, o[_DILATION_HEIGHT], o[_KERNEL_HEIGHT], o[_X + 3])
         line = x + 4 * (row + first * o[_DILATION_HEIGHT]) * o[_X + 7]
-        w = weights + 4 * first * o[_KERNEL_WIDTH]
-        _output_row(o, line, end - first, w, bias, leak, y + 4 * top * o[_Y + 7])
+        skipped = 4 * first * o[_KERNEL_WIDTH]
+        shifted = Channel(at.weights + skipped, at.window, at.bias, at.bias_step, at.leak, at.leak_step)
+        _output_row(o, line, end - first, shifted, channels, floor, y + 4 * top * o[_Y + 7])
 
 
 @native
 def conv_depthwise(operands, context):
     """y = activation(conv(x, weights) + bias), one input channel a group."""
     o = operands
+    zero, same_leak = stack_floats(1), stack_floats(1)
+    float_pointer(zero)[0] = _ZERO
+    float_pointer(same_leak)[0] = leak_of(o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
     weights = locate(o, _WEIGHTS, context, 0)
-    bias = locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0
-    slopes = locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0
-    same_leak = leak_of(o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
+    bias, bias_step = (locate(o, _BIAS, context, 0), 1) if o[_BIAS] >= 0 else (zero, 0)
+    leak, leak_step = (locate(o, _SLOPE, context, 0), 1) if o[_CODE] == _PRELU else (same_leak, 0)
     multiplier = quotient(o[_Y + 2], o[_X + 2])
     window = o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
+    # Short rows of all channels at once, so that little is done but multiply-adds; large images channel by channel,
+    # whose rows stay in the first-level cache from one output row to the next.
+    small = o[_X + 3] * o[_X + 4] <= _SMALL_IMAGE and o[_X + 8] == 1 and o[_STRIDE_WIDTH] <= 2
+    together = small and multiplier == 1 and o[_Y + 8] == 1 and is_stored(o[_CODE])
     for lane in range(context[_LANES]):
         x_base, y_base = locate(o, _X, context, lane), locate(o, _Y, context, lane)
         for n in range(o[_X + 1]):
+            x, y = x_base + 4 * n * o[_X + 5], y_base + 4 * n * o[_Y + 5]
+            if together:
+                at = Channel(weights, window, bias, bias_step, leak, leak_step)
+                _channels(o, x, at, o[_Y + 2], y)
+                continue
             for g in range(o[_X + 2]):
                 for c in range(g * multiplier, (g + 1) * multiplier):
-                    _channel(
-                        o,
-                        x_base + 4 * (n * o[_X + 5] + g * o[_X + 6]),
+                    at = Channel(
                         weights + 4 * c * window,
-                        float_pointer(bias)[c] if bias != 0 else _ZERO,
-                        float_pointer(slopes)[c] if o[_CODE] == _PRELU else same_leak,
-                        y_base + 4 * (n * o[_Y + 5] + c * o[_Y + 6]),
+                        window,
+                        bias + 4 * c * bias_step,
+                        bias_step,
+                        leak + 4 * c * leak_step,
+                        leak_step,
                     )
+                    _channels(o, x + 4 * g * o[_X + 6], at, 1, y + 4 * c * o[_Y + 6])

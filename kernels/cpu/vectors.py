@@ -209,7 +209,10 @@ gather_window = operation(
 """gather_window(row, start, step, limit, stride, outside): as load_window, of the indices start + i step; `stride` is
 the distance of two neighbours in memory."""
 
-evens = operation("evens", _VECTOR_TYPE, (_VECTOR_TYPE, _VECTOR_TYPE), _pairs(0))
+emit_evens = _pairs(0)
+"""Elements 0, 2, 4 ... of two vectors in a row."""
+
+evens = operation("evens", _VECTOR_TYPE, (_VECTOR_TYPE, _VECTOR_TYPE), emit_evens)
 """evens(low, high): elements 0, 2, 4 ... of 32 in a row."""
 
 odds = operation("odds", _VECTOR_TYPE, (_VECTOR_TYPE, _VECTOR_TYPE), _pairs(1))
