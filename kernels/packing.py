@@ -16,6 +16,9 @@ from .contract import PANEL
 CHANNEL_BLOCK = 8
 """Output channels that one tile of `conv_wide` works on: neighbours in its packed weights."""
 
+SHORT_OUTPUTS = 1024
+"""Outputs a channel up to which masks at every tap cost less than padded copies of the input."""
+
 
 LARGEST_STRIP_FLOATS = 1 << 20
 """Scratch beyond this (4 MiB) would pass through the second cache for every row: such convolutions run narrow."""
@@ -161,6 +164,13 @@ def choose_convolution(
     wide = -(-width // PANEL) * outputs * inner
     narrow = width * (-(-outputs // PANEL) * inner + 3 * outputs)
     return "conv_wide" if wide <= narrow else "conv_narrow"
+
+
+def has_short_rows(
+    x_shape: Sequence[int], w_shape: Sequence[int], y_shape: Sequence[int], strides: Sequence[int]
+) -> bool:
+    """Whether `conv_short` is faster than `conv_wide`, which copies padded rows; arguments as `choose_convolution`."""
+    return strides[1] <= 2 and y_shape[2] * y_shape[3] <= SHORT_OUTPUTS
 
 
 def _pack_convolution(w: np.ndarray, groups: int, block: int) -> np.ndarray:

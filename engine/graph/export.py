@@ -1,4 +1,4 @@
-"""A bound graph written back as an ONNX model: fused activations and biases become nodes again."""
+"""A bound graph written back as an ONNX model: fused activations, biases and norms become nodes again."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .attributes import schema_of, to_attribute
 from .infer import to_type_proto
 from .ir import STREAM_DOMAIN, Graph, Node
 from .load import OLDEST_OPSET
+from .passes.layer_norm import WRITTEN_OUT
 from .passes.rewriter import BIAS_INPUT, CONVOLUTIONS, SLOPE_INPUT
 
 
@@ -51,6 +52,10 @@ def to_model(graph: Graph) -> ModelProto:
     return make_model(body, opset_imports=imports, ir_version=find_min_ir_version_for(imports))
 
 
+REDUCTION_AXES_OPSET = 18
+"""From here on ReduceMean takes its axes as an input."""
+
+
 class _Exporter:
     """Writes nodes; keeps the constants that written-out activations need."""
 
@@ -63,6 +68,9 @@ class _Exporter:
         """Yield the ONNX nodes that one node stands for."""
         if node.domain == STREAM_DOMAIN:
             raise UnsupportedError(f"{node} is a stream operator, which ONNX does not have; export the graph before it")
+        if node.attributes.get(WRITTEN_OUT):
+            yield from self._layer_norm(node)
+            return
         # Written-out windows include attributes that older operator sets lack, and fusion adds some of its own.
         known = schema_of(node.op, node.opset).attributes
         attributes = {key: value for key, value in node.attributes.items() if key in known}
@@ -94,6 +102,33 @@ class _Exporter:
         proto = make_node(op, inputs, outputs, name=name)
         proto.attribute.extend(to_attribute(key, value) for key, value in attributes.items() if value is not None)
         return proto
+
+    def _layer_norm(self, node: Node) -> Iterator[NodeProto]:
+        """Yield the nodes that a folded LayerNormalization was made of."""
+        bound = self._graph.types[node.inputs[0]]
+        axes = list(range(node.attributes["axis"], len(bound.shape)))
+        by_input = node.opset >= REDUCTION_AXES_OPSET
+        extra = (self._constant(node, np.array(axes, np.int64)),) if by_input else ()
+        reduction = {"keepdims": 1} if by_input else {"keepdims": 1, "axes": axes}
+        epsilon = self._constant(node, np.array(node.attributes["epsilon"], bound.dtype))
+        mean, about, squares, variance, total, root, quotient = (self._fresh(node.outputs[0]) for _ in range(7))
+        biased = len(node.inputs) > BIAS_INPUT
+        scaled = self._fresh(node.outputs[0]) if biased else node.outputs[0]
+        steps: list[tuple[str, tuple[str, ...], str]] = [
+            ("ReduceMean", (node.inputs[0], *extra), mean),
+            ("Sub", (node.inputs[0], mean), about),
+            ("Mul", (about, about), squares),
+            ("ReduceMean", (squares, *extra), variance),
+            ("Add", (variance, epsilon), total),
+            ("Sqrt", (total,), root),
+            ("Div", (about, root), quotient),
+            ("Mul", (quotient, node.inputs[1]), scaled),
+        ]
+        if biased:
+            steps.append(("Add", (scaled, node.inputs[BIAS_INPUT]), node.outputs[0]))
+        for number, (op, inputs, output) in enumerate(steps):
+            attributes = reduction if op == "ReduceMean" else {}
+            yield self._proto(node, op, f"{node.name}.{number}", inputs, (output,), attributes)
 
     def _activation(self, node: Node, activation: str) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the further inputs and the attributes of the node that a fused activation stands for."""

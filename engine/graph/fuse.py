@@ -48,7 +48,7 @@ def fuse(graph: Graph) -> Graph:
       `slope`: the name of a constant `[channels]`.
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
-    - LayerNormalization and PRelu that were written out as several nodes are one; the former has opset 17 at least.
+    - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 
     No value that is a graph output or carried state is fused away.

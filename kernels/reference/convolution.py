@@ -66,6 +66,12 @@ def conv_wide(**operands: Any) -> None:
 
 
 @definition
+def conv_short(**operands: Any) -> None:
+    """`_convolve` of weights packed by `packing.conv_wide`."""
+    conv_wide(**operands)
+
+
+@definition
 def conv_narrow(**operands: Any) -> None:
     """`_convolve` of weights packed by `packing.conv_narrow`."""
     _convolve(packing.unpack_conv_narrow(operands["weights"], _weights_shape(operands), operands["groups"]), operands)

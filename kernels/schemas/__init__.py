@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..contract import Kernel
 from .bits import BITS
 from .chain import CHAIN
-from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_WIDE, CONV_WINOGRAD
+from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_SHORT, CONV_WIDE, CONV_WINOGRAD
 from .elementwise import BINARY, UNARY, WHERE
 from .general import (
     BINARY_GENERAL,
@@ -46,7 +46,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(REDUCE, SOFTMAX),
     NORMALIZE,
     *(DENSE, MATMUL),
-    *(CONV_WIDE, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
+    *(CONV_WIDE, CONV_SHORT, CONV_NARROW, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_VOLUME),
     *(MAX_POOL, AVERAGE_POOL, MAX_POOL_POSITIONS, PLACE),
     *(SAMPLE, ROI_ALIGN, MAX_ROI_POOL),
     RESIZE_LINEAR,

@@ -18,6 +18,7 @@ from .layouts import random_input, random_output
 
 PACK = {
     "conv_wide": packing.conv_wide,
+    "conv_short": packing.conv_wide,
     "conv_narrow": packing.conv_narrow,
     "conv_winograd": packing_winograd.conv_winograd,
     "conv_depthwise": lambda w, groups: packing.conv_depthwise(w),

@@ -31,6 +31,7 @@ TOLERANCES: dict[str, dict[str, Any]] = {
     # Sums of up to some hundred products, of order one together, one after the other; activations of a few ulp.
     "dense": {"rtol": 1e-5, "atol": 6e-6},
     "conv_wide": {"rtol": 1e-5, "atol": 6e-6},
+    "conv_short": {"rtol": 1e-5, "atol": 6e-6},
     "conv_narrow": {"rtol": 1e-5, "atol": 6e-6},
     # Winograd's F(4x4, 3x3) adds numbers up to 20 times the result and takes differences: five times the rounding.
     "conv_winograd": {"rtol": 1e-5, "atol": 2e-5},

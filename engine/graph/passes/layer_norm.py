@@ -9,8 +9,8 @@ import numpy as np
 from ..ir import Graph, Node
 from ..prune import prune
 
-_OPSET = 17
-"""The first operator set with LayerNormalization; the node says so even in an older graph."""
+WRITTEN_OUT = "written_out"
+"""Attribute of a node that was folded: its operator set may be older than LayerNormalization, the 17th's."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def fold_layer_norms(graph: Graph) -> Graph:
             constants[name] = np.ones(shape, types[norm.x].dtype)
             constants[name].setflags(write=False)
             types[name] = replace(types[norm.x], shape=shape)
-        attributes = {"axis": norm.axis, "epsilon": norm.epsilon, "stash_type": 1}
+        attributes = {"axis": norm.axis, "epsilon": norm.epsilon, "stash_type": 1, WRITTEN_OUT: True}
         inputs = (norm.x, name, bias) if bias else (norm.x, name)
-        nodes.append(Node("LayerNormalization", node.name, inputs, node.outputs, attributes, max(node.opset, _OPSET)))
+        nodes.append(Node("LayerNormalization", node.name, inputs, node.outputs, attributes, node.opset))
     # The quotient and the product that the last of the nodes takes in are read by nobody now.
     return prune(replace(graph, nodes=nodes, constants=constants, types=types))
 
