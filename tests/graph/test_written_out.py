@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.plan.networks import assert_matches, compile_model, parse, signal
@@ -82,3 +83,41 @@ def test_a_norm_is_one_instruction() -> None:
     used = {key: CONSTANTS[key] for key in ("eps", "two", "scale", "bias")}
     model = parse(f"(float[2,3,5] x) => (float[2,3,5] y) {{ {nodes} }}", constants=used)
     assert compile_model(model, {"x": signal((2, 3, 5))}).kernel_counts() == {"normalize": 1}
+
+
+def unfolding(
+    indices: np.ndarray, pads: list[int], perm: str = "0,1,3,2,4", shape: str = "1,12,2,7"
+) -> onnx.ModelProto:
+    """x [1, 4, 2, 7], three neighbours of each place gathered into channels, and a 1x1 convolution."""
+    nodes = """p = Pad(x, pads) g = Gather<axis=3>(p, i) t = Transpose<perm=[0,1,3,2,4]>(g) u = Reshape(t, shape)
+        y = Conv(u, w, b)"""
+    constants = {
+        "pads": np.array(pads, np.int64),
+        "i": indices,
+        "shape": np.array([1, 12, 2, 7], np.int64),
+        "w": signal((5, 12, 1, 1), 1),
+        "b": signal((5,), 2),
+    }
+    return parse(f"(float[1,4,2,7] x) => (float[1,5,2,7] y) {{ {nodes} }}", constants=constants)
+
+
+WINDOWS = np.add.outer(np.arange(3), np.arange(7))
+UNFOLDED = {
+    "centred": (unfolding(WINDOWS, [0, 0, 0, 1, 0, 0, 0, 1]), 1),
+    "from behind": (unfolding(WINDOWS, [0, 0, 0, 2, 0, 0, 0, 0]), 1),
+    "backwards": (unfolding(WINDOWS[::-1].copy(), [0, 0, 0, 1, 0, 0, 0, 1]), 0),
+    "dilated": (
+        unfolding(np.add.outer(2 * np.arange(3), np.arange(7)), [0, 0, 0, 2, 0, 0, 0, 2]),
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("name", UNFOLDED)
+def test_unfolded_neighbours(name: str, backend: str) -> None:
+    model, folds = UNFOLDED[name]
+    feeds = {"x": signal((1, 4, 2, 7))}
+    assert_matches(model, feeds, backend, tolerance=1e-5)
+    found = fuse(specialise(load_network(model.SerializeToString()), {"x": (1, 4, 2, 7)})).histogram()
+    assert found == ({"Conv": 1} if folds else {"Conv": 1, "Pad": 1, "Gather": 1, "Transpose": 1, "Reshape": 1})
