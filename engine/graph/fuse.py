@@ -12,6 +12,7 @@ from .passes.pads import fold_pads
 from .passes.prelu import fold_prelus
 from .passes.resize_order import convolve_before_growing
 from .passes.sums import join_convolutions
+from .passes.transposed import convolve_forwards
 from .passes.unfold import convolve_unfolded
 from .passes.views import drop_identities, merge_transposes
 from .passes.windows import explicit_windows
@@ -22,6 +23,7 @@ PASSES = (
     explicit_windows,
     drop_identities,
     merge_transposes,
+    convolve_forwards,
     fold_batch_norms,
     convolve_unfolded,
     fold_pads,
@@ -51,6 +53,7 @@ def fuse(graph: Graph) -> Graph:
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
+    - A ConvTranspose of stride 1 is a Conv.
     - A 1x1 Conv of neighbours that were gathered by hand is a Conv over windows.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 

@@ -17,6 +17,7 @@ from ...kernels.contract import Space
 from ...kernels.opcodes import Binary
 from ...kernels.schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
 from .builder import Builder, Instruction, loop_views, merge_axes
+from .elide import same_elements
 from .view import Buffer, View
 
 _FAMILIES = {"unary": (0, ("x",)), "binary": (1, ("a", "b")), "where": (2, ("condition", "a", "b"))}
@@ -106,7 +107,7 @@ class _Chain:
             maker = self._made.get(view.buffer)
             if maker is None:
                 reads.append(self._input(view))
-            elif _same(view, self.steps[maker].operands["y"]):
+            elif same_elements(view, self.steps[maker].operands["y"]):
                 self._last_use[maker] = number
                 reads.append(maker)
             else:
@@ -120,7 +121,7 @@ class _Chain:
 
     def _input(self, view: View) -> int:
         for index, other in enumerate(self._inputs):
-            if _same(view, other):
+            if same_elements(view, other):
                 return -1 - index
         self._inputs.append(view)
         return -len(self._inputs)
@@ -171,11 +172,6 @@ class _Chain:
 
 def _is_kept(buffer: Buffer) -> bool:
     return buffer.pinned or buffer.space is not Space.ARENA
-
-
-def _same(a: View, b: View) -> bool:
-    """Whether two views show the same elements in the same order."""
-    return a.buffer is b.buffer and a.offset == b.offset and a.shape == b.shape and a.strides == b.strides
 
 
 def _spread(builder: Builder, view: View) -> View:

@@ -15,6 +15,7 @@ from .halve import halve_weights
 from .partition import partition
 from .program import Program, assemble
 from .rules import RULES, Lowering
+from .sliding import keep_windows
 from .view import View
 
 KEEPS_RANGE = frozenset(
@@ -87,6 +88,7 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tup
         builder.copy(builder.reshape(source, target.shape), target)
     fuse_chains(builder)
     elide_copies(builder)
+    keep_windows(builder)
     bundle_layers(builder)
     if halved:
         halve_weights(builder, halved)

@@ -94,7 +94,7 @@ class _Eliding:
             if not first <= i <= max(index, last):
                 continue
             for field, view in self._instructions[i].tensors():
-                if view.buffer is not target.buffer or not _overlap(view, target):
+                if view.buffer is not target.buffer or not overlap(view, target):
                     continue
                 if field.written:
                     return False
@@ -105,7 +105,7 @@ class _Eliding:
     def _stays(self, move: _Move) -> bool:
         """Whether a write at its new place puts there what is there already."""
         instruction = self._instructions[move.index]
-        return instruction.kernel == "copy" and _same(instruction.operands["x"], move.view)
+        return instruction.kernel == "copy" and same_elements(instruction.operands["x"], move.view)
 
 
 class _Move(NamedTuple):
@@ -117,23 +117,23 @@ class _Move(NamedTuple):
 
 
 def _copies_to_itself(instruction: Instruction) -> bool:
-    return instruction.kernel == "copy" and _same(instruction.operands["x"], instruction.operands["y"])
+    return instruction.kernel == "copy" and same_elements(instruction.operands["x"], instruction.operands["y"])
 
 
-def _same(a: View, b: View) -> bool:
+def same_elements(a: View, b: View) -> bool:
     """Whether two views show the same elements in the same order."""
     return a.buffer is b.buffer and a.offset == b.offset and a.shape == b.shape and a.strides == b.strides
 
 
 def _may_follow(write: _Move, index: int, field: Tensor, view: View) -> bool:
     """Whether instruction `index` may read `view` at or after a write to a new place."""
-    if not _overlap(write.view, view):
+    if not overlap(write.view, view):
         return True
     same = view.offset == write.view.offset and view.size == write.view.size
     return write.index == index and same and (write.field.name, field.name) in _MAY_ALIAS
 
 
-def _overlap(a: View, b: View) -> bool:
+def overlap(a: View, b: View) -> bool:
     """Whether two views of one buffer may share an element; exact for small cases, careful otherwise."""
     return bool(np.may_share_memory(a.array, b.array, max_work=_OVERLAP_WORK)) if a.size and b.size else False
 

@@ -10,11 +10,12 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ..contract import LOOP_RANK, Context
+from ..contract import LOOP_RANK, PANEL, Context
 from ..schemas.movement import COPY, FILL, GATHER
 from .loops import over_rows, read, shift, write
 from .memory import bits_to_float, float_pointer, int32_pointer, locate
 from .native import FAST_MATH, native
+from .vectors import load, load_first, store, store_first
 
 _LANES = int(Context.LANES)
 _COPY = COPY.positions()
@@ -64,11 +65,14 @@ def _transpose_tile(typingctx, x, x_step, y, y_step):
 def _copy_row(x, x_step, y, y_step, count):
     """y[i * y_step] = x[i * x_step]; the frequent steps have loops of their own.
 
-    Plain accesses keep the order of elements where x overlaps y: a row may move down in place.
+    A row may move down in place: each vector is read before anything at or above it is written.
     """
     if y_step == 1 and x_step == 1:
-        for i in range(count):
-            y[i] = x[i]
+        whole = count - count % PANEL
+        for i in range(0, whole, PANEL):
+            store(shift(y, i), load(shift(x, i)))
+        if whole < count:
+            store_first(shift(y, whole), load_first(shift(x, whole), count - whole), count - whole)
     elif y_step == 1 and x_step == 0:
         value = x[0]
         for i in range(count):

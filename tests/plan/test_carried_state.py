@@ -35,6 +35,13 @@ CASES = {
         an = Slice(b, one, three, axis) h1 = ScatterND(h, first, an)
         c = Slice(h1, two, four, axis) t = Tanh(s) d = Concat<axis=1>(c, t) y = ReduceSum<keepdims=1>(d, axis)
         cn = Slice(d, one, three, axis) n = ScatterND(h1, second, cn)""",
+        4,
+    ),
+    # The window is read before it is stored, but another node reads the cache it came from.
+    "a cache with another reader": (
+        """a = Slice(h, zero, two, axis) b = Concat<axis=1>(a, x) s = ReduceSum<keepdims=1>(b, axis)
+        an = Slice(b, one, three, axis) n = ScatterND(h, first, an) k = ReduceMax<keepdims=1, axes=[1]>(h)
+        y = Add(s, k)""",
         6,
     ),
     # The old value of what was written over is read afterwards.
@@ -55,19 +62,20 @@ CASES = {
 }
 
 
-def program_of(nodes: str) -> tuple[Program, onnxruntime.InferenceSession]:
+def program_of(nodes: str, initial: np.ndarray | None = None) -> tuple[Program, onnxruntime.InferenceSession]:
     model = parse(f"{SIGNATURE} {{ {nodes} }}", constants={key: value.astype(np.int64) for key, value in INDEX.items()})
     graph = fuse(specialise(load_network(model.SerializeToString()), {"x": (2, 1, 6), "h": (2, 4, 6)}))
-    program = compile_graph(replace(graph, states=[State("h", "n", (2, 4, 6))]))
+    program = compile_graph(replace(graph, states=[State("h", "n", (2, 4, 6), initial)]))
     return program, onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("initial", [None, signal((2, 4, 6), 99)], ids=["zeros", "given"])
 @pytest.mark.parametrize("name", CASES)
-def test_steps(name: str, backend: str) -> None:
-    program, session = program_of(CASES[name][0])
+def test_steps(name: str, initial: np.ndarray | None, backend: str) -> None:
+    program, session = program_of(CASES[name][0], initial)
     workspace = Workspace(program, backend)
-    state = np.zeros((2, 4, 6), np.float32)
+    state = np.zeros((2, 4, 6), np.float32) if initial is None else initial
     for step in range(7):
         x = signal((2, 1, 6), step)
         workspace.input("x")[0] = x
