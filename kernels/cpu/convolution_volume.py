@@ -153,7 +153,7 @@ def _ask_for_rows(o, volume, buffers, plane, front, back, row, ready, start):
                     prefetch(float_pointer(line + 4 * (c * o[_X_STEP + _CHANNEL] + column)))
 
 
-@device
+@njit(inline="always")
 def _fill_rows(o, volume, buffers, plane, front, back, row, first, end, turn, start):
     """Copy the input rows that taps first .. end - 1 of the height read, in the planes of taps front .. back - 1."""
     for i in range(front, back):
@@ -248,7 +248,7 @@ def _columns(o, volume, buffers, taps, x, columns, y):
             weights += 4 * window * volume.inputs * side
 
 
-@device
+@njit(inline="always")
 def _output_row(o, volume, buffers, taps, left, y):
     """One output row of one strip, whose first column is `left`."""
     column, stop = 0, min(volume.strip, o[_Y_SIZE + _COLUMN] - left)
@@ -262,7 +262,7 @@ def _output_row(o, volume, buffers, taps, left, y):
         column += columns
 
 
-@device
+@njit(inline="always")
 def _plane(o, volume, buffers, plane, front, back, y):
     """One output plane: strip by strip of columns, down the rows of each, those that share input rows together."""
     kernel, stride, dilation = o[_KERNEL_HEIGHT], o[_STRIDE_HEIGHT], o[_DILATION_HEIGHT]
@@ -289,7 +289,7 @@ def _plane(o, volume, buffers, plane, front, back, y):
                 turn = (turn + advance) % kernel
 
 
-@device
+@njit(inline="always")
 def _group(o, volume, buffers, y):
     """One group of channels of one volume: its planes, those that share input planes together."""
     stride, dilation = o[_STRIDE_DEPTH], o[_DILATION_DEPTH]
