@@ -10,16 +10,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 
-from ..contract import Context
+from ..contract import PANEL, Context
 from ..opcodes import Reduce
 from ..schemas.reduction import REDUCE, SOFTMAX
 from .loops import BLOCK, pack, read, shift, stack_doubles, stack_floats, write
 from .maths import absolute_f32, choose, exp_f32, log_f32, plain_divide, plain_subtract
 from .memory import float_pointer, locate
+from .movement import transpose
 from .native import FAST_MATH, native
 from .operators import maximum, minimum
+from .vectors import Vector, add, load_first, operation, splat
 
 _LANES = int(Context.LANES)
 _REDUCE = REDUCE.positions()
@@ -36,6 +39,30 @@ RUN = 1024
 
 _COLUMN_RUN = 128
 _SHORT_ROW = 16
+_VECTOR_ROW = 256
+"""Contiguous rows up to this long are summed in one vector: a loop costs more to enter."""
+
+_TURNED_ROWS = 32
+_TURNED_COUNT = 64
+"""Softmaxes of up to so many elements run side by side, so many at once, turned in a block on the stack."""
+
+_TURNED_FLOATS = _TURNED_ROWS * _TURNED_COUNT
+
+
+def _total(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+    """The sum of a vector's elements, half and half."""
+    width = PANEL
+    while width > 1:
+        width //= 2
+        halves = [
+            builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), width), lanes))
+            for lanes in (list(range(width)), list(range(width, 2 * width)))
+        ]
+        vector = builder.fadd(*halves)
+    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+
+_vector_total = operation("vector_total", types.float32, (Vector(),), _total)
 
 
 @njit(inline="always")
@@ -164,10 +191,24 @@ def _reduce_columns(operands, operator, x, y, columns):
         y[j * operands[_Y + 6]] = _finish(operator, _join(operator, totals[j], np.float64(partial[j])), count)
 
 
+@njit(inline="always")
+def _short_sum(x, count):
+    """The sum of a short contiguous row, in the lanes of one vector."""
+    sums = splat(_ZERO)
+    for i in range(0, count, PANEL):
+        sums = add(sums, load_first(shift(x, i), count - i))
+    return _vector_total(sums)
+
+
 @njit(fastmath=FAST_MATH, error_model="numpy")
 def _reduce_rows(operands, operator, x, y):
     """The same for all of the last kept axis, one output after another."""
     count = operands[_X + 4] * operands[_X + 5] * operands[_X + 6]
+    if operator in (_SUM, _MEAN) and operands[_X + 12] == 1 and operands[_X + 6] == count <= _VECTOR_ROW:
+        for k in range(operands[_X + 3]):
+            total = np.float64(_short_sum(shift(x, k * operands[_X + 9]), count))
+            y[k * operands[_Y + 6]] = _finish(operator, total, count)
+        return
     for k in range(operands[_X + 3]):
         total = np.float64(_identity(operator))
         for r0 in range(operands[_X + 4]):
@@ -254,6 +295,17 @@ def _softmax_columns(x, x_step, y, y_step, count, columns, logarithm):
             target[j] = target[j] - total[j] if logarithm else target[j] * total[j]
 
 
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _softmax_turned(x, x_row, y, y_row, count, rows, logarithm):
+    """Softmaxes of short contiguous rows: turned, so that vectors run across them, and turned back."""
+    block = stack_floats(_TURNED_FLOATS)
+    for start in range(0, rows, _TURNED_ROWS):
+        some = min(_TURNED_ROWS, rows - start)
+        transpose(shift(x, start * x_row), x_row, block, _TURNED_ROWS, count, some)
+        _softmax_columns(block, _TURNED_ROWS, block, _TURNED_ROWS, count, some, logarithm)
+        transpose(block, _TURNED_ROWS, shift(y, start * y_row), y_row, some, count)
+
+
 @native
 def softmax(operands, context):
     """y[o, a, i] = exp(x[o, a, i]) / sum over a of it, or its logarithm; the largest x is subtracted first."""
@@ -264,6 +316,10 @@ def softmax(operands, context):
     for lane in range(context[_LANES]):
         x_base = float_pointer(locate(operands, _SOFTMAX_X, context, lane))
         y_base = float_pointer(locate(operands, _SOFTMAX_Y, context, lane))
+        if inner == 1 and outer >= _SHORT_ROW and count <= _TURNED_COUNT and x_axis == 1 and y_axis == 1:
+            x_row, y_row = operands[_SOFTMAX_X + 4], operands[_SOFTMAX_Y + 4]
+            _softmax_turned(x_base, x_row, y_base, y_row, count, outer, logarithm)
+            continue
         for o in range(outer):
             x, y = shift(x_base, o * operands[_SOFTMAX_X + 4]), shift(y_base, o * operands[_SOFTMAX_Y + 4])
             if inner > 1 and x_inner == 1 and y_inner == 1:
