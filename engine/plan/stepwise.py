@@ -17,8 +17,8 @@ POINTWISE = frozenset({
     "Abs", "Add", "And", "BatchNormalization", "Cast", "Ceil", "Clip", "Cos", "Div", "Dropout", "Elu", "Equal", "Erf",
     "Exp", "Expand", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
     "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Or", "PRelu",
-    "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Sub",
-    "Sum", "Tanh", "Where", "Xor",
+    "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt",
+    "Sub", "Sum", "Tanh", "ThresholdedRelu", "Where", "Xor",
 })
 # fmt: on
 """Each output element is made of input elements at its own place."""
@@ -26,7 +26,9 @@ POINTWISE = frozenset({
 RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """They move elements; a certificate shows at once when they move them from step to step."""
 
-ALONG_AXIS = frozenset({"Concat", "Gather", "LogSoftmax", "Softmax", "Split"})
+ALONG_AXIS = frozenset(
+    {"ArgMax", "ArgMin", "Concat", "Gather", "Hardmax", "LogSoftmax", "LpNormalization", "Softmax", "Split", "TopK"}
+)
 """They work along the one axis that their attribute names."""
 
 ALONG_AXES = {"Slice": 3} | {
@@ -56,7 +58,8 @@ def check_stepwise(node: Node, step: Graph, longer: Graph) -> None:
     if node.op in ("MatMul", "Gemm") and _keeps_rows_apart(node, streaming, step):
         return
     axes = _working_axes(node, step)
-    if axes is not None and not axes & streaming[0]:
+    crossed = node.op == "Gather" and streaming[0] and streaming[1]  # every step of one with every step of the other
+    if axes is not None and not axes & streaming[0] and not crossed:
         return
     raise UnsupportedError(
         f"{node}: it works across the steps of the stream, which needs more than a recurrent layer's state; run the "
@@ -84,7 +87,7 @@ def _working_axes(node: Node, step: Graph) -> set[int] | None:
     if node.op in RECURRENT:
         return {1 if node.attributes.get("layout") else 0}
     if node.op in ALONG_AXIS:
-        if node.op in ("Softmax", "LogSoftmax") and node.opset < 13:
+        if node.op in ("Hardmax", "LogSoftmax", "Softmax") and node.opset < 13:
             return set(range(node.attributes["axis"] % rank, rank))
         return {node.attributes.get("axis", 0) % rank}
     if node.op in ALONG_AXES:

@@ -91,6 +91,20 @@ REFUSED = {
         recurrent("c = Softmax<axis=0>(x) t, n = GRU<hidden_size=4>(c, w, r) y = Squeeze(t, axis)"),
         "Softmax .* works across the steps",
     ),
+    "best step": (
+        recurrent(
+            "a = ArgMax<axis=0>(x) b = Cast<to=1>(a) c = Add(x, b) t, n = GRU<hidden_size=4>(c, w, r) "
+            "y = Squeeze(t, axis)"
+        ),
+        "ArgMax .* works across the steps",
+    ),
+    "steps by steps": (
+        recurrent(
+            "a = ArgMax<axis=2, keepdims=0>(x) b = Squeeze(a, axis) g = Gather<axis=1>(x, b) c = Sub(x, g) "
+            "t, n = GRU<hidden_size=4>(c, w, r) y = Squeeze(t, axis)"
+        ),
+        "Gather .* works across the steps",
+    ),
 }
 
 

@@ -129,6 +129,11 @@ def apply_general_binary(
     return y
 
 
+def turn_highest_bit(builder: Builder, x: View) -> View:
+    """A new buffer of int64 words that are in the order in which x's are as uint64; twice, it is x again."""
+    return apply_general_binary(builder, GeneralBinary.BIT_XOR, x, builder.constant(np.array(np.iinfo(np.int64).min)))
+
+
 @rule(*_PLAIN_UNARY)
 def unary(node: Lowering, builder: Builder) -> View:
     """Operators of one input without attributes."""

@@ -9,7 +9,7 @@ from ....kernels.opcodes_indexing import Scatter
 from ..builder import Builder
 from ..carriers import carrier, conform, convert
 from ..view import View
-from .elementwise import apply_general_binary
+from .elementwise import apply_general_binary, turn_highest_bit
 from .indexing import along_last_axis
 from .places import flat_positions, scatter_at
 from .registry import Lowering, rule
@@ -27,7 +27,7 @@ def scatter_elements(node: Lowering, builder: Builder) -> View:
     target = along_last_axis(y, axis, indices.shape)[..., None]
     updates = updates.swap(axis, -1)[..., None]
     scatter_at(builder, target, indices.swap(axis, -1), updates, reduction)
-    return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
+    return _finished(node, builder, y, reduction)
 
 
 @rule("ScatterND")
@@ -53,20 +53,20 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
         builder.reshape(updates, (numbers.size, kept)),
         reduction,
     )
-    return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
+    return _finished(node, builder, y, reduction)
 
 
 def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
     """The reduction, the data in memory that may be overwritten, and the updates.
 
-    Sums and products of integers are computed in int64, and so is the order of uint64, which int64 does not know.
+    Sums and products of integers are computed in int64; for the order of uint64 all words' highest bits are turned.
     """
     name = node.attribute("reduction", "none").upper()
     if name not in Scatter.__members__:
         raise node.refuse(f"attribute reduction is {name.lower()!r}", "use none, add, mul, max or min")
     reduction = Scatter[name]
-    if node.input_type(0) == np.uint64 and reduction in (Scatter.MAX, Scatter.MIN):
-        raise node.refuse(f"attribute reduction is {name.lower()!r} for uint64", "cast to int64 before it")
+    if _is_turned(node, reduction):
+        return reduction, turn_highest_bit(builder, node.view(0)), turn_highest_bit(builder, node.view(2))
     if reduction in _ARITHMETIC:
         data, updates = node.operand(0), node.operand(2)
     else:
@@ -76,6 +76,17 @@ def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
         y = builder.allocate(data.shape, dtype=data.dtype)
         builder.copy(data, y)
     return reduction, y, updates
+
+
+def _is_turned(node: Lowering, reduction: Scatter) -> bool:
+    return node.input_type(0) == np.uint64 and reduction in (Scatter.MAX, Scatter.MIN)
+
+
+def _finished(node: Lowering, builder: Builder, y: View, reduction: Scatter) -> View:
+    """The data after the updates, as a value of its type."""
+    if _is_turned(node, reduction):
+        return turn_highest_bit(builder, y)
+    return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
 
 
 def _regular_window(node: Lowering, y: View) -> View | None:
