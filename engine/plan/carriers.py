@@ -42,6 +42,9 @@ NARROW_FLOATS = {
 }
 """Source: ONNX, "Float stored in 8 bits" and "Float stored in 4 bits"."""
 
+POWERS_OF_TWO = np.dtype(ml_dtypes.float8_e8m0fnu)
+"""The type of the scales of microscaling formats: 2^-127 to 2^127, and NaN."""
+
 _SMALL_INTEGERS = {
     np.dtype(ml_dtypes.int2): (2, True),
     np.dtype(ml_dtypes.uint2): (2, False),
@@ -61,10 +64,12 @@ def carrier(dtype: np.dtype) -> np.dtype:
     """The element type that holds an ONNX type inside a program.
 
     Raises:
-        UnsupportedError: nothing does (complex numbers, text, float8_e8m0).
+        UnsupportedError: nothing does (complex numbers, text).
     """
     if dtype in (FLOAT32, FLOAT64, INT64):
         return dtype
+    if dtype == POWERS_OF_TWO:
+        return FLOAT64  # 2^-127 is no normal float32
     if dtype.kind == "b" or dtype in NARROW_FLOATS:
         return FLOAT32
     integer = integer_format(dtype)

@@ -131,7 +131,9 @@ class View:
     def strided(self, offset: int, shape: Sequence[int], strides: Sequence[int]) -> View:
         """Any window on the same buffer: offset and strides in elements of the buffer."""
         array = np.lib.stride_tricks.as_strided(
-            self.buffer.phantom[offset:], tuple(shape), [stride * self.array.itemsize for stride in strides]
+            self.buffer.phantom.view(self.dtype)[offset:],
+            tuple(shape),
+            [stride * self.array.itemsize for stride in strides],
         )
         return View(self.buffer, array)
 

@@ -19,9 +19,6 @@ from .products import dense_product, multiply
 from .reduction import reduce_view
 from .registry import Lowering, rule
 
-_MOST_GROUPS = 64
-"""Constant weights of up to so many groups are packed and multiplied group by group; more go through one `matmul`."""
-
 
 @dataclass(frozen=True)
 class _Term:
@@ -127,7 +124,7 @@ def _contract(builder: Builder, a: _Term, b: _Term, needed: set[str], sizes: dic
         return _Term(product, letters)
     count = {part: prod(sizes[letter] for letter in part) for part in (batch, inner, rows, columns)}
     whole = all(sizes[letter] == size for letter, size in zip(b.letters, b.view.shape, strict=True))
-    if b.constant is not None and a.view.dtype == np.float32 and count[batch] <= _MOST_GROUPS and whole:
+    if b.constant is not None and a.view.dtype == np.float32 and whole:
         weights = b.constant.transpose([b.letters.index(letter) for letter in batch + inner + columns])
         weights = weights.reshape(count[batch], count[inner], count[columns])
         left = a.ordered(rows + batch + inner, sizes)
@@ -142,8 +139,15 @@ def _contract(builder: Builder, a: _Term, b: _Term, needed: set[str], sizes: dic
 
 
 def _grouped(builder: Builder, x: View, weights: np.ndarray) -> View:
-    """[rows, groups, inner] times constant [groups, inner, columns]: [rows, groups, columns]."""
+    """[rows, groups, inner] times constant [groups, inner, columns]: [rows, groups, columns].
+
+    A single group has its weights packed. More go through one `matmul`, whose panels are short enough to be read as
+    they lie: for 16 groups of 32 x 16 that takes two thirds of the time of 16 packed products.
+    """
     y = builder.allocate((*x.shape[:2], weights.shape[2]))
-    for group in range(len(weights)):
-        dense_product(builder, x[:, group], weights[group], y[:, group])
+    if len(weights) == 1:
+        dense_product(builder, x[:, 0], weights[0], y[:, 0])
+    else:
+        a, target = (view.transpose((1, 0, 2))[None] for view in (x, y))
+        builder.emit("matmul", a=a, b=builder.constant(weights.astype(np.float32))[None], y=target)
     return y

@@ -58,7 +58,8 @@ def parameter(node: Lowering, builder: Builder, index: int) -> View:
 @rule("QuantizeLinear")
 def quantize_linear(node: Lowering, builder: Builder) -> View:
     """ONNX QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point); floats of few bits are rounded alike."""
-    x, scale, zero_point = node.operand(0), parameter(node, builder, 1), parameter(node, builder, 2)
+    x, zero_point = node.operand(0), parameter(node, builder, 2)
+    scale = convert(builder, parameter(node, builder, 1), FLOAT32)
     target = node.output_type()
     x = convert(builder, x, FLOAT32)
     precision = node.attribute("precision", 0)
@@ -80,7 +81,8 @@ def quantize_linear(node: Lowering, builder: Builder) -> View:
 @rule("DequantizeLinear")
 def dequantize_linear(node: Lowering, builder: Builder) -> View:
     """ONNX DequantizeLinear: y = (x - x_zero_point) x_scale."""
-    x, scale, zero_point = node.view(0), parameter(node, builder, 1), parameter(node, builder, 2)
+    x, zero_point = node.view(0), parameter(node, builder, 2)
+    scale = convert(builder, parameter(node, builder, 1), FLOAT32)
     if x.dtype == INT64:
         if node.has(2):
             x = apply_binary(builder, Binary.SUB, x, zero_point)

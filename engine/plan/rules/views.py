@@ -6,9 +6,21 @@ import numpy as np
 
 from ....kernels.schemas.indexing import NOWHERE
 from ..builder import Builder
-from ..carriers import FLOAT32, FLOAT64, INT64, NARROW_FLOATS, carrier, convert, integer_format, narrow_float, truth
+from ..carriers import (
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    NARROW_FLOATS,
+    POWERS_OF_TWO,
+    carrier,
+    convert,
+    integer_format,
+    narrow_float,
+    truth,
+)
 from ..view import View
 from .places import gather_at
+from .powers import power_of_two
 from .registry import Lowering, rule
 
 
@@ -37,6 +49,9 @@ def cast(node: Lowering, builder: Builder) -> View:
         return truth(builder, x)
     if integer_format(target) is not None:
         return convert(builder, x, INT64)
+    if target == POWERS_OF_TWO:
+        mode, saturate = node.attribute("round_mode", "up"), bool(node.attribute("saturate", 1))
+        return power_of_two(builder, x, mode, saturate=saturate)
     if target in NARROW_FLOATS and target.itemsize == 1:
         return narrow_float(builder, x, target, saturate=bool(node.attribute("saturate", 1)))
     return x
