@@ -61,7 +61,6 @@ def pays(
     groups: int = 1,
     strides: Sequence[int] = (1, 1),
     dilations: Sequence[int] = (1, 1),
-    taps: float = 9.0,
 ) -> bool:
     """Whether `conv_winograd` can do a convolution, and faster than the kernels that multiply directly.
 
@@ -72,8 +71,6 @@ def pays(
         w_shape: [output channels, channels / groups, kernel height, kernel width], as ONNX Conv.
         y_shape: [batch, output channels, output height, output width].
         strides, dilations: along height and width.
-        taps: products for each input channel that the other kernels need; fewer than 9 where the zeros in kernels
-            need not be multiplied.
     """
     if tuple(w_shape[2:]) != (3, 3) or tuple(strides) != (1, 1) or tuple(dilations) != (1, 1):
         return False
@@ -81,6 +78,6 @@ def pays(
     across, bands = count_tiles(width), batch * count_tiles(height)
     products = PLANES * inputs * -(-outputs // ROW_BLOCK) * ROW_BLOCK * -(-bands * across // PANEL)
     transforms = bands * -(-across // PANEL) * (inputs + outputs) * _TRANSFORM_COST
-    wide = batch * height * -(-width // PANEL) * outputs * inputs * taps
-    narrow = batch * height * width * (-(-outputs // PANEL) * inputs * taps + 3 * outputs)
+    wide = batch * height * -(-width // PANEL) * outputs * inputs * 9
+    narrow = batch * height * width * (-(-outputs // PANEL) * inputs * 9 + 3 * outputs)
     return products + transforms < min(wide, narrow)

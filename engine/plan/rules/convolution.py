@@ -10,7 +10,6 @@ from ....kernels.contract import fits_layout
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
-from .phased import phased
 from .registry import Lowering, rule
 
 
@@ -99,17 +98,13 @@ def emit_convolution(
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
-    # Transformed weights are no rearrangement, and the transforms need contiguous rows.
-    transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
-    if transformable and window.groups == 1 and window.dilation == (1, 1):
-        split = phased(builder, x, weights.array, y, window.stride, window.pad)
-        if split is not None:
-            x, weights, window = split.x, Weights(split.weights), Window((1, 1), (1, 1), split.pad, 1)
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)
     if kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride):
         kernel = "conv_short" if fits_layout("rows", x.shape, x.strides) else kernel
+    # Transformed weights are no rearrangement, and the transforms need contiguous rows.
+    transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
     if transformable and packing_winograd.pays(*shapes):
         kernel, pack = "conv_winograd", packing_winograd.conv_winograd
     builder.emit(
