@@ -32,6 +32,14 @@ def is_upright(x: View, y: View, kernel: tuple[int, ...]) -> bool:
     return x.shape[2] > 1 and x.shape[3] == y.shape[3] == kernel[1] == 1
 
 
+def as_one_row(x: View, y: View, kernel: tuple[int, ...], window: Window) -> tuple[View, View]:
+    """Images whose convolution takes each position by itself as one long row, where their strides allow it."""
+    if kernel != (1, 1) or window.stride != (1, 1) or any(window.pad) or x.shape[2:] != y.shape[2:]:
+        return x, y
+    flat = [view.reshape((*view.shape[:2], 1, view.shape[2] * view.shape[3])) for view in (x, y)]
+    return (x, y) if None in flat else (flat[0], flat[1])
+
+
 def per_axis(values: list[int] | None, default: int, rank: int) -> tuple[int, ...]:
     """A per-axis attribute of a 1-D to 3-D operator as (height, width) or (depth, height, width)."""
     given = tuple(values or [default] * rank)
@@ -98,6 +106,7 @@ def emit_convolution(
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
+    x, y = as_one_row(x, y, weights.shape[2:], window)
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)
