@@ -25,9 +25,9 @@ FEATURE_FRAMES = 300
 FEATURE_SEED = 5
 
 
-def measure_stream(name: str, models: Path, effort: Effort) -> Row:
+def measure_stream(name: str, models: Path, effort: Effort, *, weights: str = "float32") -> Row:
     """One card against onnxruntime on its networks alone."""
-    model = wavetile.load(name)
+    model = wavetile.load(name, weights=weights)
     duel = Duel(model, name)
     difference = _stream_difference(model, models)
     duel.compare()
@@ -42,7 +42,7 @@ def measure_stream(name: str, models: Path, effort: Effort) -> Row:
     rate_hz = model.stream_spec.sample_rate_hz
     call = f"frame of {1000 * model.stream_spec.hop_samples / rate_hz:g} ms" if rate_hz else "frame of features"
     return Row(
-        "streams", name, call, difference, timings, targets(name),
+        "streams" if weights == "float32" else "half", name, call, difference, timings, targets(name),
         floor.floor_us, floor.bound, program.instruction_count, NOTES.get(name, ""),
     )  # fmt: skip
 

@@ -56,18 +56,19 @@ class Effort:
         return timings
 
 
-def measure_network(real: RealNetwork, models: Path, effort: Effort) -> Row:
+def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights: str = "float32") -> Row:
     """One file beside onnxruntime, and OpenVINO where it is installed."""
     path = models / real.path
     network = load_network(path)
     inputs = [real.inputs(network, sizes, models.parent / "data") for sizes in real.sizes]
     call = ", ".join(f"{name} = {size}" for name, size in real.sizes[0].items())
-    return measure_file("networks", real.path, path, inputs, effort, call=call)
+    group = "networks" if weights == "float32" else "half"
+    return measure_file(group, real.path, path, inputs, effort, call=call, weights=weights)
 
 
 def measure_file(
     group: str, name: str, path: Path, inputs: Sequence[Mapping[str, np.ndarray]], effort: Effort, *, call: str = "",
-    goals: Mapping[str, float] | None = None,
+    goals: Mapping[str, float] | None = None, weights: str = "float32",
 ) -> Row:  # fmt: skip
     """One file with its inputs at several sizes, the first of which are timed."""
     peer = Peer(path)
@@ -75,7 +76,7 @@ def measure_file(
     difference = call_seconds = 0.0
     expected: dict[str, np.ndarray] = {}
     try:
-        model = wavetile.load(path)
+        model = wavetile.load(path, weights=weights)
         for feeds in reversed(inputs):  # the first last: its outputs and program are needed on
             began = time.perf_counter()
             expected = dict(zip(names, peer.session.run(names, feeds), strict=True))

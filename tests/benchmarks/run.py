@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from tests.benchmarks.rows import Report, Row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+HALVES = (
+    *("silero_vad/silero_vad_openvino_16k.onnx", "dtln/model_1.onnx", "dtln/model_2.onnx"),
+    *("beatnet/beatnet_1_stream.onnx", "nsnet2/nsnet2-20ms-baseline.onnx", "resemblyzer/resemblyzer_stream.onnx"),
+    *("deepfilternet3/enc.onnx", "deepfilternet3/erb_dec.onnx", "deepfilternet3/df_dec.onnx"),
+)
+"""Networks whose time is the reading of their weights: measured with half the bytes, too."""
+HALF_STREAMS = ("silero_vad", "dtln", "nsnet2")
 STREAMS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2")
 # One thread a side: NumPy's own libraries, too.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -84,6 +91,10 @@ def _topics(models: Path, folder: Path, effort: Effort) -> dict[str, Callable[[]
         topics[name] = partial(audio_streams.measure_stream, name, models, effort)
     for real in here:
         topics[real.path] = partial(networks.measure_network, real, models, effort)
+        if real.path in HALVES:
+            topics[f"{real.path}, float16"] = partial(networks.measure_network, real, models, effort, weights="float16")
+    for name in HALF_STREAMS if here else ():
+        topics[f"{name}, float16"] = partial(audio_streams.measure_stream, name, models, effort, weights="float16")
     if here:
         topics["deepfilternet3, three networks"] = partial(networks.measure_deepfilternet, models, effort)
         topics["threads"] = partial(threads.measure_threads, models, effort)

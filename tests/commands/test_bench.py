@@ -12,21 +12,23 @@ from tests.commands.said import Command
 from wavetile.engine.commands import measure
 
 
-def test_sides_take_turns_and_both_begin() -> None:
+def test_sides_take_turns_of_several_calls_and_both_begin() -> None:
     calls: list[tuple[str, int]] = []
     sides = {name: lambda step, name=name: calls.append((name, step)) for name in ("ours", "theirs")}
     timings = measure.take_turns(sides, seconds=0)
-    steps = measure.WARM_STEPS + measure.MIN_STEPS
-    assert [step for _, step in calls] == [step for step in range(steps) for _ in sides]
-    first = [name for name, _ in calls[::2]]
-    assert first == ["theirs", "ours"] * (steps // 2)
-    assert {name: timing.calls for name, timing in timings.items()} == dict.fromkeys(sides, measure.MIN_STEPS)
+    counted = calls[len(sides) * measure.WARM_STEPS :]
+    turns = [counted[first : first + measure.TURN_CALLS] for first in range(0, len(counted), measure.TURN_CALLS)]
+    assert [{name for name, _ in turn} for turn in turns] == [{"theirs"}, {"ours"}, {"ours"}, {"theirs"}]
+    for side in sides:
+        steps = [step for name, step in counted if name == side]
+        assert steps == list(range(measure.WARM_STEPS, measure.WARM_STEPS + measure.MIN_STEPS))
+        assert timings[side].calls == measure.MIN_STEPS
 
 
 def test_timing_is_in_microseconds() -> None:
-    timing = measure._timing([1_000, 2_000, 3_000])
-    assert (timing.calls, timing.median_us) == (3, 2.0)
-    assert abs(timing.p99_us - 2.98) < 1e-9
+    timing = measure._timing([[3_000, 1_000], [2_000, 1_000]])
+    assert (timing.calls, timing.median_us, timing.first_us) == (4, 1.5, 2.5)
+    assert abs(timing.p99_us - 2.97) < 1e-9
 
 
 def test_a_carded_model_against_onnxruntime(wavetile_command: Command, gain_card: Path) -> None:
