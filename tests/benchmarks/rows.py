@@ -75,10 +75,10 @@ class Report:
             "",
             "One thread a side, in one process, results compared first; median (p99) in microseconds. The sides take",
             "turns of up to ten calls, so that each runs in caches of its own making; the first call after the other",
-            "side's does not, and shows in the p99. The difference is the largest |difference| to onnxruntime at any of",
-            "the sizes tried, relative to the output's largest |number|. The floor is what the program's multiply-adds",
-            "and bytes need on this machine if neither ever waits (`wavetile describe`); Winograd's algorithm, which",
-            "saves multiplications, may go below it.",
+            "side's does not, and shows in the p99. The difference is the largest |difference| to onnxruntime at any",
+            "of the sizes tried, relative to the output's largest |number|. The floor is what the multiply-adds and",
+            "bytes of a program need on this machine if neither waits (`wavetile describe`); Winograd's algorithm,",
+            "which saves multiplications, may go below it.",
         ]
         for group, title in GROUPS.items():
             rows = [row for row in self.rows if row.group == group]
