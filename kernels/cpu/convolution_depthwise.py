@@ -17,6 +17,7 @@ from ..opcodes import Activation
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_DEPTHWISE
 from .activation import activate, floor_of, is_stored, leak_of
+from .depthwise_rows import LARGEST_PLANE, LARGEST_WINDOW, depthwise_rows_tile
 from .depthwise_tiles import TILE_VECTORS, depthwise_tile, depthwise_tile_by_2
 from .memory import bits_to_float, float_pointer, locate
 from .native import native
@@ -135,6 +136,46 @@ def _channels(o, x, at, channels, y):
         _output_row(o, line, end - first, shifted, channels, floor, y + 4 * top * o[_Y + 7])
 
 
+@device
+def _runs_on(o):
+    """Whether vectors that run on over the ends of rows are fewer: rows lie end to end in x and in y, equally wide."""
+    height, width, taps = o[_Y + 3], o[_Y + 4], o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
+    by_row, run_on = height * -(-width // PANEL), -(-height * width // PANEL)
+    alike = o[_X + 4] == width and o[_STRIDE_HEIGHT] == 1 and o[_STRIDE_WIDTH] == 1
+    gapless = (o[_X + 7] == width or o[_X + 3] == 1) and o[_Y + 7] == width and o[_X + 8] == 1 and o[_Y + 8] == 1
+    return alike and gapless and taps <= LARGEST_WINDOW and height * width <= LARGEST_PLANE and run_on < by_row
+
+
+@device
+def _one_long_row(o, x, at, channels, y):
+    """Some neighbouring output channels of one image whose rows lie end to end."""
+    first, outputs, floor = 0, o[_Y + 3] * o[_Y + 4], floor_of(o[_CODE])
+    while first < outputs:
+        first += depthwise_rows_tile(
+            channels,
+            x,
+            o[_X + 6],
+            o[_X + 3],
+            o[_X + 4],
+            o[_KERNEL_HEIGHT],
+            o[_KERNEL_WIDTH],
+            o[_DILATION_HEIGHT],
+            o[_DILATION_WIDTH],
+            o[_PAD_TOP],
+            o[_PAD_LEFT],
+            at.weights,
+            y,
+            o[_Y + 6],
+            first,
+            outputs - first,
+            at.bias,
+            at.bias_step,
+            at.leak,
+            at.leak_step,
+            floor,
+        )
+
+
 @native
 def conv_depthwise(operands, context):
     """y = activation(conv(x, weights) + bias), one input channel a group."""
@@ -151,13 +192,17 @@ def conv_depthwise(operands, context):
     # whose rows stay in the first-level cache from one output row to the next.
     small = o[_X + 3] * o[_X + 4] <= _SMALL_IMAGE and o[_X + 8] == 1 and o[_STRIDE_WIDTH] <= 2
     together = small and multiplier == 1 and o[_Y + 8] == 1 and is_stored(o[_CODE])
+    one_row = multiplier == 1 and is_stored(o[_CODE]) and _runs_on(o)
     for lane in range(context[_LANES]):
         x_base, y_base = locate(o, _X, context, lane), locate(o, _Y, context, lane)
         for n in range(o[_X + 1]):
             x, y = x_base + 4 * n * o[_X + 5], y_base + 4 * n * o[_Y + 5]
-            if together:
+            if one_row or together:
                 at = Channel(weights, window, bias, bias_step, leak, leak_step)
-                _channels(o, x, at, o[_Y + 2], y)
+                if one_row:
+                    _one_long_row(o, x, at, o[_Y + 2], y)
+                else:
+                    _channels(o, x, at, o[_Y + 2], y)
                 continue
             for g in range(o[_X + 2]):
                 for c in range(g * multiplier, (g + 1) * multiplier):

@@ -126,3 +126,35 @@ def test_choice_of_depthwise_and_huge_windows() -> None:
     assert packing.choose_convolution((1, 16, 3, 33), (16, 1, 3, 3), (1, 16, 1, 33), 16) == "conv_depthwise"
     huge = (1, 64, 300, 300), (64, 64, 101, 101), (1, 64, 200, 200)
     assert packing.choose_convolution(*huge) == "conv_narrow"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("size", "kernel", "dilation"),
+    [
+        ((25, 5), (3, 3), (1, 1)),
+        ((25, 1), (5, 1), (2, 1)),
+        ((2, 3), (5, 7), (1, 1)),  # windows larger than the image
+        ((30, 17), (1, 3), (1, 4)),
+        ((9, 33), (3, 5), (3, 2)),
+        ((12, 11), (9, 9), (1, 1)),  # more taps than a table of masks holds
+        ((131, 7), (3, 3), (1, 1)),
+    ],
+)
+def test_depthwise_rows_that_run_on(
+    backend: str, size: tuple[int, int], kernel: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    pads = tuple((taps - 1) * step // 2 for taps, step in zip(kernel, dilation, strict=True))
+    problem = ConvProblem(
+        batch=2, inputs=5, outputs=5, groups=5, size=size, kernel=kernel, dilation=dilation, pads=pads * 2
+    )
+    for activation in (Activation.NONE, Activation.RELU, Activation.LEAKY_RELU, Activation.PRELU, Activation.SIGMOID):
+        replace(problem, activation=activation, biased=activation is not Activation.RELU).check(
+            "conv_depthwise", backend, 2, "dense", TOLERANCES["conv_depthwise"]
+        )
+
+
+def test_depthwise_rows_that_run_on_and_change_height() -> None:
+    for pads in ((0, 1, 0, 1), (2, 0, 0, 2), (0, 2, 2, 0), (3, 1, 4, 1)):
+        problem = ConvProblem(inputs=7, outputs=7, groups=7, size=(6, 5), kernel=(3, 3), pads=pads)
+        problem.check("conv_depthwise", "cpu", 1, "dense", TOLERANCES["conv_depthwise"])
