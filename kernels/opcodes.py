@@ -21,6 +21,8 @@ class Activation(IntEnum):
     HARD_SWISH = 7
     CLIP = 8
     PRELU = 9
+    SWISH = 10
+    """y sigmoid(alpha y)."""
 
 
 class Unary(IntEnum):
@@ -55,6 +57,8 @@ class Unary(IntEnum):
     GELU = 37
     """alpha 0: exact (erf); alpha 1: the tanh approximation."""
     MISH = 38
+    SWISH = 39
+    """x sigmoid(alpha x)."""
 
 
 class Binary(IntEnum):

@@ -53,6 +53,7 @@ def to_model(graph: Graph) -> ModelProto:
 
 
 REDUCTION_AXES_OPSET = 18
+SWISH_OPSET = 24
 """From here on ReduceMean takes its axes as an input."""
 
 
@@ -86,7 +87,11 @@ class _Exporter:
         yield self._proto(plain, node.op, node.name, inputs, (product, *node.outputs[1:]), attributes)
         if bias:
             yield self._proto(node, "Add", f"{node.name}.bias", (product, bias), (before,), {})
-        if activation:
+        if activation == "Swish" and node.opset < SWISH_OPSET:
+            gate = self._fresh(result)
+            yield self._proto(node, "Sigmoid", f"{node.name}.gate", (before,), (gate,), {})
+            yield self._proto(node, "Mul", f"{node.name}.activation", (before, gate), (result,), {})
+        elif activation:
             extra, parameters = self._activation(node, activation)
             yield self._proto(node, activation, f"{node.name}.activation", (before, *extra), (result,), parameters)
 
@@ -143,7 +148,7 @@ class _Exporter:
         if activation == "Clip":
             dtype = bound.dtype
             return (self._constant(node, np.array(alpha, dtype)), self._constant(node, np.array(beta, dtype))), {}
-        if activation in ("LeakyRelu", "Elu"):
+        if activation in ("LeakyRelu", "Elu", "Swish"):
             return (), {"alpha": alpha}
         if activation == "HardSigmoid":
             return (), {"alpha": alpha, "beta": beta}

@@ -47,9 +47,9 @@ def fuse(graph: Graph) -> Graph:
     - Conv, ConvTranspose and pools have explicit kernel_shape, strides, dilations and pads; auto_pad is gone.
     - BatchNormalization, zero Pad, per-channel Add and activations are part of the Conv, ConvTranspose, MatMul or Gemm
       next to them. Inputs of these four are then: data, weight, bias or '', slope of PRelu; a MatMul has a bias only
-      here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Clip, applied to
-      the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for PRelu,
-      `slope`: the name of a constant `[channels]`.
+      here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Swish, Clip,
+      applied to the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for
+      PRelu, `slope`: the name of a constant `[channels]`.
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.

@@ -18,7 +18,7 @@ POINTWISE = frozenset({
     "Exp", "Expand", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
     "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Or", "PRelu",
     "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt",
-    "Sub", "Sum", "Tanh", "ThresholdedRelu", "Where", "Xor",
+    "Sub", "Sum", "Swish", "Tanh", "ThresholdedRelu", "Where", "Xor",
 })
 # fmt: on
 """Each output element is made of input elements at its own place."""

@@ -7,13 +7,15 @@ from numba import njit
 
 from ..contract import PANEL
 from ..opcodes import Activation
-from .maths import expm1_negative_f32, sigmoid_f32, tanh_f32
+from .activation_vectors import sigmoid, swish
+from .maths import expm1_negative_f32, tanh_f32
 from .memory import float_pointer
-from .vectors import device
+from .vectors import device, load, load_first, stack_floats, store, store_first
 
 _RELU, _LEAKY_RELU, _PRELU = int(Activation.RELU), int(Activation.LEAKY_RELU), int(Activation.PRELU)
 _SIGMOID, _TANH, _ELU = int(Activation.SIGMOID), int(Activation.TANH), int(Activation.ELU)
 _HARD_SIGMOID, _HARD_SWISH, _CLIP = int(Activation.HARD_SIGMOID), int(Activation.HARD_SWISH), int(Activation.CLIP)
+_SWISH = int(Activation.SWISH)
 _ZERO, _HALF, _ONE, _SIXTH = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1 / 6)
 _LOWEST = np.float32(-np.inf)
 
@@ -48,9 +50,10 @@ def activate(address, vectors, code, alpha, beta):
     """
     for v in range(vectors):
         y = float_pointer(address + 4 * PANEL * v)
-        if code == _SIGMOID:
-            for i in range(PANEL):
-                y[i] = sigmoid_f32(y[i])
+        if code == _SWISH:
+            store(y, swish(load(y), alpha))
+        elif code == _SIGMOID:
+            store(y, sigmoid(load(y)))
         elif code == _TANH:
             for i in range(PANEL):
                 y[i] = tanh_f32(y[i])
@@ -66,6 +69,27 @@ def activate(address, vectors, code, alpha, beta):
         elif code == _CLIP:
             for i in range(PANEL):
                 y[i] = _clip(y[i], alpha, beta)
+
+
+@device
+def activate_rows(address, rows, row_bytes, columns, code, alpha, beta):
+    """Native: `activate` contiguous rows of any length in place; what lies behind their columns is not touched.
+
+    Rows that lie end to end are one run of vectors, so that one fills the waits of another.
+    """
+    vectors, rest = columns // PANEL, columns % PANEL
+    if rest == 0 and row_bytes == 4 * columns:
+        activate(address, rows * vectors, code, alpha, beta)
+        return
+    block = stack_floats(PANEL)
+    for r in range(rows):
+        row = address + r * row_bytes
+        activate(row, vectors, code, alpha, beta)
+        if rest > 0:
+            end, last = float_pointer(row + 4 * PANEL * vectors), float_pointer(block)
+            store(last, load_first(end, rest))
+            activate(block, 1, code, alpha, beta)
+            store_first(end, load(last), rest)
 
 
 @njit(inline="always")

@@ -19,7 +19,7 @@ from ..opcodes import Activation
 from ..packing import CHANNEL_BLOCK
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_SHORT
-from .activation import activate, floor_of, is_stored, leak_of
+from .activation import activate, activate_rows, floor_of, is_stored, leak_of
 from .memory import bits_to_float, float_pointer, locate
 from .native import native
 from .short_tiles import ROW_STEP, SHORT_COLUMNS, SHORT_ROWS, short_tile, short_tile_by_2
@@ -74,7 +74,7 @@ def _columns(o, group, line, first, end, left, columns, y):
     block = stack_floats(_BLOCK_FLOATS)
     taps, kernel = o[_KERNEL_WIDTH], o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     start, stride = left * o[_STRIDE_WIDTH] - o[_PAD_LEFT], o[_STRIDE_WIDTH]
-    direct = o[_Y_COLUMN] == 1 and is_stored(o[_CODE])
+    direct = o[_Y_COLUMN] == 1
     c, done = 0, 1
     while c < group.outputs:
         within = c % CHANNEL_BLOCK
@@ -110,8 +110,9 @@ def _columns(o, group, line, first, end, left, columns, y):
 
 @device
 def _rows(o, group, y):
-    """One group of one image, row by row."""
-    width = o[_Y + 4]
+    """One group of one image, row by row; an activation goes over all channels of a row at once."""
+    width, code = o[_Y + 4], o[_CODE]
+    alpha, beta = np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
     for top in range(o[_Y + 3]):
         row = top * o[_STRIDE_HEIGHT] - o[_PAD_TOP]
         first, end = inside(row, o[_DILATION_HEIGHT], o[_KERNEL_HEIGHT], o[_X + 3])
@@ -123,6 +124,8 @@ def _rows(o, group, y):
                 columns = SHORT_COLUMNS - PANEL  # two tiles of two vectors: one of a single vector would starve
             at = y + 4 * (top * o[_Y_ROW] + left * o[_Y_COLUMN])
             left += _columns(o, group, line, first, end, left, columns, at)
+        if o[_Y_COLUMN] == 1 and not is_stored(code):
+            activate_rows(y + 4 * top * o[_Y_ROW], group.outputs, 4 * o[_Y_CHANNEL], width, code, alpha, beta)
 
 
 @native

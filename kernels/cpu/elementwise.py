@@ -32,6 +32,7 @@ _TANH = int(Unary.TANH)
 _ELU = int(Unary.ELU)
 _HARD_SIGMOID = int(Unary.HARD_SIGMOID)
 _HARD_SWISH = int(Unary.HARD_SWISH)
+_SWISH = int(Unary.SWISH)
 _CLIP = int(Unary.CLIP)
 _SOFTPLUS = int(Unary.SOFTPLUS)
 _SOFTSIGN = int(Unary.SOFTSIGN)
@@ -94,6 +95,8 @@ def _activation_row(operator, alpha, beta, x, y, count):
         _map(operators.hard_sigmoid, alpha, beta, x, y, count)
     elif operator == _HARD_SWISH:
         _map(operators.hard_swish, alpha, beta, x, y, count)
+    elif operator == _SWISH:
+        _map(operators.swish, alpha, beta, x, y, count)
     elif operator == _CLIP:
         _map(operators.clip, alpha, beta, x, y, count)
     elif operator == _SOFTPLUS:

@@ -29,6 +29,7 @@ from .maths import (
     round_f32,
     sigmoid_f32,
     sqrt_f32,
+    swish_f32,
     tanh_f32,
 )
 
@@ -113,6 +114,12 @@ def hard_sigmoid(v, alpha, beta):
 def hard_swish(v, alpha, beta):
     """Gives v times (v / 6 + 0.5 limited to [0, 1])."""
     return v * clip(multiply_add(_SIXTH, v, _HALF), _ZERO, _ONE)
+
+
+@njit(inline="always")
+def swish(v, alpha, beta):
+    """Gives v sigmoid(alpha v)."""
+    return swish_f32(v, alpha)
 
 
 @njit(inline="always")

@@ -34,6 +34,8 @@ def activate(x: np.ndarray, activation: Activation, alpha: float, beta: float, s
                 return np.clip(a * x + b, 0, 1)
             case Activation.HARD_SWISH:
                 return x * np.clip(x / np.float32(6) + np.float32(0.5), 0, 1)
+            case Activation.SWISH:
+                return x / (1 + np.exp(-a * x))
             case Activation.CLIP:
                 return np.clip(x, a, b)
             case Activation.PRELU:

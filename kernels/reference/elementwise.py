@@ -63,6 +63,7 @@ UNARY: dict[Unary, Callable[[np.ndarray, float, float], np.ndarray]] = {
     Unary.SQUARE: lambda x, alpha, beta: x * x,
     Unary.SELU: lambda x, alpha, beta: beta * _elu(x, alpha),
     Unary.GELU: lambda x, alpha, beta: _gelu(x, alpha != 0),
+    Unary.SWISH: lambda x, alpha, beta: x / (1 + np.exp(-alpha * x)),
     Unary.MISH: lambda x, alpha, beta: x * np.tanh(_softplus(x)),
 }
 """Operator -> f(x, alpha, beta)."""

@@ -9,7 +9,14 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
-from onnx.helper import make_graph, make_model, make_opsetid, make_tensor_value_info, np_dtype_to_tensor_dtype
+from onnx.helper import (
+    make_graph,
+    make_model,
+    make_node,
+    make_opsetid,
+    make_tensor_value_info,
+    np_dtype_to_tensor_dtype,
+)
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_shapes
 
@@ -18,6 +25,8 @@ from wavetile.engine.graph.export import to_model
 
 Dims = Sequence[int | str | None]
 Arrays = Mapping[str, np.ndarray]
+Constants = dict[str, np.ndarray]
+CHANNELS = 6
 
 
 def graph_proto(
@@ -122,3 +131,29 @@ def assert_fusion_keeps_numbers(model: ModelProto, **arguments: Any) -> Graph:
     fused = fuse(graph)
     assert_same_numbers(model, fused)
     return fused
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape) + len(shape)).standard_normal(shape).astype(np.float32)
+
+
+def producer(op: str, *, bias: bool, group: int = 1) -> tuple[NodeProto, dict[str, list[int]], Constants]:
+    """A node that makes 'p' with 6 channels from 'x'; its input shape and weights."""
+    inputs = ["x", "w", "b"] if bias else ["x", "w"]
+    constants = {"b": normal(CHANNELS)} if bias else {}
+    if op == "Conv":
+        constants["w"] = normal(CHANNELS, 4 // group, 3, 2)
+        return make_node("Conv", inputs, ["p"], name="c", group=group, strides=[2, 1]), {"x": [2, 4, 7, 5]}, constants
+    if op == "ConvTranspose":
+        constants["w"] = normal(4, CHANNELS // group, 3)
+        return (
+            make_node("ConvTranspose", inputs, ["p"], name="c", group=group, strides=[2]),
+            {"x": [2, 4, 5]},
+            constants,
+        )
+    if op == "Gemm":
+        constants["w"] = normal(CHANNELS, 4)
+        node = make_node("Gemm", inputs, ["p"], name="c", transB=1, alpha=0.5, beta=2.0)
+        return node, {"x": [3, 4]}, constants
+    constants["w"] = normal(4, CHANNELS)
+    return make_node("MatMul", ["x", "w"], ["p"], name="c"), {"x": [2, 3, 4]}, constants

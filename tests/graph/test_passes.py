@@ -11,42 +11,21 @@ from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto
 from onnx.helper import make_attribute, make_node
 
-from tests.graph.networks import assert_fusion_keeps_numbers, bound_graph, network_proto
+from tests.graph.networks import (
+    CHANNELS,
+    Constants,
+    assert_fusion_keeps_numbers,
+    bound_graph,
+    network_proto,
+    normal,
+    producer,
+)
 from wavetile.engine.graph import fuse
 from wavetile.engine.graph.ir import State
-
-Constants = dict[str, np.ndarray]
-CHANNELS = 6
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape) + len(shape)).standard_normal(shape).astype(np.float32)
 
 
 def positive(*shape: int) -> np.ndarray:
     return np.abs(normal(*shape)) + 0.5
-
-
-def producer(op: str, *, bias: bool, group: int = 1) -> tuple[NodeProto, dict[str, list[int]], Constants]:
-    """A node that makes 'p' with 6 channels from 'x'; its input shape and weights."""
-    inputs = ["x", "w", "b"] if bias else ["x", "w"]
-    constants = {"b": normal(CHANNELS)} if bias else {}
-    if op == "Conv":
-        constants["w"] = normal(CHANNELS, 4 // group, 3, 2)
-        return make_node("Conv", inputs, ["p"], name="c", group=group, strides=[2, 1]), {"x": [2, 4, 7, 5]}, constants
-    if op == "ConvTranspose":
-        constants["w"] = normal(4, CHANNELS // group, 3)
-        return (
-            make_node("ConvTranspose", inputs, ["p"], name="c", group=group, strides=[2]),
-            {"x": [2, 4, 5]},
-            constants,
-        )
-    if op == "Gemm":
-        constants["w"] = normal(CHANNELS, 4)
-        node = make_node("Gemm", inputs, ["p"], name="c", transB=1, alpha=0.5, beta=2.0)
-        return node, {"x": [3, 4]}, constants
-    constants["w"] = normal(4, CHANNELS)
-    return make_node("MatMul", ["x", "w"], ["p"], name="c"), {"x": [2, 3, 4]}, constants
 
 
 PRODUCERS = [

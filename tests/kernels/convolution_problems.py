@@ -53,10 +53,17 @@ def activated(x: np.ndarray, activation: Activation, alpha: float, beta: float, 
             return onnx_node("PRelu", [x, slope.reshape(-1, *[1] * (x.ndim - 2))])
         case Activation.HARD_SWISH:
             return onnx_node("HardSwish", [x])
+        case Activation.SWISH:
+            return x * onnx_node("Sigmoid", [np.float32(alpha) * x])
     return onnx_node({"RELU": "Relu", "SIGMOID": "Sigmoid", "TANH": "Tanh"}[activation.name], [x])
 
 
-ALPHA_BETA = {Activation.HARD_SIGMOID: (0.2, 0.5), Activation.CLIP: (-0.3, 0.8), Activation.ELU: (1.3, 0.0)}
+ALPHA_BETA = {
+    Activation.HARD_SIGMOID: (0.2, 0.5),
+    Activation.CLIP: (-0.3, 0.8),
+    Activation.ELU: (1.3, 0.0),
+    Activation.SWISH: (1.7, 0.0),
+}
 
 
 @dataclass

@@ -126,6 +126,16 @@ def test_clip_square_gelu(backend: str) -> None:
         np.testing.assert_allclose(run(Unary.GELU, alpha), expected, **TOLERANCES["gelu"])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("alpha", [1.0, 1.702, -0.5])
+def test_swish(backend: str, alpha: float) -> None:
+    x = random_input(ones_before((5, 70)), 2, np.random.default_rng(0), "dense")
+    y = Out(x.array.shape[1:])
+    got = run_kernel("unary", backend, lanes=2, operator=Unary.SWISH, alpha=alpha, beta=0, x=x, y=y)["y"]
+    expected = x.array / (1 + np.exp(-alpha * x.array.astype(np.float64)))
+    np.testing.assert_allclose(got, expected, **TOLERANCES["unary"])
+
+
 NAN, INF = np.nan, np.inf
 SPECIAL = {
     Unary.RELU: ([NAN, -INF, INF, -1], [NAN, 0, INF, 0]),
@@ -140,6 +150,7 @@ SPECIAL = {
     Unary.ROUND: ([0.5, 1.5, 2.5, -0.5, -1.5, NAN, INF, 1e20], [0, 2, 2, 0, -2, NAN, INF, 1e20]),
     Unary.SIGN: ([NAN, 0, -0.0, 3, -3, INF], [NAN, 0, 0, 1, -1, 1]),
     Unary.SOFTPLUS: ([NAN, -INF, INF, 200, -200], [NAN, 0, INF, 200, 0]),
+    Unary.SWISH: ([NAN, 0, -INF, 200, -200], [NAN, 0, -INF, 0, -200]),  # alpha is -1
     Unary.MISH: ([NAN, INF, 100, -200], [NAN, INF, 100, 0]),
     Unary.ELU: ([NAN, INF, -INF], [NAN, INF, 1]),  # alpha is -1
     Unary.HARD_SIGMOID: ([NAN, INF, -INF], [NAN, 0, 1]),  # alpha is -1

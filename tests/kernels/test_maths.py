@@ -25,6 +25,7 @@ _FUNCTION = {
     "log_f32": np.log,
     "log1p_f32": np.log1p,
     "sigmoid_f32": lambda x: 1 / (1 + np.exp(-x)),
+    "swish_f32": lambda x: x / (1 + np.exp(-x)),
     "tanh_f32": np.tanh,
     "erf_f32": np.vectorize(erf, otypes=[np.float64]),
 }
@@ -35,6 +36,7 @@ _SAMPLES = {
     "log_f32": np.concatenate([np.logspace(-44.5, 38.5, 1_000_001), np.linspace(0.5, 2, 1_000_001)]),
     "log1p_f32": np.concatenate([np.linspace(0, 1, 1_000_001), _SMALL]),
     "sigmoid_f32": np.linspace(-87, 87, 2_000_001),
+    "swish_f32": np.linspace(-87, 87, 2_000_001),
     "tanh_f32": np.concatenate([np.linspace(-12, 12, 2_000_001), _SMALL]),
     "erf_f32": np.concatenate([np.linspace(-6, 6, 200_001), _SMALL[::10]]),
 }
@@ -45,14 +47,20 @@ _MOST_ULP = {
     "log_f32": 1.0,
     "log1p_f32": 2.0,
     "sigmoid_f32": 2.5,
+    "swish_f32": 2.5,
     "tanh_f32": 6.0,
     "erf_f32": 7.5,
 }
 
 
+@numba.njit(inline="always")
+def _plain_swish(x: Any) -> Any:
+    return maths.swish_f32(x, np.float32(1))
+
+
 @cache
 def compiled(name: str) -> Any:
-    function = getattr(maths, name)
+    function = _plain_swish if name == "swish_f32" else getattr(maths, name)
 
     def loop(x: Any, y: Any, count: Any) -> None:
         for i in range(count):
@@ -84,6 +92,7 @@ def test_error_in_ulp(name: str) -> None:
         ("exp_f32", [0, 89, 1e38, np.inf, -104, -1e38, -np.inf, np.nan], [1, np.inf, np.inf, np.inf, 0, 0, 0, np.nan]),
         ("log_f32", [0, -0.0, 1, np.inf, -1, -np.inf, np.nan], [-np.inf, -np.inf, 0, np.inf, np.nan, np.nan, np.nan]),
         ("sigmoid_f32", [0, 100, -100, np.inf, -np.inf, np.nan], [0.5, 1, 0, 1, 0, np.nan]),
+        ("swish_f32", [0, 100, -100, np.inf, np.nan], [0, 100, 0, np.inf, np.nan]),
         ("tanh_f32", [0, 10, -10, np.inf, -np.inf, np.nan], [0, 1, -1, 1, -1, np.nan]),
         ("erf_f32", [0, 5, -5, np.inf, -np.inf, np.nan], [0, 1, -1, 1, -1, np.nan]),
         ("expm1_negative_f32", [0, -50, -np.inf, np.nan], [0, -1, -1, np.nan]),

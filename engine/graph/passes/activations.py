@@ -52,6 +52,7 @@ ACTIVATIONS: dict[str, Reader] = {
     "LeakyRelu": _alpha,
     "Elu": _alpha,
     "HardSigmoid": _alpha_beta,
+    "Swish": _alpha,
     "Clip": _bounds,
 }
 """Activation -> reader of its (activation_alpha, activation_beta); PRelu is apart, its slope is a tensor."""
@@ -61,7 +62,8 @@ def fold_activations(graph: Graph) -> Graph:
     """Return the graph with activations folded into the Conv, ConvTranspose, MatMul or Gemm that alone feeds them.
 
     The producer gets the attributes `activation`, `activation_alpha`, `activation_beta` (Clip: minimum and maximum).
-    PRelu: `slope` names a constant `[channels]`, which is also input 3 (an absent bias at 2 is '').
+    PRelu: `slope` names a constant `[channels]`, which is also input 3 (an absent bias at 2 is ''). A Swish may be
+    written out, as x times Sigmoid(x).
     """
     work = Rewriter(graph)
     return work.finish([_fold(work, node) or node for node in graph.nodes])
@@ -69,6 +71,8 @@ def fold_activations(graph: Graph) -> Graph:
 
 def _fold(work: Rewriter, node: Node) -> Node | None:
     """Return the merged node, or None if `node` must stay."""
+    if node.op == "Mul":
+        return _fold_swish(work, node)
     if node.op not in ACTIVATIONS and node.op != "PRelu":
         return None
     producer = work.only_producer(node.inputs[0])
@@ -82,6 +86,18 @@ def _fold(work: Rewriter, node: Node) -> Node | None:
     alpha, beta = parameters
     extra = {"activation": node.op, "activation_alpha": alpha, "activation_beta": beta}
     return work.merge(producer, node, producer.inputs, {**producer.attributes, **extra})
+
+
+def _fold_swish(work: Rewriter, node: Node) -> Node | None:
+    """Return the product that x Sigmoid(x) follows with a Swish of alpha 1, where x is read for nothing else."""
+    for name, factor in (node.inputs, node.inputs[::-1]):
+        sigmoid, producer = work.only_producer(factor), work.only_producer(name, readers=2)
+        if sigmoid is None or sigmoid.op != "Sigmoid" or sigmoid.inputs[0] != name or producer is None:
+            continue
+        if producer.op in CONVOLUTIONS | PRODUCTS and "activation" not in producer.attributes:
+            extra = {"activation": "Swish", "activation_alpha": 1.0, "activation_beta": 0.0}
+            return work.merge(producer, node, producer.inputs, {**producer.attributes, **extra})
+    return None
 
 
 def _fold_prelu(work: Rewriter, producer: Node, node: Node) -> Node | None:

@@ -27,10 +27,10 @@ class Rewriter:
         self._uses = {name: len(nodes) for name, nodes in graph.consumers().items()}
         self._merged: dict[str, Node] = {}
 
-    def only_producer(self, name: str) -> Node | None:
-        """Return the node that makes `name`, if it makes nothing else and nobody but one reader sees it."""
+    def only_producer(self, name: str, readers: int = 1) -> Node | None:
+        """Return the node that makes `name`, if it makes nothing else and nobody but so many readers see it."""
         node = self._producers.get(name)
-        if node is None or name in self._kept or self._uses.get(name) != 1:
+        if node is None or name in self._kept or self._uses.get(name) != readers:
             return None
         return node if [output for output in node.outputs if output] == [name] else None
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ....kernels.opcodes import Activation, Binary, Unary
+from ....kernels.opcodes import Activation
 from ..builder import Builder
 from ..view import View
 from .convolution import Window, emit_convolution, filter_weights, packed_bias
-from .elementwise import apply_binary, apply_unary
 from .registry import Lowering, rule
 
 
@@ -31,9 +30,8 @@ def causal_conv(node: Lowering, builder: Builder) -> list[View]:
     builder.copy(x, both[:, :, before:])
     y = builder.allocate(x.shape)
     window = Window((1, 1), (1, 1), (0, 0), channels)
-    plain = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
+    code = Activation.NONE if activation == "none" else Activation.SWISH
+    after = {"activation": code, "alpha": 1.0, "beta": 0.0, "slope": None}
     bias = packed_bias(node, builder)
-    emit_convolution(builder, both[:, :, None], weights, bias, y[:, :, None], window, plain)
-    if activation != "none":
-        y = apply_binary(builder, Binary.MUL, y, apply_unary(builder, Unary.SIGMOID, y))
+    emit_convolution(builder, both[:, :, None], weights, bias, y[:, :, None], window, after)
     return [y, both[:, :, length:]]

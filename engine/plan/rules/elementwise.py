@@ -56,6 +56,7 @@ _SHAPED_UNARY = {
     "Elu": (Unary.ELU, ("alpha",)),
     "Selu": (Unary.SELU, ("alpha", "gamma")),
     "HardSigmoid": (Unary.HARD_SIGMOID, ("alpha", "beta")),
+    "Swish": (Unary.SWISH, ("alpha",)),
 }
 
 _BINARY = {

@@ -22,6 +22,7 @@ _AFTER = {
     Activation.ELU: Unary.ELU,
     Activation.HARD_SIGMOID: Unary.HARD_SIGMOID,
     Activation.HARD_SWISH: Unary.HARD_SWISH,
+    Activation.SWISH: Unary.SWISH,
     Activation.CLIP: Unary.CLIP,
 }
 

@@ -32,6 +32,7 @@ ACTIVATIONS = {
     "Elu": Activation.ELU,
     "HardSigmoid": Activation.HARD_SIGMOID,
     "HardSwish": Activation.HARD_SWISH,
+    "Swish": Activation.SWISH,
     "Clip": Activation.CLIP,
     "PRelu": Activation.PRELU,
 }
