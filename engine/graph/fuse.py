@@ -11,6 +11,7 @@ from .passes.layer_norm import fold_layer_norms
 from .passes.pads import fold_pads
 from .passes.prelu import fold_prelus
 from .passes.resize_order import convolve_before_growing
+from .passes.scales import fold_scales
 from .passes.sums import join_convolutions
 from .passes.transposed import convolve_forwards
 from .passes.unfold import convolve_unfolded
@@ -31,6 +32,7 @@ PASSES = (
     join_convolutions,
     fold_batch_norms,
     fold_biases,
+    fold_scales,
     fold_layer_norms,
     fold_prelus,
     simplify_prelus,
@@ -50,6 +52,7 @@ def fuse(graph: Graph) -> Graph:
       here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Swish, Clip,
       applied to the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for
       PRelu, `slope`: the name of a constant `[channels]`.
+    - A number that columns of a MatMul by a constant are multiplied by is part of the matrix.
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
