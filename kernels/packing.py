@@ -19,6 +19,8 @@ CHANNEL_BLOCK = 8
 SHORT_OUTPUTS = 1024
 """Outputs a channel up to which masks at every tap cost less than padded copies of the input."""
 
+LARGEST_TABLE = 1 << 16
+"""Numbers of a channel that are gathered to unfold its windows: the table of their places is a constant."""
 
 LARGEST_STRIP_FLOATS = 1 << 20
 """Scratch beyond this (4 MiB) would pass through the second cache for every row: such convolutions run narrow."""
@@ -171,6 +173,25 @@ def has_short_rows(
 ) -> bool:
     """Whether `conv_short` is faster than `conv_wide`, which copies padded rows; arguments as `choose_convolution`."""
     return strides[1] <= 2 and y_shape[2] * y_shape[3] <= SHORT_OUTPUTS
+
+
+def pays_unfolded(
+    x_shape: Sequence[int], w_shape: Sequence[int], y_shape: Sequence[int], groups: int, strides: Sequence[int]
+) -> bool:
+    """Whether gathering each window's numbers, for a 1x1 convolution of one long row, is faster than any window.
+
+    Short rows leave vectors along the width almost empty. Counts as `choose_convolution`, whose arguments it takes; a
+    gathered number costs as much as 3 vector multiply-adds.
+    """
+    inputs, outputs, taps = w_shape[1], w_shape[0], w_shape[2] * w_shape[3]
+    height, width = y_shape[2:]
+    alone = taps == 1 and tuple(strides) == (1, 1)
+    if groups > 1 or alone or height == 1 or taps * height * width > LARGEST_TABLE:
+        return False
+    inner = inputs * taps
+    unfolded = -(-height * width // PANEL) * outputs * inner + 3 * inner * height * width
+    narrow = height * width * (-(-outputs // PANEL) * inner + 3 * outputs)
+    return unfolded < min(height * -(-width // PANEL) * outputs * inner, narrow)
 
 
 def _pack_convolution(w: np.ndarray, groups: int, block: int) -> np.ndarray:

@@ -122,6 +122,21 @@ def test_choice_of_kernel(name: str, expected: str) -> None:
     assert packing.choose_convolution(*shapes, p.groups, p.stride, p.dilation) == expected
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "y", "groups", "strides", "expected"),
+    [
+        ((1, 1, 49, 10), (64, 1, 10, 4), (1, 64, 25, 5), 1, (2, 2), True),
+        ((2, 3, 13, 7), (64, 3, 4, 3), (2, 64, 7, 3), 1, (2, 2), True),
+        ((1, 64, 25, 5), (64, 64, 1, 1), (1, 64, 25, 5), 1, (1, 1), False),  # one row as it is
+        ((1, 64, 25, 5), (64, 32, 3, 3), (1, 64, 25, 5), 2, (1, 1), False),
+        ((1, 16, 1, 65), (16, 16, 1, 5), (1, 16, 1, 33), 1, (1, 2), False),
+        ((1, 1, 512, 512), (16, 1, 3, 3), (1, 16, 512, 512), 1, (1, 1), False),
+    ],
+)
+def test_choice_of_unfolding(x: tuple, w: tuple, y: tuple, groups: int, strides: tuple, expected: bool) -> None:
+    assert packing.pays_unfolded(x, w, y, groups, strides) == expected
+
+
 def test_choice_of_depthwise_and_huge_windows() -> None:
     assert packing.choose_convolution((1, 16, 3, 33), (16, 1, 3, 3), (1, 16, 1, 33), 16) == "conv_depthwise"
     huge = (1, 64, 300, 300), (64, 64, 101, 101), (1, 64, 200, 200)

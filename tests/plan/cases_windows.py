@@ -21,6 +21,15 @@ case(
     w=signal((6, 4, 3, 3), 1),
 )
 case(
+    "conv_of_short_rows_unfolded",
+    "(float[2,3,13,7] x) => (float[2,64,7,3] y) { t = Conv<pads=[2,1,1,2], strides=[2,2], dilations=[1,2]>(x, w, b)"
+    " y = PRelu(t, s) }",
+    {"x": (2, 3, 13, 7)},
+    w=signal((64, 3, 4, 3), 1),
+    b=signal((64,), 2),
+    s=signal((64, 1, 1), 3),
+)
+case(
     "conv_grouped_dilated",
     "(float[1,4,9,11] x) => (float[1,6,5,7] y) { y = Conv<group=2, dilations=[2,2]>(x, w) }",
     IMAGE,

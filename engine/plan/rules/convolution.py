@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ....kernels import packing, packing_volume, packing_winograd, windows
 from ....kernels.contract import fits_layout
 from ..builder import Builder
@@ -38,6 +40,45 @@ def as_one_row(x: View, y: View, kernel: tuple[int, ...], window: Window) -> tup
         return x, y
     flat = [view.reshape((*view.shape[:2], 1, view.shape[2] * view.shape[3])) for view in (x, y)]
     return (x, y) if None in flat else (flat[0], flat[1])
+
+
+def as_unfolded(
+    builder: Builder, x: View, weights: Weights, y: View, window: Window
+) -> tuple[View, Weights, View, Window] | None:
+    """An image of short rows as one long row of what each window takes in: [batch, channels * taps, 1, outputs].
+
+    None where that is slower, or where strides can not express it.
+    """
+    shapes = x.shape, weights.shape, y.shape, window.groups, window.stride
+    flat = y.reshape((*y.shape[:2], 1, y.shape[2] * y.shape[3]))
+    planes = x.reshape((x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], 1))
+    if flat is None or planes is None or not packing.pays_unfolded(*shapes):
+        return None
+    if packing_winograd.pays(*shapes, window.dilation):
+        return None
+    table = _places_of_windows(x.shape[2:], y.shape[2:], weights.shape[2:], window)
+    taps, outputs = table.shape
+    unfolded = builder.allocate((x.shape[0], x.shape[1] * taps, 1, outputs))
+    target = builder.reshape(unfolded, (planes.shape[0], table.size, 1))
+    builder.emit("gather", x=planes, indices=builder.constant(table.reshape(-1)), y=target)
+    weights = weights.rearranged(lambda w: w.reshape(w.shape[0], -1, 1, 1))
+    return unfolded, weights, flat, Window((1, 1), (1, 1), (0, 0), 1)
+
+
+def _places_of_windows(
+    size: tuple[int, ...], outputs: tuple[int, ...], kernel: tuple[int, ...], window: Window
+) -> np.ndarray:
+    """int32[taps, outputs]: where in an image of a size each tap of each output's window lies; -1 outside."""
+    places, inside = [], []
+    for axis in range(2):
+        taps = np.arange(kernel[axis]) * window.dilation[axis] - window.pad[axis]
+        place = taps[:, None] + np.arange(outputs[axis]) * window.stride[axis]
+        places.append(place)
+        inside.append((place >= 0) & (place < size[axis]))
+    rows, columns = places[0][:, None, :, None], places[1][None, :, None, :]
+    exists = inside[0][:, None, :, None] & inside[1][None, :, None, :]
+    table = np.where(exists, rows * size[1] + columns, -1).astype(np.int32)
+    return table.reshape(kernel[0] * kernel[1], outputs[0] * outputs[1])
 
 
 def per_axis(values: list[int] | None, default: int, rank: int) -> tuple[int, ...]:
@@ -106,6 +147,7 @@ def emit_convolution(
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
+    x, weights, y, window = as_unfolded(builder, x, weights, y, window) or (x, weights, y, window)
     x, y = as_one_row(x, y, weights.shape[2:], window)
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
