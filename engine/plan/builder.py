@@ -14,8 +14,8 @@ from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits
 from ...kernels.schemas import KERNEL_BY_NAME
 from .view import Buffer, View
 
-_COMPARED_BYTES = 4096
-"""Constants up to this size are shared when they are equal; larger ones when they are the same object."""
+_SAMPLED_ELEMENTS = 64
+"""About so many elements of a constant decide which others it is compared with."""
 
 
 @dataclass(eq=False)
@@ -51,7 +51,8 @@ class Builder:
         self.states: list[tuple[Buffer, np.ndarray]] = []
         """State buffers with their initial values."""
         self.node = ""
-        self._constants: dict[tuple[Any, ...], tuple[np.ndarray, View]] = {}
+        self._constants: dict[tuple[Any, ...], list[Buffer]] = {}
+        """Buffers in the weights by type, size and a sample of their bits."""
 
     def allocate(self, shape: Sequence[int], *, dtype: DTypeLike = np.float32, pinned: bool = False) -> View:
         """A new dense buffer in the arena: [*shape] of a carrier."""
@@ -59,13 +60,19 @@ class Builder:
         return View.whole(Buffer(Space.ARENA, phantom, pinned), shape)
 
     def constant(self, array: np.ndarray) -> View:
-        """An array (of a carrier, or int32) in the weights; equal small arrays are stored once."""
-        data = np.ascontiguousarray(array)
-        # A large array is known by its identity, so it has to stay alive as long as the key.
-        key = (id(array),) if data.nbytes > _COMPARED_BYTES else (data.tobytes(), data.dtype.str)
-        if key not in self._constants:
-            self._constants[key] = array, View.whole(Buffer(Space.WEIGHTS, data.reshape(-1)), (data.size,))
-        return View.whole(self._constants[key][1].buffer, array.shape)
+        """An array (of a carrier, or int32) in the weights; equal ones, as of an unrolled loop's steps, lie there once.
+
+        They are told apart by bits: 0.0 is not -0.0.
+        """
+        data = np.ascontiguousarray(array).reshape(-1)
+        sample = data[:: data.size // _SAMPLED_ELEMENTS + 1].tobytes()
+        alike = self._constants.setdefault((data.dtype.str, data.size, sample), [])
+        bits = data.view(np.uint8)
+        for buffer in alike:
+            if np.array_equal(buffer.phantom.view(np.uint8), bits):
+                return View.whole(buffer, array.shape)
+        alike.append(Buffer(Space.WEIGHTS, data))
+        return View.whole(alike[-1], array.shape)
 
     def state(self, shape: Sequence[int], initial: np.ndarray | None = None, dtype: DTypeLike = np.float32) -> View:
         """A tensor [*shape] of a carrier in the stream's slot; starts as `initial`, or as zeros."""
