@@ -22,7 +22,7 @@ from .memory import float_pointer, locate
 from .movement import transpose
 from .native import FAST_MATH, native
 from .operators import maximum, minimum
-from .vectors import Vector, add, load_first, operation, splat
+from .vectors import Vector, add, load, load_first, operation, splat, store
 
 _LANES = int(Context.LANES)
 _REDUCE = REDUCE.positions()
@@ -191,6 +191,23 @@ def _reduce_columns(operands, operator, x, y, columns):
         y[j * operands[_Y + 6]] = _finish(operator, _join(operator, totals[j], np.float64(partial[j])), count)
 
 
+@njit(fastmath=FAST_MATH, error_model="numpy")
+def _sum_columns(operands, operator, x, y, columns):
+    """`_reduce_columns` of a sum or mean of few elements, contiguous across: in the lanes of vectors."""
+    block, count = stack_floats(BLOCK), operands[_X + 4] * operands[_X + 5] * operands[_X + 6]
+    for j in range(0, columns, PANEL):
+        sums = splat(_ZERO)
+        for r0 in range(operands[_X + 4]):
+            for r1 in range(operands[_X + 5]):
+                row = shift(x, j + r0 * operands[_X + 10] + r1 * operands[_X + 11])
+                for r2 in range(operands[_X + 6]):
+                    source = shift(row, r2 * operands[_X + 12])
+                    sums = add(sums, load(source) if columns - j >= PANEL else load_first(source, columns - j))
+        store(shift(block, j), sums)
+    for j in range(columns):
+        y[j * operands[_Y + 6]] = _finish(operator, np.float64(block[j]), count)
+
+
 @njit(inline="always")
 def _short_sum(x, count):
     """The sum of a short contiguous row, in the lanes of one vector."""
@@ -224,6 +241,8 @@ def reduce(operands, context):
     operator, columns = operands[_OPERATOR], operands[_X + 3]
     long_rows = operands[_X + 12] == 1 and operands[_X + 6] >= _SHORT_ROW
     across = not long_rows and columns > 1 and (operands[_X + 9] == 1 or columns >= operands[_X + 6])
+    few = operands[_X + 4] * operands[_X + 5] * operands[_X + 6] <= _COLUMN_RUN and operands[_X + 9] == 1
+    in_lanes = across and few and operator in (_SUM, _MEAN)
     for lane in range(context[_LANES]):
         x_base = float_pointer(locate(operands, _X, context, lane))
         y_base = float_pointer(locate(operands, _Y, context, lane))
@@ -234,7 +253,11 @@ def reduce(operands, context):
                 if across:
                     for start in range(0, columns, BLOCK):
                         source, target = shift(x, start * operands[_X + 9]), shift(y, start * operands[_Y + 6])
-                        _reduce_columns(operands, operator, source, target, min(BLOCK, columns - start))
+                        some = min(BLOCK, columns - start)
+                        if in_lanes:
+                            _sum_columns(operands, operator, source, target, some)
+                        else:
+                            _reduce_columns(operands, operator, source, target, some)
                 else:
                     _reduce_rows(operands, operator, x, y)
 

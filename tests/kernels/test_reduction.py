@@ -69,6 +69,20 @@ def test_reduce_across_contiguous_kept_axis(backend: str) -> None:
     np.testing.assert_allclose(got["y"].reshape(2, 96), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("operator", [Reduce.SUM, Reduce.MEAN], ids=lambda operator: operator.name)
+@pytest.mark.parametrize("columns", [2, 15, 16, 17, 33, 64, 65, 129])
+def test_sums_of_few_rows_across_every_width(operator: Reduce, columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    for rows in ((1, 1, 1), (1, 1, 12), (2, 3, 4), (1, 1, 128), (1, 1, 129)):
+        planes = rng.standard_normal((2, *rows, columns)).astype(np.float32)
+        strides = (0, 0, 1, *(int(np.prod(rows[axis + 1 :])) * columns for axis in range(3)))
+        x = Lanes(np.moveaxis(planes, 4, 1)[:, None, None], strides=strides)
+        got = run_kernel("reduce", "cpu", lanes=2, operator=operator, x=x, y=Out((1, 1, columns)))
+        expected = planes.astype(np.float64).sum((1, 2, 3))
+        expected /= np.prod(rows) if operator is Reduce.MEAN else 1
+        np.testing.assert_allclose(got["y"].reshape(2, columns), expected, **TOLERANCES["reduce"])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("strides", [(0, 0, 0, 0, 0, 1), (0, 0, 1, 0, 0, 2)], ids=["along", "across"])
 def test_long_sums_stay_accurate(backend: str, strides: tuple[int, ...]) -> None:
