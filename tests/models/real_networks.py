@@ -65,7 +65,11 @@ REAL_NETWORKS = (
     RealNetwork("crema_chord/crema_chord.onnx", ({"T": 100}, {"T": 33})),
     RealNetwork("crepe/crepe_tiny.onnx", BATCHES),
     RealNetwork("ddc_onset/ddc_onset.onnx", BATCHES),
-    RealNetwork("deepbet3d/deepbet_model.onnx"),
+    RealNetwork(
+        "deepbet3d/deepbet_model.onnx",
+        tolerance=2e-3,
+        reason="its 34 instance norms amplify rounding: onnxruntime's own result is 6e-4 from float64's, ours 4e-4",
+    ),
     RealNetwork("deepfilternet3/df_dec.onnx", STEPS),
     RealNetwork("deepfilternet3/enc.onnx", STEPS),
     RealNetwork("deepfilternet3/erb_dec.onnx", STEPS),

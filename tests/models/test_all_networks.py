@@ -10,25 +10,16 @@ import pytest
 import wavetile
 from tests.models.networks import onnx_outputs
 from tests.models.real_networks import REAL_NETWORKS, RealNetwork
-from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import load_network
-
-REFUSED: dict[str, str] = {
-    "deepbet3d/deepbet_model.onnx": "InstanceNormalization",
-}
-"""File -> the operator for whose sake it is refused. It can only shrink: a listed file that loads fails its test."""
-
-RUNNING = [real for real in REAL_NETWORKS if real.path not in REFUSED]
 
 
 def test_no_network_is_forgotten(models: Path) -> None:
     listed = [real.path for real in REAL_NETWORKS]
     assert listed == sorted(set(listed))
     assert {str(path.relative_to(models)) for path in models.glob("*/*.onnx")} == set(listed)
-    assert REFUSED.keys() <= set(listed)
 
 
-@pytest.mark.parametrize("real", RUNNING, ids=lambda real: real.path)
+@pytest.mark.parametrize("real", REAL_NETWORKS, ids=lambda real: real.path)
 def test_network_gives_the_numbers_of_onnxruntime(models: Path, data: Path, real: RealNetwork) -> None:
     model, network = wavetile.load(models / real.path), load_network(models / real.path)
     for sizes in real.sizes:
@@ -41,10 +32,3 @@ def test_network_gives_the_numbers_of_onnxruntime(models: Path, data: Path, real
             scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
             difference = float(np.abs(got.astype(np.float64) - expected).max()) / scale
             assert difference <= real.tolerance, f"{name}: {difference:.1e} of its scale at sizes {dict(sizes)}"
-
-
-@pytest.mark.parametrize("real", [real for real in REAL_NETWORKS if real.path in REFUSED], ids=lambda real: real.path)
-def test_refusal_names_the_operator(models: Path, data: Path, real: RealNetwork) -> None:
-    network = load_network(models / real.path)
-    with pytest.raises(UnsupportedError, match=rf"^{REFUSED[real.path]} '"):
-        wavetile.load(models / real.path).run(real.inputs(network, real.sizes[0], data))
