@@ -139,11 +139,14 @@ class Tensor:
                 f"{kernel}: operand {self.name!r} has strides {value.strides} for shape {value.shape}; "
                 f"layout {self.layout!r} is needed"
             )
-        name = value.element.name.lower()
-        if self.dtype != name and (self.dtype != "carrier" or value.element is ElementType.INT32):
-            raise KernelError(f"{kernel}: operand {self.name!r} is {name}; {self.dtype} is needed")
+        self.check_type(kernel, value.element.name.lower())
         address = value.element << TYPE_SHIFT | value.space << SPACE_SHIFT | value.offset_bytes
         return [address, *value.shape, *value.strides]
+
+    def check_type(self, kernel: str, name: str) -> None:
+        """Raise KernelError if the operand may not hold elements of the type of that name."""
+        if self.dtype != name and (self.dtype != "carrier" or name == "int32"):
+            raise KernelError(f"{kernel}: operand {self.name!r} is {name}; {self.dtype} is needed")
 
     def decode(self, words: Sequence[int]) -> TensorRef | None:
         """The reference that the words hold; None if it is absent."""

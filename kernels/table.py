@@ -12,6 +12,9 @@ from .contract import ALIGNMENT_BYTES
 
 HUGE_PAGE_BYTES = 1 << 21
 
+# Shared by default: a forked process would write into its parent's streams, and shared memory gets no huge pages.
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+
 WHOLE = -1
 """The part of an instruction that is not cut into parts."""
 
@@ -71,7 +74,7 @@ def aligned_bytes(*shape: int) -> np.ndarray:
     if alignment == ALIGNMENT_BYTES:
         raw = np.zeros(size + alignment, np.uint8)
     else:
-        block = mmap.mmap(-1, -(-size // alignment) * alignment + alignment)
+        block = mmap.mmap(-1, -(-size // alignment) * alignment + alignment, **_PRIVATE)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             block.madvise(mmap.MADV_HUGEPAGE)
         raw = np.frombuffer(block, np.uint8)

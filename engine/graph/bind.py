@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from onnx import NodeProto
 
 from ..errors import ModelError
 from .captures import captured_names
 from .ir import TensorType
-from .limits import all_nodes
+from .limits import all_nodes, subgraphs
+from .loops import UNROLLED
 from .network import DeclaredType, Network
 
 SHAPING = {
@@ -48,6 +49,8 @@ SHAPING = {
     "Resize": (1, 2, 3),
     "STFT": (1, 3),
     "SequenceAt": (1,),
+    "SequenceErase": (1,),
+    "SequenceInsert": (2,),
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
     "SplitToSequence": (1,),
@@ -60,6 +63,9 @@ SHAPING = {
 }
 """Operator -> the inputs from which shapes, axes, lengths or the choice of a branch follow."""
 
+CHOOSING = frozenset({"If", "Loop"})
+"""Operators of SHAPING whose inputs choose what runs."""
+
 NEEDS_NO_DATA = frozenset({"Shape", "Size"})
 
 Bound = dict[str, tuple[int, str]]
@@ -69,23 +75,47 @@ Bound = dict[str, tuple[int, str]]
 def shaping_inputs(network: Network) -> set[str]:
     """Return the inputs whose values decide shapes, axes or branches: a program is compiled for each of their values.
 
-    Found by walking back from the inputs of `SHAPING`, also inside the bodies of If, Loop and Scan.
+    Found by walking back from the inputs of `SHAPING`, also inside the bodies of If, Loop and Scan. A float input is no
+    such input for the sake of a branch alone: a signal may not choose one.
     """
-    makers: dict[str, NodeProto] = {}
-    wanted: list[str] = []
+    sources = _sources(network)
+    parameters, choices = set(), set()
     for node in all_nodes(network.model):
-        makers.update((name, node) for name in node.output if name)
-        wanted += [node.input[slot] for slot in SHAPING.get(node.op_type, ()) if slot < len(node.input)]
-    seen: set[str] = set()
-    while wanted:
-        name = wanted.pop()
-        if name in seen:
+        slots = [node.input[slot] for slot in SHAPING.get(node.op_type, ()) if slot < len(node.input)]
+        (choices if node.op_type in CHOOSING else parameters).update(slots)
+    integers = {name for name, declared in network.inputs.items() if declared.dtype.kind != "f"}
+    chosen_by = _reached(choices, sources) & integers
+    return (_reached(parameters, sources) | chosen_by).intersection(network.inputs)
+
+
+def _sources(network: Network) -> dict[str, set[str]]:
+    """Each value's name -> the names that its value follows from; those that bodies share are taken together."""
+    sources: dict[str, set[str]] = defaultdict(set)
+    for node in all_nodes(network.model):
+        if node.op_type in NEEDS_NO_DATA:
             continue
-        seen.add(name)
-        maker = makers.get(name)
-        if maker is not None and maker.op_type not in NEEDS_NO_DATA:
-            wanted += [*filter(None, maker.input), *captured_names([maker])]
-    return seen.intersection(network.inputs)
+        for name in node.output:
+            sources[name].update(filter(None, node.input), captured_names([node]))
+        if node.op_type in UNROLLED:
+            (body,) = subgraphs(node)
+            later = 1 if node.op_type == "Loop" else 0  # a Loop's body gives its condition first
+            for index, (formal, given) in enumerate(zip(body.input, node.input, strict=False)):
+                sources[formal.name].add(given)
+                if index - later < len(body.output):
+                    sources[formal.name].add(body.output[max(index - later, 0)].name)
+    return sources
+
+
+def _reached(names: set[str], sources: Mapping[str, set[str]]) -> set[str]:
+    """The names and all that their values follow from."""
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name and name not in seen:
+            seen.add(name)
+            waiting += sources.get(name, ())
+    return seen
 
 
 def bind_values(network: Network, values: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:

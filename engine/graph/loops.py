@@ -33,6 +33,10 @@ class Unroller(Protocol):
     types: dict[str, TensorType]
     constants: dict[str, np.ndarray]
 
+    def visit(self) -> None:
+        """Count one step; raises LimitError when there have been too many."""
+        ...
+
     def run(self, nodes: Iterable[NodeProto], scope: Scope, *, inlined: bool = False) -> None:
         """Bind nodes in order; adds the values they make to the scope."""
         ...
@@ -64,6 +68,7 @@ def unroll(work: Unroller, node: NodeProto, inputs: list[str], scope: Scope) -> 
 
 def _step(work: Unroller, body: GraphProto, scope: Scope, before: Iterable[NodeProto] = ()) -> list[str]:
     """Bind one step; return the graph's names of the body's outputs."""
+    work.visit()
     work.run([*before, *body.node], scope, inlined=True)
     return [scope[value.name] for value in body.output]
 

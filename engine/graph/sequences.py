@@ -87,7 +87,7 @@ def _position(
             raise UnsupportedError(
                 f"{node.op_type} '{node.name}': its position depends on the data; a constant would work"
             )
-        position = int(value)
+        position = int(value.item())
     if not -length <= position <= default:
         raise ModelError(f"{node.op_type} '{node.name}': position {position} in a sequence of {length}")
     return position if position >= 0 else position + length
@@ -118,7 +118,10 @@ def _split(
     """Lower SplitToSequence: to Gather where the axis is dropped, else to Slice."""
     attributes = read_attributes(node, opset)
     shape = types[inputs[0]].shape
-    axis = attributes["axis"] % len(shape)
+    axis = attributes["axis"]
+    if not -len(shape) <= axis < len(shape):
+        raise ModelError(f"SplitToSequence '{node.name}': axis {axis} of a tensor of {len(shape)} axes")
+    axis %= len(shape)
     given = len(inputs) > 1 and bool(inputs[1])
     sizes = np.array(1) if not given else constants.get(inputs[1])
     if sizes is None:

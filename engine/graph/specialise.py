@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from .functions import body_opset, function_body, instantiate
 from .infer import TypeInference, data_dependent
 from .ir import Graph, Node, Ragged, TensorType
 from .loops import UNROLLED, unroll
-from .names import names_of, unique
+from .names import Names, names_of
 from .network import Network, read_array
 from .prune import drop_unread_outputs, prune, rename_value
 from .ragged import RAGGED, bounds, unreadable
@@ -97,37 +98,50 @@ class _Specialiser:
         self.types: dict[str, TensorType] = {}
         self._inferences: dict[int, TypeInference] = {}
         self._folders: dict[int, Folder] = {}
-        self._node_names: set[str] = set()
+        self._node_names = Names()
         self._sequences: dict[str, tuple[str, ...]] = {}
         self._ragged: dict[str, Ragged] = {}
         self._visited = 0
+        self._computed_bytes = 0
         # Names that an inlined branch may not take: those of the network's main graph and of loop bodies.
-        self._used = names_of(network.model.graph) | set(network.inputs) | set(network.initializers)
+        self._names = Names(names_of(network.model.graph) | set(network.inputs) | set(network.initializers))
 
     def run(self, nodes: Iterable[NodeProto], scope: Scope, *, inlined: bool = False) -> None:
         """Bind `nodes` in order; adds the values they make to `scope`."""
         for node in nodes:
-            self._visited += 1
-            if self._visited > self.network.limits.nodes:
-                raise LimitError(
-                    f"with its sequences taken apart the network has more than {self.network.limits.nodes} nodes; "
-                    "raise Limits(nodes=...)"
-                )
-            inputs = [scope[name] if name else "" for name in node.input]
-            if node.op_type == "If":
-                self._take_branch(node, inputs, scope)
-            elif node.op_type == "Identity":
-                scope[node.output[0]] = inputs[0]
-            elif node.op_type == "Dropout":
-                self._drop_dropout(node, inputs, scope, inlined)
-            elif node.op_type in SEQUENCE_OPS:
-                self._take_apart(node, inputs, scope)
-            elif node.op_type in UNROLLED:
-                unroll(self, node, inputs, scope)
-            elif (body := self._definition(node, inputs)) is not None:
-                self._expand(node, body, inputs, scope)
-            else:
-                self._bind(node, inputs, scope, inlined)
+            self.visit()
+            try:
+                self._take(node, scope, inlined)
+            # A file can contradict itself in any way: axes that are not there, counts that do not agree.
+            except (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError) as error:
+                raise ModelError(f"{node.op_type} '{node.name}' can not be understood: {error}") from error
+
+    def visit(self) -> None:
+        """Count one node, or one step of a loop. Raises LimitError when there have been too many."""
+        self._visited += 1
+        if self._visited > self.network.limits.nodes:
+            raise LimitError(
+                f"with its loops, sequences and definitions taken apart the network has more than "
+                f"{self.network.limits.nodes} nodes; raise Limits(nodes=...)"
+            )
+
+    def _take(self, node: NodeProto, scope: Scope, inlined: bool) -> None:
+        """Bind one node, or what stands for it."""
+        inputs = [scope[name] if name else "" for name in node.input]
+        if node.op_type == "If":
+            self._take_branch(node, inputs, scope)
+        elif node.op_type == "Identity":
+            scope[node.output[0]] = inputs[0]
+        elif node.op_type == "Dropout":
+            self._drop_dropout(node, inputs, scope, inlined)
+        elif node.op_type in SEQUENCE_OPS:
+            self._take_apart(node, inputs, scope)
+        elif node.op_type in UNROLLED:
+            unroll(self, node, inputs, scope)
+        elif (body := self._definition(node, inputs)) is not None:
+            self._expand(node, body, inputs, scope)
+        else:
+            self._bind(node, inputs, scope, inlined)
 
     def add_constant(self, name: str, array: np.ndarray) -> None:
         """Define `name` as a read-only constant."""
@@ -135,6 +149,17 @@ class _Specialiser:
         array.setflags(write=False)
         self.constants[name] = array
         self.types[name] = TensorType(array.shape, array.dtype)
+
+    def _add_computed(self, node: NodeProto, name: str, array: np.ndarray) -> None:
+        """Define a constant that a node gave. Raises LimitError when all of these take too much memory."""
+        self._computed_bytes += array.nbytes
+        limit = self.network.limits.initializer_bytes
+        if self._computed_bytes > limit:
+            raise LimitError(
+                f"with the output of {node.op_type} '{node.name}' the constants that are worked out take "
+                f"{self._computed_bytes} bytes, the limit is {limit}; raise Limits(initializer_bytes=...)"
+            )
+        self.add_constant(name, array)
 
     def add_initializer(self, name: str, array: np.ndarray, scope: Scope) -> None:
         """Define a constant of a branch or body under a name that is unique in the graph."""
@@ -156,7 +181,7 @@ class _Specialiser:
                 raise unreadable(node, given)
         array = self._value_without_reading(node, inputs)
         if array is not None:
-            self.add_constant(self._define(node.output[0], scope, inlined), array)
+            self._add_computed(node, self._define(node.output[0], scope, inlined), array)
             return
         inferred = self._inference().outputs(node, scope, self.types, self.constants)
         for name, value_type in inferred.items():
@@ -167,7 +192,7 @@ class _Specialiser:
             arrays = folder.fold(node, inputs, self.constants, inferred)
             if arrays is not None:
                 for name, array in arrays.items():
-                    self.add_constant(self._define(name, scope, inlined), array)
+                    self._add_computed(node, self._define(name, scope, inlined), array)
                 return
         self._append(node, inputs, inferred, scope, inlined)
 
@@ -218,9 +243,13 @@ class _Specialiser:
         dtype = start.dtype
         wide = np.int64 if dtype.kind in "iu" else np.float64
         first, last, step = (np.asarray(bound).astype(wide) for bound in (start, limit, delta))
-        if step == 0:
-            raise ModelError(f"Range '{node.name}' has a delta of 0; another would come to an end")
-        count = max(int(np.ceil((last - first) / step)), 0)
+        if step == 0 or not np.isfinite([first, last, step]).all():
+            raise ModelError(
+                f"Range '{node.name}' from {first} to {last} by {step} has no end; a delta of 1 would work"
+            )
+        # Python's integers: the difference of two int64 may be none.
+        span, stride = (last.item() - first.item(), step.item())
+        count = max(-(-span // stride) if wide is np.int64 else math.ceil(span / stride), 0)
         self.check_size(TensorType((count,), dtype), f"output of Range '{node.name}'")
         return (first + np.arange(count) * step).astype(dtype)
 
@@ -259,8 +288,7 @@ class _Specialiser:
     ) -> list[str]:
         """Give the outputs of a node their largest types; return them filled up to all, with one that counts behind."""
         limits = bounds(node, inputs, self.types, self.constants, attributes)
-        count = unique(f"{next(filter(None, outputs))}.count", self._used)
-        self._used.add(count)
+        count = self._names.new(f"{next(filter(None, outputs))}.count")
         self.types[count] = TensorType((1,), np.dtype(np.int64))
         for name, bound in zip(outputs, limits, strict=False):
             if name:
@@ -318,15 +346,13 @@ class _Specialiser:
 
     def _define(self, name: str, scope: Scope, inlined: bool) -> str:
         """Name a new value: as the network does, or made unique when it comes from a branch."""
-        own = unique(name, self._used) if inlined else name
-        self._used.add(own)
+        own = self._names.new(name) if inlined else name
+        self._names.add(own)
         scope[name] = own
         return own
 
     def _node_name(self, wanted: str) -> str:
-        name = unique(wanted, self._node_names)
-        self._node_names.add(name)
-        return name
+        return self._node_names.new(wanted)
 
     def finish(self, inputs: dict[str, TensorType], outputs: Mapping[str, str]) -> Graph:
         """Give the outputs the network's names and drop what nothing reads."""
@@ -337,7 +363,7 @@ class _Specialiser:
         for name, bound in outputs.items():
             if name in final:
                 continue
-            if bound not in self.types:
+            if bound in self._sequences:
                 raise UnsupportedError(f"output '{name}' is a sequence; tensors would work")
             if bound in self.constants:
                 self.add_constant(name, self.constants[bound])

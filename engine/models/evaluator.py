@@ -102,6 +102,11 @@ class Evaluator:
         self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
         self._latest: _Compiled | None = None
 
+    @property
+    def binds_values(self) -> bool:
+        """Whether an input's value decides shapes or branches, so that a program holds for that value alone."""
+        return bool(self._bound_at)
+
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network.
 

@@ -315,9 +315,9 @@ class Model:
     @property
     def _is_bound(self) -> bool:
         """Whether the network can be compiled as it is: no shape is open, and no input is bound by value."""
-        return all(
-            dtype == np.float32 and dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims)
-            for dtype, dims in self.inputs.values()
+        return not any(evaluator.binds_values for evaluator in self._evaluators.values()) and all(
+            dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims)
+            for _, dims in self.inputs.values()
         )
 
 

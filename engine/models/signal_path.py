@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 from onnx import GraphProto, NodeProto
 
 from ..errors import UnsupportedError
-from ..graph import Network
+from ..graph import Network, shaping_inputs
 from ..graph.captures import captured_names
 from ..graph.functions import is_defined_by_others
 from ..graph.limits import subgraphs
@@ -27,12 +26,12 @@ _BLIND = frozenset(
 
 
 def check_signal_path(network: Network) -> None:
-    """Check the operators that the network's float32 inputs reach; other inputs are bound by value.
+    """Check the operators that the network's signals reach: all inputs but those that are bound by value.
 
     Raises:
         UnsupportedError: there is no rule for one of them, or an `If` decides by the signal.
     """
-    reached = {name for name, declared in network.inputs.items() if declared.dtype == np.float32}
+    reached = network.inputs.keys() - shaping_inputs(network)
     refusal = _follow(network.model.graph.node, network.outputs, reached)
     if refusal is not None:
         raise refusal

@@ -99,6 +99,9 @@ class Builder:
             return
         if is_looped(kernel):
             loop_views(*(operands[f.name] for f in schema.fields if _loops_over(f) and operands.get(f.name)))
+        for field in schema.fields:
+            if isinstance(field, Tensor) and (view := operands.get(field.name)) is not None:
+                field.check_type(kernel, view.dtype.name)
         late_copies: list[tuple[View, View]] = []
         for field in schema.fields:
             view = operands.get(field.name)

@@ -1,7 +1,8 @@
 """Element types inside a program: which carrier holds each ONNX type, and how values come back into a narrow range.
 
 float32 carries float16, bfloat16, the floats of 8 and 4 bits, truth values (0.0 and 1.0) and integers of up to 16 bits,
-all of which it holds exactly. int64 carries all wider integers, uint64 as the same bits. float64 carries itself.
+all of which it holds exactly (but for the subnormal numbers of bfloat16, which count as 0 in a step, as
+float32's own do). int64 carries all wider integers, uint64 as the same bits. float64 carries itself.
 """
 
 from __future__ import annotations
@@ -84,6 +85,21 @@ def convert(builder: Builder, x: View, dtype: np.dtype) -> View:
         return x
     y = builder.allocate(x.shape, dtype=dtype)
     builder.emit("convert", x=x, y=y)
+    return y
+
+
+def unsigned_to_float(builder: Builder, x: View) -> View:
+    """The uint64 that the words of x hold, as float64."""
+    signed, wrapped = convert(builder, x, FLOAT64), builder.allocate(x.shape)
+    zero = builder.constant(np.zeros((), np.int64)).broadcast(x.shape)
+    builder.emit("binary_general", operator=GeneralBinary.LESS, unsigned=0, a=x, b=zero, y=wrapped)
+    turn = builder.allocate(x.shape, dtype=FLOAT64)
+    span = builder.constant(np.array(2.0**64)).broadcast(x.shape)
+    builder.emit(
+        "binary_general", operator=GeneralBinary.MUL, unsigned=0, a=convert(builder, wrapped, FLOAT64), b=span, y=turn
+    )
+    y = builder.allocate(x.shape, dtype=FLOAT64)
+    builder.emit("binary_general", operator=GeneralBinary.ADD, unsigned=0, a=signed, b=turn, y=y)
     return y
 
 

@@ -115,7 +115,8 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     lowering = Lowering(node, graph, values, builder)
     try:
         result = rule(lowering, builder)
-    except (KernelError, ValueError) as error:
+    # Rules rely on what inference has checked; a file that slips through it is refused all the same.
+    except (ArithmeticError, KernelError, LookupError, TypeError, ValueError) as error:
         raise UnsupportedError(f"{node}: {error}") from error
     views = [result] if isinstance(result, View) else list(result)
     missing = [output for output in node.outputs[len(views) :] if output]

@@ -73,8 +73,12 @@ def _to_integer_row(source, a, a_step, y, y_step, count):
 
 @njit(error_model="numpy")
 def _to_float_row(source, a, a_step, y, y_step, count):
-    for i in range(count):
-        float_pointer(y + i * y_step)[0] = np.float32(load_float(a + i * a_step, source))
+    if source == _INT64:  # at once: by way of float64 it would be rounded twice
+        for i in range(count):
+            float_pointer(y + i * y_step)[0] = np.float32(word_pointer(a + i * a_step)[0])
+    else:
+        for i in range(count):
+            float_pointer(y + i * y_step)[0] = np.float32(load_float(a + i * a_step, source))
 
 
 @njit(error_model="numpy")

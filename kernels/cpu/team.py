@@ -48,10 +48,13 @@ class TeamRunner(CpuRunner):
             self._set_lanes(lanes)
         if self._process != os.getpid():  # the first run, or the first one in a forked process
             self._hire()
+        waiting = list(self._starts)
         try:
-            for start in self._starts:
+            while waiting:
+                waiting.pop().release()
+        finally:  # who has been woken waits for all the others, whatever has interrupted this thread
+            for start in waiting:
                 start.release()
-        finally:  # who has been woken waits for this thread, whatever has interrupted it
             self._execute(self._job_address)
 
     def _hire(self) -> None:

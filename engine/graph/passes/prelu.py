@@ -40,7 +40,7 @@ def _folded(graph: Graph, producers: dict[str, Node], node: Node) -> Node | None
     shape = graph.types[x].shape
     if array is None or array.dtype.kind != "f" or not np.isfinite(array).all() or array.ndim > len(shape):
         return None
-    if graph.types[node.outputs[0]].shape != shape:
+    if graph.types[node.outputs[0]].shape != shape or graph.types[x].dtype != np.float32:
         return None
     return replace(node, op="PRelu", inputs=(x, slope), attributes={})
 

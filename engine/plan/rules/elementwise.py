@@ -7,7 +7,7 @@ import numpy as np
 from ....kernels.opcodes import Binary, Unary
 from ....kernels.opcodes_general import GeneralBinary, GeneralUnary
 from ..builder import Builder
-from ..carriers import FLOAT64, convert
+from ..carriers import FLOAT64, convert, truth
 from ..view import View
 from .registry import Lowering, rule
 
@@ -112,6 +112,8 @@ def apply_binary(builder: Builder, operator: Binary, a: View, b: View, *, unsign
     What compares gives 1.0 and 0.0 in float32. `unsigned`: the words hold uint64.
     """
     if a.dtype != np.float32:
+        if operator.name not in GeneralBinary.__members__:
+            raise ValueError(f"{operator.name} of integers or float64 is not there; cast to float32 before it")
         return apply_general_binary(builder, GeneralBinary[operator.name], a, b, unsigned=unsigned)
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape)
@@ -139,8 +141,12 @@ def turn_highest_bit(builder: Builder, x: View) -> View:
 def unary(node: Lowering, builder: Builder) -> View:
     """Operators of one input without attributes."""
     x = node.operand(0)
-    if x.dtype == np.int64 and node.op in _UNCHANGED_INTEGERS:
+    if x.dtype == np.int64 and (
+        node.op in _UNCHANGED_INTEGERS or (node.input_type(0).kind == "u" and node.op == "Abs")
+    ):
         return x
+    if node.input_type(0) == np.uint64 and node.op == "Sign":
+        return truth(builder, x)
     if x.dtype != np.float32 and node.op == "Relu":
         return apply_binary(builder, Binary.MAX, x, builder.constant(np.zeros((), x.dtype)))
     return apply_unary(builder, _PLAIN_UNARY[node.op], x)
@@ -205,7 +211,7 @@ def clip(node: Lowering, builder: Builder) -> View:
             return apply_unary(builder, Unary.CLIP, x, float(low), float(high))
     for index, name, operator in ((1, "min", Binary.MAX), (2, "max", Binary.MIN)):
         if node.has(index):
-            x = apply_binary(builder, operator, x, node.operand(index))
+            x = apply_binary(builder, operator, x, node.operand(index), unsigned=node.input_type(0) == np.uint64)
         elif name in node.node.attributes:
             x = apply_binary(builder, operator, x, builder.constant(np.array(node.attribute(name), x.dtype)))
     return x

@@ -69,6 +69,8 @@ def _arriving_gemm(node: Lowering, builder: Builder, a: View, alpha: float, beta
     """Gemm whose B or C arrives: what can not be taken into a constant is done to the product."""
     b = node.view(1).transpose((1, 0)) if node.attribute("transB", 0) else node.view(1)
     y = multiply(builder, a, b, a.dtype)
+    if y.dtype == np.int64 and not (float(alpha).is_integer() and float(beta).is_integer()):
+        raise node.refuse(f"attributes alpha and beta are {alpha} and {beta}", "integers need whole factors")
     if alpha != 1:
         y = apply_binary(builder, Binary.MUL, y, builder.constant(np.array(alpha, y.dtype)))
     if node.has(2):

@@ -86,6 +86,8 @@ def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[i
     x = node.operand(0)
     if not x.size:
         return _of_nothing(builder, operator, x.dtype, node)
+    if node.input_type(0) == np.uint64 and operator not in (Reduce.SUM, Reduce.PROD, Reduce.SUM_SQUARE):
+        raise node.refuse("it compares or divides uint64", "cast to int64 or float64 before it")
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     return builder.reshape(reduce_view(builder, operator, x, reduced), node.output_shape())
 
@@ -161,25 +163,30 @@ def softmax(node: Lowering, builder: Builder) -> View:
     """Below opset 13 the input is flattened to 2-D at the axis; from 13 on the axis alone is normalised."""
     x = node.view(0)
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % x.rank
-    if node.input_type(0) != np.float32 and node.opset >= 13:
-        return _softmax_in_steps(node, builder, x, axis)
+    if not x.size:
+        return x
     outer = int(np.prod(x.shape[:axis], dtype=np.int64))
     inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64)) if node.opset >= 13 else 1
     shape = (outer, x.size // (outer * inner), inner)
+    if node.input_type(0) != np.float32:
+        return builder.reshape(_softmax_in_steps(node, builder, builder.reshape(x, shape)), x.shape)
     y = builder.allocate(shape)
     builder.emit("softmax", x=builder.reshape(x, shape), y=y, logarithm=int(node.op == "LogSoftmax"))
     return builder.reshape(y, x.shape)
 
 
-def _softmax_in_steps(node: Lowering, builder: Builder, x: View, axis: int) -> View:
-    """Of float64, and of narrow floats, which are rounded after each step as ONNX's definition of Softmax has it."""
+def _softmax_in_steps(node: Lowering, builder: Builder, x: View) -> View:
+    """Over the middle axis of three: of float64, and of narrow floats.
+
+    These are rounded after each step, as ONNX's definition of Softmax has it.
+    """
     dtype = node.input_type(0)
 
     def rounded(view: View) -> View:
         return conform(builder, view, dtype)
 
     def along(operator: Reduce, view: View) -> View:
-        return reduce_view(builder, operator, view, [axis])[(*(slice(None),) * axis, None)]
+        return reduce_view(builder, operator, view, [1])[:, None]
 
     shifted = rounded(apply_binary(builder, Binary.SUB, x, along(Reduce.MAX, x)))
     powers = rounded(apply_unary(builder, Unary.EXP, shifted))

@@ -17,6 +17,7 @@ from ..carriers import (
     integer_format,
     narrow_float,
     truth,
+    unsigned_to_float,
 )
 from ..view import View
 from .places import gather_at
@@ -48,7 +49,11 @@ def cast(node: Lowering, builder: Builder) -> View:
     if target == np.bool_:
         return truth(builder, x)
     if integer_format(target) is not None:
+        if target == np.uint64 and integer_format(node.input_type(0)) is None:
+            raise node.refuse("it makes uint64 of floats", "cast to int64 instead")
         return convert(builder, x, INT64)
+    if node.input_type(0) == np.uint64:
+        return unsigned_to_float(builder, x)
     if target == POWERS_OF_TWO:
         mode, saturate = node.attribute("round_mode", "up"), bool(node.attribute("saturate", 1))
         return power_of_two(builder, x, mode, saturate=saturate)
@@ -139,7 +144,7 @@ def gather_axis(builder: Builder, x: View, axis: int, positions: np.ndarray) -> 
     inner = int(np.prod(x.shape[axis + 1 :], dtype=np.int64))
     rows = builder.reshape(x, (outer, x.shape[axis], inner))
     if x.dtype != np.float32:
-        table = builder.constant(np.where(positions < 0, NOWHERE, positions))
+        table = builder.constant(np.where(positions < 0, NOWHERE, positions).astype(np.int64))
         found = gather_at(builder, rows, table[None].broadcast((outer, len(positions))))
         return builder.reshape(found, shape)
     y = builder.allocate((outer, len(positions), inner))
