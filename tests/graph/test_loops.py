@@ -9,7 +9,8 @@ from onnx.helper import make_graph, make_node, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
 from tests.graph.networks import assert_same_numbers, bound_graph, network_proto
-from wavetile.engine.errors import UnsupportedError
+from wavetile.engine.errors import LimitError, ModelError, UnsupportedError
+from wavetile.engine.graph import load_network, shaping_inputs
 
 
 def value(name: str, dtype: int = TensorProto.FLOAT, shape: list[int] | None = None) -> ValueInfoProto:
@@ -83,3 +84,31 @@ def test_a_loop_whose_end_depends_on_the_signal_is_refused() -> None:
     model = network_proto([loop], {"x": [2, 3]}, ["y"], {"bound": np.array(9.0, np.float32)})
     with pytest.raises(UnsupportedError, match="Loop 'until': its condition depends on the data"):
         bound_graph(model)
+
+
+def test_a_loop_of_nothing_comes_to_an_end() -> None:
+    inputs = [value("step", TensorProto.INT64, []), value("cond", TensorProto.BOOL, []), value("carried")]
+    body = make_graph([], "body", inputs, [inputs[1], inputs[2]])
+    loop = make_node("Loop", ["trips", "", "x"], ["y"], body=body)
+    model = network_proto([loop], {"x": [2, 3]}, ["y"], {"trips": np.array(1 << 60)})
+    with pytest.raises(LimitError, match="loops"):
+        bound_graph(model)
+
+
+def test_a_scan_along_an_axis_that_is_not_there_is_named() -> None:
+    scan = make_node(
+        "Scan", ["h0", "x"], ["h_last", "y"], name="cell", body=cell(), num_scan_inputs=1, scan_input_axes=[7]
+    )
+    constants = {"h0": np.zeros((2, 3), np.float32), "scale": np.array(2.0, np.float32)}
+    with pytest.raises(ModelError, match="Scan 'cell'"):
+        bound_graph(network_proto([scan], {"x": [2, 5, 4]}, ["h_last", "y"], constants))
+
+
+def test_a_shape_that_a_loop_carries_is_an_input_that_decides() -> None:
+    nodes = [make_node("Reshape", ["carried", "shape"], ["next"]), make_node("Identity", ["cond"], ["go_on"])]
+    inputs = [value("step", TensorProto.INT64, []), value("cond", TensorProto.BOOL, [])]
+    inputs += [value("carried"), value("shape", TensorProto.INT64, [2])]
+    outputs = [value("go_on", TensorProto.BOOL, []), value("next"), value("shape", TensorProto.INT64, [2])]
+    loop = make_node("Loop", ["trips", "", "x", "s"], ["y", "t"], body=make_graph(nodes, "body", inputs, outputs))
+    model = network_proto([loop], {"x": [2, 3], "s": [2]}, ["y"], {"trips": np.array(2)}, dtypes={"s": np.int64})
+    assert shaping_inputs(load_network(model.SerializeToString())) == {"s"}

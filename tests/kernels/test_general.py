@@ -48,6 +48,13 @@ def test_convert(backend: str, source: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_an_integer_is_rounded_to_float32_once(backend: str) -> None:
+    x = np.full((LANES, *SHAPE), (1 << 60) + (1 << 36) + 1)
+    y = only(run_kernel("convert", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE)))
+    np.testing.assert_array_equal(y, x.astype(np.float32))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
 def test_narrow_integer_is_a_cast(backend: str, dtype: str) -> None:
     x = numbers("int64", 2)

@@ -28,9 +28,15 @@ class Rewriter:
         self._merged: dict[str, Node] = {}
 
     def only_producer(self, name: str, readers: int = 1) -> Node | None:
-        """Return the node that makes `name`, if it makes nothing else and nobody but so many readers see it."""
+        """Return the node that makes `name`, if it makes nothing else and nobody but so many readers see it.
+
+        None, too, for what is not float32: narrow floats are rounded after each operator, and the kernels that take
+        biases and activations in know no other type.
+        """
         node = self._producers.get(name)
         if node is None or name in self._kept or self._uses.get(name) != readers:
+            return None
+        if self.graph.types[name].dtype != np.float32:
             return None
         return node if [output for output in node.outputs if output] == [name] else None
 

@@ -1,0 +1,90 @@
+"""Networks of other types than float32: right, or refused with their node named."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+
+from wavetile.engine.errors import ModelError, UnsupportedError
+from wavetile.engine.onnx_backend import CpuBackend, ReferenceBackend
+
+BACKENDS = pytest.mark.parametrize("backend", [CpuBackend, ReferenceBackend], ids=["cpu", "reference"])
+HUGE = (1 << 63) + 5
+
+
+def network(text: str, opset: int = 18) -> onnx.ModelProto:
+    return parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {text}')
+
+
+@BACKENDS
+def test_unsigned_words_stay_unsigned(backend: type[CpuBackend]) -> None:
+    model = network(
+        "g (uint64[3] x, uint64 low, uint64 high) => (uint64[3] c, uint64[3] a, uint64[3] s, double[3] d)"
+        " { c = Clip(x, low, high) a = Abs(x) s = Sign(x) d = Cast<to = 11>(x) }"
+    )
+    x = np.array([3, HUGE, 0], np.uint64)
+    clipped, absolute, sign, double = backend.run_model(model, [x, np.array(4, np.uint64), np.array(HUGE, np.uint64)])
+    np.testing.assert_array_equal(clipped, np.array([4, HUGE, 4], np.uint64))
+    np.testing.assert_array_equal(absolute, x)
+    np.testing.assert_array_equal(sign, [1, 1, 0])
+    np.testing.assert_array_equal(double, x.astype(np.float64))
+
+
+REFUSED = {
+    "conv": ("g (double[1,1,5] x, double[1,1,3] w) => (double[1,1,3] y) { y = Conv(x, w) }", "Conv"),
+    "pool": ("g (double[1,1,6] x) => (double[1,1,3] y) { y = MaxPool<kernel_shape=[2], strides=[2]>(x) }", "MaxPool"),
+    "prelu": ("g (double[4] x, double[4] s) => (double[4] y) { y = PRelu(x, s) }", "PRelu"),
+    "reduction": ("g (uint64[4] x) => (uint64[1] y) { y = ReduceMax(x) }", "ReduceMax"),
+    "cast": ("g (float[4] x) => (uint64[4] y) { y = Cast<to = 13>(x) }", "Cast"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_there_is_refused_with_its_node(name: str) -> None:
+    text, operator = REFUSED[name]
+    model = network(text)
+    types = {1: np.float32, 11: np.float64, 13: np.uint64}
+    inputs = [
+        np.ones([dim.dim_value for dim in one.type.tensor_type.shape.dim], types[one.type.tensor_type.elem_type])
+        for one in model.graph.input
+    ]
+    with pytest.raises(UnsupportedError, match=operator):
+        CpuBackend.run_model(model, inputs)
+
+
+@BACKENDS
+def test_one_value_under_several_names(backend: type[CpuBackend]) -> None:
+    model = network("g (float[3] x) => (float[3] y, float[3] z) { q = Relu(x) y = Identity(q) z = Identity(q) }")
+    x = np.array([-1, 0, 2], np.float32)
+    for output in backend.run_model(model, [x]):
+        np.testing.assert_array_equal(output, np.maximum(x, 0))
+
+
+def test_float64_is_computed_where_fusion_would_only_know_float32() -> None:
+    model = network(
+        "g (double[2,3] x) => (double[2,3] y) { zero = Constant<value = double {0.0}>()"
+        " slope = Constant<value = double {0.25}>() above = Greater(x, zero) below = Mul(x, slope)"
+        " y = Where(above, x, below) }"
+    )
+    x = np.array([[-4, 0, 2], [1, -1, 8]], np.float64)
+    np.testing.assert_array_equal(CpuBackend.run_model(model, [x])[0], np.where(x > 0, x, x / 4))
+
+
+def test_what_follows_a_product_of_float64_is_not_lost() -> None:
+    model = network(
+        "g (double[2,2] x) => (double[2,2] y) { w = Constant<value = double[2,2] {1, 2, 3, 4}>()"
+        " b = Constant<value = double[2] {-9, 1}>() p = MatMul(x, w) s = Add(p, b) r = Relu(s) g = Gemm(r, w, b)"
+        " y = Relu(g) }"
+    )
+    x, w, b = np.ones((2, 2)), np.array([[1.0, 2], [3, 4]]), np.array([-9.0, 1])
+    expected = np.maximum(np.maximum(x @ w + b, 0) @ w + b, 0)
+    np.testing.assert_array_equal(CpuBackend.run_model(model, [x])[0], expected)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, np.inf, 1.0), (0.0, 1.0, 0.0), (np.nan, 1.0, 1.0)])
+def test_a_range_without_end_is_refused(bounds: tuple[float, float, float]) -> None:
+    model = network("g (float a, float b, float c) => (float[N] y) { y = Range(a, b, c) }")
+    with pytest.raises(ModelError, match="Range"):
+        CpuBackend.run_model(model, [np.array(bound, np.float32) for bound in bounds])
