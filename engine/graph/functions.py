@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
 
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto
@@ -12,12 +13,34 @@ from .limits import subgraphs
 from .load import DEFAULT_DOMAINS
 
 
+class _FunctionSchema(Protocol):
+    """What `OpSchema` has and onnx's type stubs leave out: an operator's definitions by other operators."""
+
+    @property
+    def has_function(self) -> bool: ...
+    @property
+    def has_context_dependent_function(self) -> bool: ...
+    @property
+    def function_opset_versions(self) -> Sequence[int]: ...
+    @property
+    def context_dependent_function_opset_versions(self) -> Sequence[int]: ...
+
+    def get_function_with_opset_version(self, version: int, /) -> bytes | FunctionProto: ...
+    def get_context_dependent_function_with_opset_version(
+        self, version: int, node: bytes, types: Sequence[bytes], /
+    ) -> bytes: ...
+
+
+def _function_schema(op: str, opset: int) -> _FunctionSchema:
+    return cast(_FunctionSchema, schema_of(op, opset))
+
+
 def function_body(node: NodeProto, opset: int, inputs: Sequence[TypeProto]) -> FunctionProto | None:
     """Return ONNX's definition of a node's operator for inputs of these types; None if it has none.
 
     `inputs`: a type for each of the node's inputs, an empty message for an absent one.
     """
-    schema = schema_of(node.op_type, opset)
+    schema = _function_schema(node.op_type, opset)
     versions = [version for version in schema.context_dependent_function_opset_versions if version <= opset]
     if versions:
         types = [proto.SerializeToString() for proto in inputs]
@@ -32,7 +55,7 @@ def function_body(node: NodeProto, opset: int, inputs: Sequence[TypeProto]) -> F
 
 def is_defined_by_others(op: str) -> bool:
     """Tell whether ONNX defines an operator of the default domain by others in its newest operator set."""
-    schema = schema_of(op, onnx.defs.onnx_opset_version())
+    schema = _function_schema(op, onnx.defs.onnx_opset_version())
     return schema.has_function or schema.has_context_dependent_function
 
 

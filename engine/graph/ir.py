@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +75,8 @@ class State:
     """Value of `input` at the first step; zeros if None."""
 
 
-class Ragged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ragged:
     """How much of a value counts, where that depends on the data: its beginning along an axis."""
 
     count: str

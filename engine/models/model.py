@@ -128,7 +128,9 @@ class Model:
         self.name = name
         self.card = card
         """None for a bare network."""
-        self.weights = {key: card.networks[key].weights if card else weights for key in networks}
+        self.weights: dict[str, WeightStorage] = {
+            key: card.networks[key].weights if card else weights for key in networks
+        }
         """Network -> how its products and recurrent layers keep their weights."""
         self.backend = backend
         self.inputs: dict[str, DeclaredType] = {}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,8 @@ class _Eliding:
         return instruction.kernel == "copy" and same_elements(instruction.operands["x"], move.view)
 
 
-class _Move(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Move:
     """One operand of one instruction at its new place."""
 
     index: int

@@ -64,7 +64,7 @@ def _count_in(typingctx, pointer):
     return types.int64(pointer), codegen
 
 
-def _external(builder: ir.IRBuilder, name: str, returns: ir.Type, arguments: list[ir.Value]) -> None:
+def _external(builder: ir.IRBuilder, name: str, returns: ir.Type, arguments: list[ir.Constant]) -> None:
     module = builder.module
     kind = ir.FunctionType(returns, [argument.type for argument in arguments])
     builder.call(module.globals.get(name) or ir.Function(module, kind, name), arguments)

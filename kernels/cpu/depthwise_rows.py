@@ -106,7 +106,7 @@ def _write_masks(builder: ir.IRBuilder, o: dict[str, Any], table: Any, vectors: 
         along = emit_lanes(builder, builder.sub(builder.mul(column, o["column_step"]), o["pad_left"]))
         for v, (line, place) in enumerate(places):
             # One unsigned comparison finds both what is before 0 and what is behind the limit.
-            inside = [
+            inside: list[Any] = [
                 builder.icmp_unsigned("<", builder.add(index, by), emit_lanes(builder, limit))
                 for index, by, limit in ((line, down, o["height"]), (place, along, o["width"]))
             ]

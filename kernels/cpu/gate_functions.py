@@ -22,9 +22,9 @@ class Function(NamedTuple):
     """An activation: its code, alpha and beta, and the limit of what goes into it (infinity: none)."""
 
     code: int
-    alpha: float
-    beta: float
-    clip: float
+    alpha: np.float32
+    beta: np.float32
+    clip: np.float32
 
 
 @njit(inline="always")

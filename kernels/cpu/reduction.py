@@ -8,6 +8,7 @@ strides alone. Where the reduced axes are contiguous, vectors run along them; wh
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -49,12 +50,12 @@ _TURNED_COUNT = 64
 _TURNED_FLOATS = _TURNED_ROWS * _TURNED_COUNT
 
 
-def _total(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+def _total(builder: ir.IRBuilder, vector: Any) -> Any:
     """The sum of a vector's elements, half and half."""
     width = PANEL
     while width > 1:
         width //= 2
-        halves = [
+        halves: list[Any] = [
             builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), width), lanes))
             for lanes in (list(range(width)), list(range(width, 2 * width)))
         ]

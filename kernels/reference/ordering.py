@@ -160,4 +160,4 @@ def _overlap(first: np.ndarray, second: np.ndarray, center_point_box: int) -> np
     intersection = np.prod(sides)
     if (sides <= 0).any() or min(areas) <= 0 or intersection <= 0:
         return np.float32(0)
-    return intersection / (areas[0] + areas[1] - intersection)
+    return np.float32(intersection / (areas[0] + areas[1] - intersection))

@@ -17,6 +17,7 @@ from tests.models import reference_loops
 from wavetile.engine.commands.demo.clip import CLIP_PATH
 from wavetile.engine.commands.duel import Duel
 from wavetile.engine.commands.floor import measure_floor
+from wavetile.engine.models.card import WeightStorage
 
 NOTES = {"nsnet2": "onnxruntime without carried state, which its file hides"}
 PEERS: dict[str, tuple[str, Callable[[], Callable[[], object]]]] = {"rnnoise": ("rnnoise", peers.rnnoise_call)}
@@ -25,7 +26,7 @@ FEATURE_FRAMES = 300
 FEATURE_SEED = 5
 
 
-def measure_stream(name: str, models: Path, effort: Effort, *, weights: str = "float32") -> Row:
+def measure_stream(name: str, models: Path, effort: Effort, *, weights: WeightStorage = "float32") -> Row:
     """One card against onnxruntime on its networks alone."""
     model = wavetile.load(name, weights=weights)
     duel = Duel(model, name)

@@ -19,6 +19,7 @@ from wavetile.engine.commands.measure import MIN_STEPS, WARM_STEPS, Timing, take
 from wavetile.engine.commands.peer import Peer
 from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
+from wavetile.engine.models.card import WeightStorage
 
 LONG_CALL_SECONDS = 0.05
 """A call that takes longer is repeated less often."""
@@ -56,7 +57,7 @@ class Effort:
         return timings
 
 
-def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights: str = "float32") -> Row:
+def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights: WeightStorage = "float32") -> Row:
     """One file beside onnxruntime, and OpenVINO where it is installed."""
     path = models / real.path
     network = load_network(path)
@@ -68,7 +69,7 @@ def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights:
 
 def measure_file(
     group: str, name: str, path: Path, inputs: Sequence[Mapping[str, np.ndarray]], effort: Effort, *, call: str = "",
-    goals: Mapping[str, float] | None = None, weights: str = "float32",
+    goals: Mapping[str, float] | None = None, weights: WeightStorage = "float32",
 ) -> Row:  # fmt: skip
     """One file with its inputs at several sizes, the first of which are timed."""
     peer = Peer(path)

@@ -40,7 +40,13 @@ class Case:
     @cached_property
     def model(self) -> ModelProto:
         """The network."""
-        return self.source.model or onnx.load(Path(self.source.model_dir, "model.onnx"))
+        return self.source.model or onnx.load(self.folder / "model.onnx")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of a case lie that is not made in memory."""
+        assert self.source.model_dir is not None, f"{self.name} has no files"
+        return Path(self.source.model_dir)
 
     @property
     def operator(self) -> str:
@@ -69,11 +75,12 @@ class Case:
             for inputs, outputs in self.source.data_sets:
                 yield [*map(as_array, inputs)], [*map(as_array, outputs)]
             return
-        for folder in sorted(Path(self.source.model_dir).glob("test_data_set_*")):
-            yield tuple(
+        for folder in sorted(self.folder.glob("test_data_set_*")):
+            inputs, outputs = (
                 [to_array(read_tensor(folder / f"{kind}_{index}.pb")) for index in range(count(folder, kind))]
                 for kind in ("input", "output")
             )
+            yield inputs, outputs
 
     def check(self, backend: type[Backend]) -> None:
         """Run the case on a back end.
@@ -82,6 +89,7 @@ class Case:
             AssertionError: an output is not what it must be.
         """
         prepared = backend.prepare(self.model, "CPU")
+        assert prepared is not None, f"{backend.__name__} prepares nothing"
         atol = max(self.source.atol, SUMS_THAT_CANCEL.get(self.name, 0.0))
         for inputs, expected in self.data():
             Runner.assert_similar_outputs(

@@ -43,7 +43,7 @@ def test_probabilistic_max_pool(block: int, backend: str, tmp_path: Path) -> Non
     np.testing.assert_allclose(got["pooled"], pooled, rtol=1e-5, atol=1e-7)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for ours, theirs in zip(got.values(), session.run(None, {"x": x}), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=1e-7)
 
 
 def test_large_inputs_do_not_overflow(tmp_path: Path) -> None:

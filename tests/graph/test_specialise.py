@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto
@@ -231,7 +233,7 @@ def test_attributes_have_the_operators_defaults() -> None:
 @pytest.mark.parametrize("reader", ["Cast", "Shape"])
 @pytest.mark.parametrize("op", ["NonZero", "Unique"])
 def test_a_size_that_depends_on_data_is_known_to_no_node(op: str, reader: str) -> None:
-    attributes = {"to": 1} if reader == "Cast" else {}
+    attributes: dict[str, Any] = {"to": 1} if reader == "Cast" else {}
     nodes = [make_node(op, ["x"], ["p"], name="search"), make_node(reader, ["p"], ["y"], name="look", **attributes)]
     model = network_proto(nodes, {"x": [4]}, ["y"])
     with pytest.raises(UnsupportedError, match=f"{reader} 'look' reads 'p', whose size depends on the data"):

@@ -89,7 +89,7 @@ def test_scalars(exponent: float, backend: str) -> None:
         "x2": Lanes(np.ones((1, *shape), np.float32), Space.STATE, strides=(0,) * 6),
     }
     made = run_kernel(
-        "chain", backend, program=Constant(np.array(program, np.int32)), x0=Lanes(x), y0=Out(shape), **spread
+        "chain", backend, lanes=1, program=Constant(np.array(program, np.int32)), x0=Lanes(x), y0=Out(shape), **spread
     )["y0"]
     np.testing.assert_allclose(made, 1 - x.astype(np.float64) ** np.float32(exponent), rtol=1e-5, atol=1e-6)
     if backend == "cpu":
@@ -113,7 +113,7 @@ def test_lanes_do_not_change_bits() -> None:
     )
     for lane in range(3):
         alone = {f"x{i}": Lanes(value.array[lane : lane + 1], strides=value.strides) for i, value in enumerate(inputs)}
-        made = run_kernel("chain", "cpu", program=program, y0=Out(shape), y1=Out(shape), **alone)
+        made = run_kernel("chain", "cpu", lanes=1, program=program, y0=Out(shape), y1=Out(shape), **alone)
         for name in ("y0", "y1"):
             assert made[name][0].tobytes() == together[name][lane].tobytes()
 

@@ -159,9 +159,10 @@ def test_choice_of_depthwise_and_huge_windows() -> None:
 def test_depthwise_rows_that_run_on(
     backend: str, size: tuple[int, int], kernel: tuple[int, int], dilation: tuple[int, int]
 ) -> None:
-    pads = tuple((taps - 1) * step // 2 for taps, step in zip(kernel, dilation, strict=True))
+    top, left = ((taps - 1) * step // 2 for taps, step in zip(kernel, dilation, strict=True))
+    pads = (top, left, top, left)
     problem = ConvProblem(
-        batch=2, inputs=5, outputs=5, groups=5, size=size, kernel=kernel, dilation=dilation, pads=pads * 2
+        batch=2, inputs=5, outputs=5, groups=5, size=size, kernel=kernel, dilation=dilation, pads=pads
     )
     for activation in (Activation.NONE, Activation.RELU, Activation.LEAKY_RELU, Activation.PRELU, Activation.SIGMOID):
         replace(problem, activation=activation, biased=activation is not Activation.RELU).check(

@@ -35,7 +35,7 @@ def test_every_size(height: int, width: int) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name)
 def test_activations(backend: str, activation: Activation) -> None:
-    problem = ConvProblem(inputs=3, outputs=19, size=(6, 67), kernel=(3, 3), pads=(1,) * 4, activation=activation)
+    problem = ConvProblem(inputs=3, outputs=19, size=(6, 67), kernel=(3, 3), pads=(1, 1, 1, 1), activation=activation)
     problem.check("conv_winograd", backend, 2, "dense", TOLERANCE)
 
 
@@ -45,7 +45,7 @@ def test_activations(backend: str, activation: Activation) -> None:
     [(1, 16, 16, (24, 512)), (1, 128, 128, (33, 64)), (1, 128, 128, (14, 18)), (9, 32, 48, (8, 8))],
 )
 def test_blocks(batch: int, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-    problem = ConvProblem(batch=batch, inputs=inputs, outputs=outputs, size=size, kernel=(3, 3), pads=(1,) * 4)
+    problem = ConvProblem(batch=batch, inputs=inputs, outputs=outputs, size=size, kernel=(3, 3), pads=(1, 1, 1, 1))
     together = problem.check("conv_winograd", "cpu", 2, "dense", TOLERANCE)
     alone = problem.check("conv_winograd", "cpu", 1, "dense", TOLERANCE)
     assert together[:1].tobytes() == alone.tobytes()

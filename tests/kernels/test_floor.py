@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from wavetile.kernels.contract import PANEL
 from wavetile.kernels.cpu import floor
 
 
 def test_multiply_adds_are_made() -> None:
     _, multiply = floor._compiled(floor._multiply_native, 2)
-    place = np.full(floor.SUMS * floor.PANEL, 0.5, np.float32)
+    place = np.full(floor.SUMS * PANEL, 0.5, np.float32)
     multiply(3, place.ctypes.data)
     total = np.float32(0.5)
     for _ in range(3):
@@ -20,9 +21,9 @@ def test_multiply_adds_are_made() -> None:
 def test_every_byte_is_read() -> None:
     _, read = floor._compiled(floor._read_native, 4)
     block = np.arange(5 * floor.BLOCK_FLOATS, dtype=np.float32)
-    place = np.zeros(floor.PANEL, np.float32)
+    place = np.zeros(PANEL, np.float32)
     read(block.ctypes.data, 5, 2, place.ctypes.data)
-    np.testing.assert_array_equal(place, 2 * block.reshape(-1, floor.PANEL).sum(axis=0))
+    np.testing.assert_array_equal(place, 2 * block.reshape(-1, PANEL).sum(axis=0))
 
 
 def test_rates_are_plausible() -> None:

@@ -45,5 +45,6 @@ def test_a_lane_has_the_same_bits_alone_and_among_others() -> None:
     constants = {"positions": Constant(positions), "weights": Constant(np.full((6, 4), 0.3, np.float32))}
     together = run_kernel("interpolate", "cpu", lanes=3, x=Lanes(x), y=Out((2, 6, 37)), **constants)["y"]
     for lane in range(3):
-        alone = run_kernel("interpolate", "cpu", x=Lanes(x[lane : lane + 1]), y=Out((2, 6, 37)), **constants)["y"]
+        one = x[lane : lane + 1]
+        alone = run_kernel("interpolate", "cpu", lanes=1, x=Lanes(one), y=Out((2, 6, 37)), **constants)["y"]
         assert alone.tobytes() == together[lane].tobytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,7 +17,7 @@ from .layouts import BACKENDS, random_input, random_output
 AXES, SIDES = ("depth", "height", "width"), ("front", "top", "left")
 
 
-def max_pool_on_onnxruntime(x: np.ndarray, **attributes: object) -> list[np.ndarray]:
+def max_pool_on_onnxruntime(x: np.ndarray, **attributes: Any) -> list[np.ndarray]:
     node = helper.make_node("MaxPool", ["x"], ["y", "i"], **attributes)
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     outputs.append(helper.make_tensor_value_info("i", TensorProto.INT64, None))

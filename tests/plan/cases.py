@@ -11,7 +11,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, np.ndarray], i
 """Name -> text, shapes of the inputs, constants, opset."""
 
 
-def case(name: str, body: str, inputs: dict[str, tuple[int, ...]], opset: int = 17, **constants: np.ndarray) -> None:
+def case(name: str, body: str, inputs: dict[str, tuple[int, ...]], opset: int = 17, /, **constants: np.ndarray) -> None:
     """Add a network: its text, the shapes of its inputs, its opset and its constants."""
     CASES[name] = (body, inputs, constants, opset)
 

@@ -42,7 +42,7 @@ case(
     "rms_norm",
     "(float[2,3,5] x) => (float[2,3,5] y) { y = RMSNormalization<axis=-2>(x, s) }",
     X,
-    opset=23,
+    23,
     s=weights(3, 5),
 )
 case(
@@ -56,7 +56,7 @@ case(
     "group_norm",
     "(float[1,4,9,11] x) => (float[1,4,9,11] y) { y = GroupNormalization<num_groups=2>(x, s, b) }",
     IMAGE,
-    opset=21,
+    21,
     s=weights(4),
     b=weights(4, seed=1),
 )

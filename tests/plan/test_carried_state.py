@@ -80,7 +80,7 @@ def test_steps(name: str, initial: np.ndarray | None, backend: str) -> None:
         x = signal((2, 1, 6), step)
         workspace.input("x")[0] = x
         workspace.run(1)
-        expected, state = session.run(None, {"x": x, "h": state})
+        expected, state = map(np.asarray, session.run(None, {"x": x, "h": state}))
         np.testing.assert_allclose(workspace.output("y")[0], expected, rtol=0, atol=1e-5)
 
 

@@ -58,7 +58,7 @@ def test_batches_equal_onnxruntime(batch: int, backend: str) -> None:
     program = compiled(model)
     assert program.instruction_count > 2 * compiled(residual_network(1)).instruction_count  # it is turned
     (expected,) = session(model).run(None, {"x": x})
-    np.testing.assert_allclose(run(program, x, backend)["y"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run(program, x, backend)["y"], np.asarray(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_turning_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +83,4 @@ def test_values_that_mix_images_are_computed_between() -> None:
     expected = dict(zip(("y", "v"), session(model).run(["y", "v"], {"x": x}), strict=True))
     got = run(compiled(model), x)
     for name, want in expected.items():
-        np.testing.assert_allclose(got[name], want, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got[name], np.asarray(want), rtol=1e-4, atol=1e-5)

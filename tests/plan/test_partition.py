@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from wavetile.kernels.schemas import KERNELS
 Constants = dict[str, np.ndarray]
 
 
-def _conv(name: str, source: str, shape: tuple[int, ...], constants: Constants, **attributes: object) -> NodeProto:
+def _conv(name: str, source: str, shape: tuple[int, ...], constants: Constants, **attributes: Any) -> NodeProto:
     rng = np.random.default_rng(len(constants))
     constants[f"{name}.w"] = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
     constants[f"{name}.b"] = rng.standard_normal(shape[0]).astype(np.float32)

@@ -53,7 +53,7 @@ class Layer:
     def model(self) -> onnx.ModelProto:
         directions = 2 if self.attributes.get("direction") == "bidirectional" else 1
         columns = GATES[self.op] * self.hidden
-        constants = {
+        constants: dict[str, np.ndarray] = {
             "w": self.scale * signal((directions, columns, self.inner), 4),
             "r": self.scale * signal((directions, columns, self.hidden), 5),
             "b": self.scale * signal((directions, 2 * columns), 6),

@@ -25,7 +25,8 @@ _FIRST_SLICE_BY_INPUTS = 10
 def _sliced(graph: Graph, node: Node, places: np.ndarray) -> np.ndarray | None:
     if node.opset < _FIRST_SLICE_BY_INPUTS or any(name and name not in graph.constants for name in node.inputs[1:]):
         return None
-    starts, ends, *more = (graph.constants[name].tolist() if name else None for name in node.inputs[1:])
+    starts, ends = (graph.constants[name].tolist() for name in node.inputs[1:3])
+    more = [graph.constants[name].tolist() if name else None for name in node.inputs[3:]]
     axes = more[0] if more and more[0] is not None else range(len(starts))
     steps = more[1] if len(more) > 1 and more[1] is not None else [1] * len(starts)
     if min(steps, default=1) < 1:

@@ -38,8 +38,8 @@ def as_one_row(x: View, y: View, kernel: tuple[int, ...], window: Window) -> tup
     """Images whose convolution takes each position by itself as one long row, where their strides allow it."""
     if kernel != (1, 1) or window.stride != (1, 1) or any(window.pad) or x.shape[2:] != y.shape[2:]:
         return x, y
-    flat = [view.reshape((*view.shape[:2], 1, view.shape[2] * view.shape[3])) for view in (x, y)]
-    return (x, y) if None in flat else (flat[0], flat[1])
+    flat_x, flat_y = (view.reshape((*view.shape[:2], 1, view.shape[2] * view.shape[3])) for view in (x, y))
+    return (x, y) if flat_x is None or flat_y is None else (flat_x, flat_y)
 
 
 def as_unfolded(

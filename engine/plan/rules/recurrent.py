@@ -21,7 +21,10 @@ from .registry import Lowering, rule
 _W, _R, _B, _LENGTHS, _INITIAL_HIDDEN, _PEEPHOLES = 1, 2, 3, 4, 5, 7
 """Positions of the inputs; X is the first."""
 
-_CANDIDATES = {(SIGMOID, TANH): Activation.TANH, (SIGMOID, RELU): Activation.RELU}
+_CANDIDATES: dict[tuple[GateFunction, ...], Activation] = {
+    (SIGMOID, TANH): Activation.TANH,
+    (SIGMOID, RELU): Activation.RELU,
+}
 """Functions of the GRUs that `gru` and `gru_small` compute."""
 
 
@@ -125,9 +128,9 @@ def _emit_small(layer: _Layer, builder: Builder) -> None:
     weights, recurrence = node.needs_constant(_W, "W"), node.needs_constant(_R, "R")
     biases = node.constant(_B)
     packed = {
-        "input_weights": packing_recurrent.small_gate_weights(weights, hidden, weights.shape[2]),
+        "input_weights": packing_recurrent.small_gate_weights(list(weights), hidden, weights.shape[2]),
         "hidden_weights": packing_recurrent.small_gate_weights(
-            recurrence, hidden, packing_recurrent.small_block(hidden)
+            list(recurrence), hidden, packing_recurrent.small_block(hidden)
         ),
         "bias": packing_recurrent.small_gate_bias([None] * len(weights) if biases is None else list(biases), hidden),
     }

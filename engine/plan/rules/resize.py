@@ -149,7 +149,8 @@ def _axes(node: Lowering, coordinates: str) -> list[Axis]:
         region = node.needs_constant(1, "roi").tolist()
         for index, axis in enumerate(chosen):
             regions[axis] = region[index], region[index + len(chosen)]
-    return [Axis(*numbers, *region) for *numbers, region in zip(shape, out, scales, regions, strict=True)]
+    axes = zip(shape, out, scales, regions, strict=True)
+    return [Axis(size, after, scale, start, end) for size, after, scale, (start, end) in axes]
 
 
 def _nearest(node: Lowering, axis: Axis, coordinates: str) -> np.ndarray:
