@@ -249,7 +249,7 @@ class _Specialiser:
             )
         # Python's integers: the difference of two int64 may be none.
         span, stride = (last.item() - first.item(), step.item())
-        count = max(-(-span // stride) if wide is np.int64 else math.ceil(span / stride), 0)
+        count = max(int(-(-span // stride)) if wide is np.int64 else math.ceil(span / stride), 0)
         self.check_size(TensorType((count,), dtype), f"output of Range '{node.name}'")
         return (first + np.arange(count) * step).astype(dtype)
 
