@@ -53,7 +53,7 @@ class Duel:
                 theirs = network.peer.step()
                 ours = self._run(network, inputs)
                 for name, array in zip(network.peer.outputs, theirs, strict=False):
-                    largest = max(largest, float(np.abs(ours[name] - array).max()))
+                    largest = float(np.maximum(largest, np.abs(ours[name] - array).max()))  # NaN stays
         for network in self._networks:
             network.peer.reset()
             network.carried = {name: np.zeros_like(network.peer.feeds[name]) for name in network.states}

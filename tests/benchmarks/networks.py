@@ -21,6 +21,9 @@ from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models.card import WeightStorage
 
+HALF_TOLERANCE = 5e-3
+"""With weights of 11 bits."""
+
 LONG_CALL_SECONDS = 0.05
 """A call that takes longer is repeated less often."""
 
@@ -40,9 +43,7 @@ class Effort:
         *,
         call_seconds: float = 0.0,
     ) -> dict[str, Timing]:
-        """Times of us and onnxruntime in turns, then of each other peer in turns with us.
-
-        Apart, because OpenVINO computes in a thread of its own, and whoever comes after it finds cold caches.
+        """Times of us, onnxruntime and other peers, all taking turns.
 
         Args:
             call_seconds: what a call takes: the longer, the fewer.
@@ -50,11 +51,8 @@ class Effort:
         steps, warm = MIN_STEPS, WARM_STEPS
         if call_seconds > LONG_CALL_SECONDS:
             steps, warm = (2, 1) if self.quick else (MIN_STEPS // 2, 2)
-        timings = take_turns({OURS: ours, PEER: theirs}, seconds=self.seconds, min_steps=steps, warm_steps=warm)
-        for name, other in (others or {}).items():
-            both = take_turns({OURS: ours, name: other}, seconds=self.seconds / 2, min_steps=steps, warm_steps=warm)
-            timings[name] = both[name]
-        return timings
+        sides = {OURS: ours, PEER: theirs, **(others or {})}
+        return take_turns(sides, seconds=self.seconds, min_steps=steps, warm_steps=warm)
 
 
 def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights: WeightStorage = "float32") -> Row:
@@ -64,12 +62,21 @@ def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights:
     inputs = [real.inputs(network, sizes, models.parent / "data") for sizes in real.sizes]
     call = ", ".join(f"{name} = {size}" for name, size in real.sizes[0].items())
     group = "networks" if weights == "float32" else "half"
-    return measure_file(group, real.path, path, inputs, effort, call=call, weights=weights)
+    return measure_file(
+        group,
+        real.path,
+        path,
+        inputs,
+        effort,
+        call=call,
+        weights=weights,
+        tolerance=real.tolerance if weights == "float32" else HALF_TOLERANCE,
+    )
 
 
 def measure_file(
     group: str, name: str, path: Path, inputs: Sequence[Mapping[str, np.ndarray]], effort: Effort, *, call: str = "",
-    goals: Mapping[str, float] | None = None, weights: WeightStorage = "float32",
+    goals: Mapping[str, float] | None = None, weights: WeightStorage = "float32", tolerance: float = 1e-4,
 ) -> Row:  # fmt: skip
     """One file with its inputs at several sizes, the first of which are timed."""
     peer = Peer(path)
@@ -82,9 +89,11 @@ def measure_file(
             began = time.perf_counter()
             expected = dict(zip(names, peer.session.run(names, feeds), strict=True))
             call_seconds = time.perf_counter() - began
-            difference = max(difference, relative_difference(model.run(feeds), expected))
+            difference = float(np.maximum(difference, relative_difference(model.run(feeds), expected)))
     except ModelError as error:
         return Row(group, name, call, refusal=str(error))
+    if not difference <= tolerance:
+        return Row(group, name, call, refusal=f"its numbers differ by {difference:.0e} of their scale: not timed")
     feeds = inputs[0]
     others: dict[str, Callable[[int], object]] = {}
     if not effort.quick and peers.is_here("openvino"):
@@ -107,12 +116,12 @@ def measure_file(
 
 def relative_difference(ours: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
     """The largest |difference| of any output, relative to its largest |number|."""
-    largest = 0.0
+    differences = [0.0]
     for name, array in expected.items():
         if array.size:
             scale = max(float(np.abs(array).max()), float(np.finfo(np.float32).tiny))
-            largest = max(largest, float(np.abs(ours[name].astype(np.float64) - array).max()) / scale)
-    return largest
+            differences.append(float(np.abs(ours[name].astype(np.float64) - array).max()) / scale)
+    return float(np.max(differences))  # NaN if any is
 
 
 def measure_deepfilternet(models: Path, effort: Effort) -> Row:

@@ -56,7 +56,7 @@ def main() -> int:
 
     warm_up_visibly()
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-    report = Report(machine_facts() | peers.missing_facts())
+    report = Report(machine_facts() | peers.missing_facts() | {"seconds a row": f"{seconds:g}"})
     with tempfile.TemporaryDirectory() as folder, counted_progress("measuring") as progress:
         topics = _topics(models, Path(folder), Effort(seconds, options.quick))
         names = select(list(topics), options.names)
