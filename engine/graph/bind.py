@@ -27,8 +27,7 @@ SHAPING = {
     "Expand": (1,),
     "HammingWindow": (0,),
     "HannWindow": (0,),
-    "If": (0,),
-    "Loop": (0, 1),
+    "Loop": (0,),
     "MaxUnpool": (2,),
     "MelWeightMatrix": (0, 1, 2, 3, 4),
     "NonMaxSuppression": (2,),
@@ -61,10 +60,10 @@ SHAPING = {
     "Unsqueeze": (1,),
     "Upsample": (1,),
 }
-"""Operator -> the inputs from which shapes, axes, lengths or the choice of a branch follow."""
+"""Operator -> the inputs from which shapes, axes and lengths follow."""
 
-CHOOSING = frozenset({"If", "Loop"})
-"""Operators of SHAPING whose inputs choose what runs."""
+CHOOSING = {"If": (0,), "Loop": (1,)}
+"""Operator -> the inputs that choose what runs."""
 
 NEEDS_NO_DATA = frozenset({"Shape", "Size"})
 
@@ -75,14 +74,15 @@ Bound = dict[str, tuple[int, str]]
 def shaping_inputs(network: Network) -> set[str]:
     """Return the inputs whose values decide shapes, axes or branches: a program is compiled for each of their values.
 
-    Found by walking back from the inputs of `SHAPING`, also inside the bodies of If, Loop and Scan. A float input is no
-    such input for the sake of a branch alone: a signal may not choose one.
+    Found by walking back from the inputs of `SHAPING` and `CHOOSING`, also inside the bodies of If, Loop and Scan. A
+    float input is no such input for the sake of a branch alone: a signal may not choose one.
     """
     sources = _sources(network)
-    parameters, choices = set(), set()
+    parameters: set[str] = set()
+    choices: set[str] = set()
     for node in all_nodes(network.model):
-        slots = [node.input[slot] for slot in SHAPING.get(node.op_type, ()) if slot < len(node.input)]
-        (choices if node.op_type in CHOOSING else parameters).update(slots)
+        for names, slots in ((parameters, SHAPING), (choices, CHOOSING)):
+            names.update(node.input[slot] for slot in slots.get(node.op_type, ()) if slot < len(node.input))
     integers = {name for name, declared in network.inputs.items() if declared.dtype.kind != "f"}
     chosen_by = _reached(choices, sources) & integers
     return (_reached(parameters, sources) | chosen_by).intersection(network.inputs)

@@ -126,7 +126,7 @@ def _cuts(instruction: Instruction) -> Sequence[_Cut]:
         return [_along(o, 0, "x", "grid", "y"), _points(o)]
     if kernel in ("max_pool", "average_pool", "resize_linear", "reduce"):
         return [_along(o, 0, "x", "y"), _along(o, 1, "x", "y")]
-    if kernel in ("dense", "gather"):
+    if kernel in ("dense", "gather"):  # not softmax, whose order of additions goes by the number of rows
         return [_along(o, 0, "x", "y")]
     if kernel == "matmul":
         return [_along(o, 0, "a", "b", "y"), _along(o, 1, "a", "b", "y"), _along(o, 2, "a", "y")]

@@ -14,16 +14,13 @@ FULL_SCALE = 32768.0
 
 FLOAT32 = np.dtype(np.float32)
 _INT16 = np.dtype(np.int16)
-LARGEST = 1e18
-"""Numbers beyond it are no signal: their squares, and the states that keep them, would leave float32."""
 
 
 def check_audio(chunk: np.ndarray, channels: int) -> np.ndarray:
     """Return audio as float32, `[samples]` or `[samples, channels]`; one channel may come in either shape.
 
     Raises:
-        SignalError: not an array of float32 or int16, of another shape, or with a sample that is not finite or is
-            beyond LARGEST.
+        SignalError: not an array of float32 or int16, of another shape, or with a sample that is not finite.
     """
     if not isinstance(chunk, ndarray):
         raise _no_array(chunk)
@@ -39,8 +36,8 @@ def check_audio(chunk: np.ndarray, channels: int) -> np.ndarray:
             f"{wanted} would"
         )
     if chunk.dtype == FLOAT32:
-        # One pass without a temporary: a sum of squares is finite only if every number is, and none is much beyond
-        # LARGEST. (`chunk.dot` would warn of those.)
+        # One pass without a temporary: a sum of squares is finite only if every number is. The reverse fails for
+        # numbers beyond 1e19, so they are looked at one by one. (`chunk.dot` would warn of those.)
         if not isfinite(vdot(chunk, chunk)):
             _check_each(chunk, "sample")
         return chunk
@@ -77,10 +74,8 @@ def _no_array(chunk: object) -> SignalError:
 
 
 def _check_each(chunk: np.ndarray, unit: str) -> None:
-    finite = np.abs(chunk) <= LARGEST
+    finite = np.isfinite(chunk)
     if not finite.all():
         position = tuple(np.argwhere(~finite)[0].tolist())
         where = f"{unit} {position[0]}" + (f", column {position[1]}" if len(position) > 1 else "")
-        raise SignalError(
-            f"the chunk holds {chunk[position]} at {where}; every value must be finite, and below {LARGEST:g}"
-        )
+        raise SignalError(f"the chunk holds {chunk[position]} at {where}; every value must be finite")
