@@ -1,4 +1,4 @@
-"""Native bits: float32 as integers and back, one element at a time."""
+"""Native bits: float32 as integers and back, one element at a time. Bound by the loop around the elements."""
 
 from __future__ import annotations
 
