@@ -26,6 +26,10 @@ Key = tuple[object, ...]
 
 @dataclass(slots=True, eq=False)
 class _Compiled:
+    inputs: list[tuple[str, tuple[int, ...], np.dtype]]
+    """Name, shape and type of each input that it was compiled for."""
+    bound: list[tuple[str, bytes]]
+    """Those that are bound by value, and the value."""
     program: Program | None
     """Of the outputs that arrive with the signal; None if none does."""
     dtypes: dict[str, np.dtype]
@@ -42,6 +46,17 @@ class _Compiled:
     def __post_init__(self) -> None:
         if self.program is not None:
             self.threads = self.program.table.threads
+
+    def takes(self, inputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether it was compiled for such inputs. Raises KeyError, AttributeError or TypeError for what is no array.
+
+        One comparison after the other: of a small network, a dictionary's key of them would take longer than a layer.
+        """
+        for name, shape, dtype in self.inputs:
+            array = inputs[name]
+            if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
+                return False
+        return not self.bound or all(inputs[name].tobytes() == value for name, value in self.bound)
 
 
 class _Place:
@@ -121,18 +136,16 @@ class Evaluator:
             SignalError: an input is missing, unknown, or of another type or shape than declared.
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
-        # Inputs that fit were checked when their program was compiled; whatever is wrong with others shows after.
-        arrays: list[np.ndarray] = []
+        # Inputs like the last ones were checked when their program was compiled; what is wrong with others shows after.
+        compiled = self._latest
         try:
-            arrays = [inputs[name] for name in self._names]
-            compiled = self._programs.get(self._key(arrays)) if len(inputs) == len(arrays) else None
+            if compiled is not None and not (len(inputs) == len(self._names) and compiled.takes(inputs)):
+                compiled = None
         except (KeyError, AttributeError, TypeError):
             compiled = None
         if compiled is None:
             inputs = self._checked(inputs)
             compiled = self._compiled(list(inputs.values()))
-        elif compiled is not self._latest:
-            compiled = self._compiled(arrays)
         threads = compiled.threads
         if threads == 1:
             self._turns.get()
@@ -193,6 +206,8 @@ class Evaluator:
             ragged = {name: graph.ragged[name] for name in computed if name in graph.ragged}
             rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
             compiled = _Compiled(
+                [(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
+                [(name, one.tobytes()) for name, one in bound.items()],
                 compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
                 if computed
                 else None,
