@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .bind import shaping_inputs
+from .bind import RESOLVED, shaping_inputs
 from .fuse import fuse
 from .ir import Graph, Node, Ragged, State, TensorType
 from .limits import Limits
@@ -11,6 +11,7 @@ from .network import Network
 from .specialise import specialise
 
 __all__ = [
+    "RESOLVED",
     "Graph",
     "Limits",
     "Network",

@@ -10,57 +10,22 @@ from numpy.typing import ArrayLike
 
 from ..errors import ModelError
 from .captures import captured_names
+from .fold import WORKED_OUT
+from .functions import SHAPED_DEFINITIONS
 from .ir import TensorType
 from .limits import all_nodes, subgraphs
 from .loops import UNROLLED
 from .network import DeclaredType, Network
+from .sequences import SEQUENCE_OPS
 
-SHAPING = {
-    "AffineGrid": (1,),
-    "BlackmanWindow": (0,),
-    "CenterCropPad": (1,),
-    "Col2Im": (1, 2),
-    "ConstantOfShape": (0,),
-    "CumProd": (1,),
-    "CumSum": (1,),
-    "DFT": (1, 2),
-    "Expand": (1,),
-    "HammingWindow": (0,),
-    "HannWindow": (0,),
-    "Loop": (0,),
-    "MaxUnpool": (2,),
-    "MelWeightMatrix": (0, 1, 2, 3, 4),
-    "NonMaxSuppression": (2,),
-    "OneHot": (1,),
-    "Pad": (1, 3),
-    "Range": (0, 1, 2),
-    "ReduceL1": (1,),
-    "ReduceL2": (1,),
-    "ReduceLogSum": (1,),
-    "ReduceLogSumExp": (1,),
-    "ReduceMax": (1,),
-    "ReduceMean": (1,),
-    "ReduceMin": (1,),
-    "ReduceProd": (1,),
-    "ReduceSum": (1,),
-    "ReduceSumSquare": (1,),
-    "Reshape": (1,),
-    "Resize": (1, 2, 3),
-    "STFT": (1, 3),
-    "SequenceAt": (1,),
-    "SequenceErase": (1,),
-    "SequenceInsert": (2,),
-    "Slice": (1, 2, 3, 4),
-    "Split": (1,),
-    "SplitToSequence": (1,),
-    "Squeeze": (1,),
-    "Tile": (1,),
-    "TopK": (1,),
-    "Trilu": (1,),
-    "Unsqueeze": (1,),
-    "Upsample": (1,),
+RESOLVED: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(("Constant", "Dropout", "Identity", "If", "Shape", "Size"), ()),
+    **SEQUENCE_OPS,
+    **UNROLLED,
+    **WORKED_OUT,
+    **SHAPED_DEFINITIONS,
 }
-"""Operator -> the inputs from which shapes, axes and lengths follow."""
+"""Operators that binding replaces, by others or by constants -> the inputs whose values that takes."""
 
 CHOOSING = {"If": (0,), "Loop": (1,)}
 """Operator -> the inputs that choose what runs."""
@@ -71,17 +36,20 @@ Bound = dict[str, tuple[int, str]]
 """Symbolic dimension -> (size, the input that gave it)."""
 
 
-def shaping_inputs(network: Network) -> set[str]:
+def shaping_inputs(network: Network, operators: Mapping[str, Sequence[int]]) -> set[str]:
     """Return the inputs whose values decide shapes, axes or branches: a program is compiled for each of their values.
 
-    Found by walking back from the inputs of `SHAPING` and `CHOOSING`, also inside the bodies of If, Loop and Scan. A
-    float input is no such input for the sake of a branch alone: a signal may not choose one.
+    `operators`: those that the caller can run -> the inputs of theirs whose values decide shapes, axes or lengths.
+
+    Found by walking back from these, and from those of `RESOLVED` and `CHOOSING`, also inside the bodies of If, Loop
+    and Scan. A float input is no such input for the sake of a branch alone: a signal may not choose one.
     """
+    shaping = {**RESOLVED, **operators}
     sources = _sources(network)
     parameters: set[str] = set()
     choices: set[str] = set()
     for node in all_nodes(network.model):
-        for names, slots in ((parameters, SHAPING), (choices, CHOOSING)):
+        for names, slots in ((parameters, shaping), (choices, CHOOSING)):
             names.update(node.input[slot] for slot in slots.get(node.op_type, ()) if slot < len(node.input))
     integers = {name for name, declared in network.inputs.items() if declared.dtype.kind != "f"}
     chosen_by = _reached(choices, sources) & integers

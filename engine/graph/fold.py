@@ -42,6 +42,16 @@ NEVER_FOLDED = RANDOM | {
 }
 """Operators whose work is not bounded by the size of what they read and give: they stay nodes."""
 
+WORKED_OUT: Mapping[str, Sequence[int]] = {
+    "BlackmanWindow": (0,),
+    "ConstantOfShape": (0,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "MelWeightMatrix": (0, 1, 2, 3, 4),
+    "Range": (0, 1, 2),
+}
+"""Operators that only ever make constants, with the inputs whose values that takes."""
+
 REFERENCE_FROM = {"Softmax": 13, "LogSoftmax": 13, "Hardmax": 13, "Resize": 11}
 """Operators that the reference knows only in their later meaning: not folded in older operator sets."""
 

@@ -12,6 +12,9 @@ from .attributes import schema_of
 from .limits import subgraphs
 from .load import DEFAULT_DOMAINS
 
+SHAPED_DEFINITIONS: Mapping[str, Sequence[int]] = {"AffineGrid": (1,), "CenterCropPad": (1,)}
+"""Operator that is defined by others -> the inputs that shapes follow from in its definition."""
+
 
 class _FunctionSchema(Protocol):
     """What `OpSchema` has and onnx's type stubs leave out: an operator's definitions by other operators."""

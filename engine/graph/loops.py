@@ -5,7 +5,7 @@ A recurrent cell that an exporter wrote as a Scan becomes plain nodes that fusio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +20,8 @@ from .network import read_array
 
 Scope = dict[str, str]
 
-UNROLLED = frozenset({"Loop", "Scan"})
+UNROLLED: Mapping[str, Sequence[int]] = {"Loop": (0,), "Scan": ()}
+"""Operator -> the inputs that its number of steps follows from."""
 
 ENDLESS = np.iinfo(np.int64).max
 """Loop's trip count where none is given: its condition, or the limit on nodes, ends it."""

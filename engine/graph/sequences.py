@@ -17,10 +17,17 @@ from ..errors import LimitError, ModelError, UnsupportedError
 from .attributes import read_attributes
 from .ir import TensorType
 
-SEQUENCE_OPS = frozenset(
-    {"ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"}
-    | {"SequenceLength", "SplitToSequence"}
-)
+SEQUENCE_OPS: Mapping[str, Sequence[int]] = {
+    "ConcatFromSequence": (),
+    "SequenceAt": (1,),
+    "SequenceConstruct": (),
+    "SequenceEmpty": (),
+    "SequenceErase": (1,),
+    "SequenceInsert": (2,),
+    "SequenceLength": (),
+    "SplitToSequence": (1,),
+}
+"""Operator -> the inputs that are positions or lengths."""
 
 
 def element_name(sequence: str, index: int) -> str:

@@ -104,7 +104,7 @@ class Evaluator:
         self._halved = ("",) if weights == "float16" else ()
         self._backend = backend
         self._names = list(network.inputs)
-        bound = shaping_inputs(network)
+        bound = shaping_inputs(network, OPERATORS)
         self._bound_at = [index for index, name in enumerate(self._names) if name in bound]
         """Inputs that are bound by value: shapes, axes or branches follow from them."""
         self._turns: SimpleQueue[None] = SimpleQueue()

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Sequence
 from onnx import GraphProto, NodeProto
 
 from ..errors import UnsupportedError
-from ..graph import Network, shaping_inputs
+from ..graph import RESOLVED, Network, shaping_inputs
 from ..graph.captures import captured_names
 from ..graph.functions import is_defined_by_others
 from ..graph.limits import subgraphs
-from ..graph.loops import UNROLLED
-from ..graph.sequences import SEQUENCE_OPS
 from ..plan import OPERATORS
 
 _BLIND = frozenset(
@@ -31,7 +29,7 @@ def check_signal_path(network: Network) -> None:
     Raises:
         UnsupportedError: there is no rule for one of them, or an `If` decides by the signal.
     """
-    reached = network.inputs.keys() - shaping_inputs(network)
+    reached = network.inputs.keys() - shaping_inputs(network, OPERATORS)
     refusal = _follow(network.model.graph.node, network.outputs, reached)
     if refusal is not None:
         raise refusal
@@ -95,7 +93,7 @@ def _step(node: NodeProto, reached: set[str]) -> tuple[UnsupportedError | None, 
     certain = all if node.op_type == "SequenceConstruct" else any
     if not certain(name in reached for name in reads):
         return None, ()
-    if node.op_type in SEQUENCE_OPS | UNROLLED | OPERATORS or is_defined_by_others(node.op_type):
+    if node.op_type in OPERATORS or node.op_type in RESOLVED or is_defined_by_others(node.op_type):
         return None, node.output[:1] if node.op_type == "Dropout" else node.output
     return UnsupportedError(
         f"{node.op_type} '{_name(node)}': there is no rule for this operator; there are rules for "

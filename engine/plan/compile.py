@@ -18,26 +18,6 @@ from .rules import RULES, Lowering
 from .sliding import keep_windows
 from .view import View
 
-KEEPS_RANGE = frozenset(
-    {
-        "Concat",
-        "DepthToSpace",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "GatherElements",
-        "GatherND",
-        "Identity",
-        "Compress",
-        "Max",
-        "MaxPool",
-    }
-    | {"Min", "Pad", "ReduceMax", "ReduceMin", "Relu", "Reshape", "ReverseSequence", "ScatterElements", "ScatterND"}
-    | {"DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QuantizeLinear"}
-    | {"Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where"}
-)
-"""Operators that hand values on, or limit them by themselves: nothing has to round or wrap them into a narrow type."""
-
 
 def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tuple[str, ...] = ()) -> Program:
     """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
@@ -114,7 +94,7 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     builder.node = node.name
     lowering = Lowering(node, graph, values, builder)
     try:
-        result = rule(lowering, builder)
+        result = rule.lower(lowering, builder)
     # Rules rely on what inference has checked; a file that slips through it is refused all the same.
     except (ArithmeticError, KernelError, LookupError, TypeError, ValueError) as error:
         raise UnsupportedError(f"{node}: {error}") from error
@@ -127,6 +107,6 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
             expected = graph.types[output]
             if view.size != expected.size:
                 raise UnsupportedError(f"{node}: its rule gives shape {view.shape} for {output!r}, which is {expected}")
-            if node.op not in KEEPS_RANGE or view.dtype != carrier(expected.dtype):
+            if not rule.keeps_range or view.dtype != carrier(expected.dtype):
                 view = conform(builder, view, expected.dtype)
             values[output] = view if view.shape == expected.shape else builder.reshape(view, expected.shape)

@@ -111,4 +111,4 @@ def test_a_shape_that_a_loop_carries_is_an_input_that_decides() -> None:
     outputs = [value("go_on", TensorProto.BOOL, []), value("next"), value("shape", TensorProto.INT64, [2])]
     loop = make_node("Loop", ["trips", "", "x", "s"], ["y", "t"], body=make_graph(nodes, "body", inputs, outputs))
     model = network_proto([loop], {"x": [2, 3], "s": [2]}, ["y"], {"trips": np.array(2)}, dtypes={"s": np.int64})
-    assert shaping_inputs(load_network(model.SerializeToString())) == {"s"}
+    assert shaping_inputs(load_network(model.SerializeToString()), {"Reshape": (1,)}) == {"s"}

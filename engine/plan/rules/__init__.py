@@ -30,8 +30,8 @@ from . import (
 )
 from .registry import RULES, Lowering
 
-OPERATORS = frozenset(operator for domain, operator in RULES if not domain)
-"""Operators of the default domain that have a rule."""
+OPERATORS = {operator: rule.shaping for (domain, operator), rule in RULES.items() if not domain}
+"""Operators of the default domain that have a rule -> the inputs whose values shapes, axes and lengths follow from."""
 
 __all__ = [
     "OPERATORS",

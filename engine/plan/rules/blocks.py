@@ -7,7 +7,7 @@ from ..view import View
 from .registry import Lowering, rule
 
 
-@rule("DepthToSpace")
+@rule("DepthToSpace", keeps_range=True)
 def depth_to_space(node: Lowering, builder: Builder) -> View:
     """Blocks of channels become blocks of pixels; mode DCR has the block's place before the channel, CRD after it."""
     batch, channels, height, width = node.shape(0)
@@ -22,7 +22,7 @@ def depth_to_space(node: Lowering, builder: Builder) -> View:
     return builder.reshape(turned, node.output_shape())
 
 
-@rule("SpaceToDepth")
+@rule("SpaceToDepth", keeps_range=True)
 def space_to_depth(node: Lowering, builder: Builder) -> View:
     """Blocks of pixels become blocks of channels, modes as in DepthToSpace (before opset 27 always DCR)."""
     batch, channels, height, width = node.shape(0)

@@ -137,7 +137,8 @@ def turn_highest_bit(builder: Builder, x: View) -> View:
     return apply_general_binary(builder, GeneralBinary.BIT_XOR, x, builder.constant(np.array(np.iinfo(np.int64).min)))
 
 
-@rule(*_PLAIN_UNARY)
+@rule("Relu", keeps_range=True)
+@rule(*(_PLAIN_UNARY.keys() - {"Relu"}))
 def unary(node: Lowering, builder: Builder) -> View:
     """Operators of one input without attributes."""
     x = node.operand(0)
@@ -270,7 +271,8 @@ def bitwise_not(node: Lowering, builder: Builder) -> View:
     return apply_general_unary(builder, GeneralUnary.BIT_NOT, node.operand(0))
 
 
-@rule("Max", "Min", "Sum", "Mean")
+@rule("Max", "Min", keeps_range=True)
+@rule("Sum", "Mean")
 def variadic(node: Lowering, builder: Builder) -> View:
     """ONNX Max, Min, Sum and Mean: any number of inputs, folded from the left."""
     operator = {"Max": Binary.MAX, "Min": Binary.MIN}.get(node.op, Binary.ADD)
@@ -283,7 +285,7 @@ def variadic(node: Lowering, builder: Builder) -> View:
     return builder.reshape(result, node.output_shape())
 
 
-@rule("Where")
+@rule("Where", keeps_range=True)
 def where(node: Lowering, builder: Builder) -> View:
     """ONNX Where: all three inputs broadcast against each other."""
     return select(builder, *(node.view(index) for index in range(3)))

@@ -14,7 +14,7 @@ from .registry import Lowering, rule
 from .views import gather_axis, regular_steps
 
 
-@rule("Gather")
+@rule("Gather", keeps_range=True)
 def gather(node: Lowering, builder: Builder) -> View:
     """Constant indices: an element, an arithmetic sequence or an unfolding is a view, anything else a kernel call.
 
@@ -50,7 +50,7 @@ def _gather_arriving(node: Lowering, builder: Builder, axis: int) -> View:
     return gather_at(builder, builder.reshape(x, (outer, x.shape[axis], inner)), table)
 
 
-@rule("GatherElements")
+@rule("GatherElements", keeps_range=True)
 def gather_elements(node: Lowering, builder: Builder) -> View:
     """Each output element names the position of its own along the axis; one outside it gives 0."""
     x, indices = node.view(0), node.operand(1)
@@ -65,7 +65,7 @@ def along_last_axis(x: View, axis: int, shape: tuple[int, ...]) -> View:
     return x[cut].swap(axis, -1)
 
 
-@rule("GatherND")
+@rule("GatherND", keeps_range=True)
 def gather_nd(node: Lowering, builder: Builder) -> View:
     """Rows or elements by their indices along the first axes behind the batch; outside of these: zeros."""
     x, indices = node.view(0), node.operand(1)
@@ -78,7 +78,7 @@ def gather_nd(node: Lowering, builder: Builder) -> View:
     return gather_at(builder, rows, numbers)
 
 
-@rule("ReverseSequence")
+@rule("ReverseSequence", keeps_range=True)
 def reverse_sequence(node: Lowering, builder: Builder) -> View:
     """Position t of a sequence of length n reads n - 1 - t; behind its end every element stays."""
     x, lengths = node.view(0), node.operand(1)
@@ -103,7 +103,7 @@ def non_zero(builder: Builder, x: View) -> tuple[View, View]:
     return positions, count
 
 
-@rule("Compress")
+@rule("Compress", keeps_range=True)
 def compress(node: Lowering, builder: Builder) -> list[View]:
     """The slices, or elements if there is no axis, whose condition holds, and how many these are."""
     x = node.view(0)

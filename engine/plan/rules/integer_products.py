@@ -24,7 +24,7 @@ def matmul_integer(node: Lowering, builder: Builder) -> View:
     return multiply(builder, a, _centred(node, builder, 1, _optional(node, 3)), INT64)
 
 
-@rule("QLinearMatMul")
+@rule("QLinearMatMul", keeps_range=True)
 def qlinear_matmul(node: Lowering, builder: Builder) -> View:
     """ONNX QLinearMatMul: the product of MatMulInteger, scaled by a_scale b_scale / y_scale and rounded."""
     of_rows = {i: node.view(i)[..., None] if _is_vector(node, i) else node.view(i) for i in (1, 2)}
@@ -40,7 +40,7 @@ def conv_integer(node: Lowering, builder: Builder) -> View:
     return _convolution(node, builder, x, w)
 
 
-@rule("QLinearConv")
+@rule("QLinearConv", keeps_range=True)
 def qlinear_conv(node: Lowering, builder: Builder) -> View:
     """ONNX QLinearConv: ConvInteger and a bias, scaled by x_scale w_scale / y_scale and rounded."""
     x, w = _centred(node, builder, 0, node.view(2)), _centred(node, builder, 3, _of_channels(node, 5))

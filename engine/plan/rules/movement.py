@@ -12,7 +12,7 @@ from .registry import Lowering, rule
 from .views import gather_axis
 
 
-@rule("Concat")
+@rule("Concat", keeps_range=True)
 def concat(node: Lowering, builder: Builder) -> View:
     """Each part is copied to its place; the copy goes away where its producer can write there."""
     y = builder.allocate(node.output_shape(), dtype=carrier(node.output_type()))
@@ -25,7 +25,7 @@ def concat(node: Lowering, builder: Builder) -> View:
     return y
 
 
-@rule("Tile")
+@rule("Tile", shaping=(1,), keeps_range=True)
 def tile(node: Lowering, builder: Builder) -> View:
     """ONNX Tile: one broadcast copy, with an axis for the repeats before each axis of the input."""
     x = node.view(0)
@@ -47,7 +47,7 @@ def eye_like(node: Lowering, builder: Builder) -> View:
     return builder.constant(eye)
 
 
-@rule("Trilu")
+@rule("Trilu", shaping=(1,), keeps_range=True)
 def triangle(node: Lowering, builder: Builder) -> View:
     """ONNX Trilu: zeros below the k-th diagonal, or above it with upper = 0, of the last two axes."""
     x = node.view(0)
@@ -57,7 +57,7 @@ def triangle(node: Lowering, builder: Builder) -> View:
     return select(builder, builder.constant(kept), x, builder.constant(np.zeros((), x.dtype)))
 
 
-@rule("Pad")
+@rule("Pad", shaping=(1, 3), keeps_range=True)
 def pad(node: Lowering, builder: Builder) -> View:
     """Modes constant, reflect, edge and wrap; negative pads crop."""
     x = node.view(0)

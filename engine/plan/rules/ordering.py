@@ -61,7 +61,7 @@ def hardmax(node: Lowering, builder: Builder) -> View:
     return builder.reshape(y, shape)
 
 
-@rule("TopK")
+@rule("TopK", shaping=(1,), keeps_range=True)
 def top_k(node: Lowering, builder: Builder) -> list[View]:
     """ONNX TopK: always in order, of equals the first; `sorted` = 0 allows any order, this one too."""
     x = node.view(0)
@@ -77,7 +77,7 @@ def top_k(node: Lowering, builder: Builder) -> list[View]:
     return [_in_order(node, builder, values), indices]
 
 
-@rule("CumSum", "CumProd")
+@rule("CumSum", "CumProd", shaping=(1,))
 def cumulate(node: Lowering, builder: Builder) -> View:
     """ONNX CumSum, CumProd: running sums or products, from the end with reverse, without themselves if exclusive."""
     x = node.operand(0)
@@ -92,7 +92,7 @@ def cumulate(node: Lowering, builder: Builder) -> View:
     return y
 
 
-@rule("Unique")
+@rule("Unique", keeps_range=True)
 def unique(node: Lowering, builder: Builder) -> list[View]:
     """The different elements, or slices along the axis; where each is first, which each was, how often; how many."""
     x, axis = node.view(0), node.attribute("axis")
@@ -120,7 +120,7 @@ def unique(node: Lowering, builder: Builder) -> list[View]:
     return [y, first, inverse, counts, found]
 
 
-@rule("NonMaxSuppression")
+@rule("NonMaxSuppression", shaping=(2,))
 def non_max_suppression(node: Lowering, builder: Builder) -> list[View]:
     """ONNX NonMaxSuppression: (batch, class, box) of the boxes that stay, and how many these are."""
     boxes, scores = node.view(0), node.view(1)

@@ -62,7 +62,8 @@ class PoolWindow:
         return PoolWindow(self.kernel[1:], self.stride[1:], self.dilation[1:], self.before[1:], self.after[1:])
 
 
-@rule("MaxPool", "AveragePool")
+@rule("MaxPool", keeps_range=True)
+@rule("AveragePool")
 def pool(node: Lowering, builder: Builder) -> View | list[View]:
     """ONNX MaxPool and AveragePool over one to three axes.
 

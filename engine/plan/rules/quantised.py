@@ -55,7 +55,7 @@ def parameter(node: Lowering, builder: Builder, index: int) -> View:
     return gather_axis(builder, value, axis, np.arange(shape[axis]) // block)
 
 
-@rule("QuantizeLinear")
+@rule("QuantizeLinear", keeps_range=True)
 def quantize_linear(node: Lowering, builder: Builder) -> View:
     """ONNX QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point); floats of few bits are rounded alike."""
     x, zero_point = node.operand(0), parameter(node, builder, 2)
@@ -93,7 +93,7 @@ def dequantize_linear(node: Lowering, builder: Builder) -> View:
     return y
 
 
-@rule("DynamicQuantizeLinear")
+@rule("DynamicQuantizeLinear", keeps_range=True)
 def dynamic_quantize_linear(node: Lowering, builder: Builder) -> list[View]:
     """ONNX DynamicQuantizeLinear: to uint8, with the scale and zero point that fit the least and greatest of x and 0.
 

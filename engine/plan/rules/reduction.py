@@ -46,7 +46,8 @@ _OF_ONE_ELEMENT = {
 """What a reduction of no axes still does to each element; the other operators leave it as it is."""
 
 
-@rule(*_REDUCE)
+@rule("ReduceMax", "ReduceMin", shaping=(1,), keeps_range=True)
+@rule(*(_REDUCE.keys() - {"ReduceMax", "ReduceMin"}), shaping=(1,))
 def reduce(node: Lowering, builder: Builder) -> View:
     """Axes are an attribute or, later, an input; none means all, unless noop_with_empty_axes."""
     axes = node.argument(1, "axes") or []
@@ -55,7 +56,7 @@ def reduce(node: Lowering, builder: Builder) -> View:
     return reduce_axes(node, builder, _REDUCE[node.op], axes)
 
 
-@rule("ReduceLogSum")
+@rule("ReduceLogSum", shaping=(1,))
 def reduce_log_sum(node: Lowering, builder: Builder) -> View:
     """ONNX ReduceLogSum: the logarithm of a sum; axes as in the other reductions."""
     axes = node.argument(1, "axes") or []
@@ -74,7 +75,8 @@ def _each_element(node: Lowering, builder: Builder) -> View:
     return node.view(0) if operator is None else apply_unary(builder, operator, node.view(0))
 
 
-@rule("GlobalAveragePool", "GlobalMaxPool")
+@rule("GlobalMaxPool", keeps_range=True)
+@rule("GlobalAveragePool")
 def global_pool(node: Lowering, builder: Builder) -> View:
     """ONNX GlobalAveragePool, GlobalMaxPool: one value a channel, the axes behind it kept with size 1."""
     operator = Reduce.MEAN if node.op == "GlobalAveragePool" else Reduce.MAX

@@ -1,11 +1,13 @@
 """How one node becomes instructions: the registry of rules, and what a rule sees of its node.
 
-To add an operator, write a rule `(node, builder) -> views` in the file of its family and register it with `@rule`.
+To add an operator, write a rule `(node, builder) -> views` in the file of its family and register it with `@rule`,
+whose words say what else has to be known of the operator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,20 @@ from ..builder import Builder
 from ..carriers import INT64, convert, integer_format, to_carrier
 from ..view import View
 
-Rule = Callable[["Lowering", Builder], "View | Sequence[View | None]"]
+Lower = Callable[["Lowering", Builder], "View | Sequence[View | None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is known of an operator; one place says it all."""
+
+    lower: Lower
+    """Emits its instructions and gives its outputs."""
+    shaping: tuple[int, ...]
+    """The inputs whose values shapes, axes and lengths follow from, in any operator set."""
+    keeps_range: bool
+    """Whether its outputs' elements fit their type as they are: those of inputs handed on, or limited by the rule."""
+
 
 RULES: dict[tuple[str, str], Rule] = {}
 """(domain, operator) -> rule."""
@@ -38,14 +53,20 @@ ACTIVATIONS = {
 }
 
 
-def rule(*operators: str, domain: str = "") -> Callable[[Rule], Rule]:
-    """Register a rule for one or more operators of a domain."""
+def rule(
+    *operators: str, domain: str = "", shaping: tuple[int, ...] = (), keeps_range: bool = False
+) -> Callable[[Lower], Lower]:
+    """Register a rule for one or more operators of a domain; the words are those of `Rule`.
 
-    def register(function: Rule) -> Rule:
+    An output of an operator without `keeps_range` is wrapped or rounded into its type, which costs an instruction
+    where that type is narrower than its carrier.
+    """
+
+    def register(function: Lower) -> Lower:
         for operator in operators:
             if (domain, operator) in RULES:
                 raise ValueError(f"two rules for {domain}.{operator}")
-            RULES[domain, operator] = function
+            RULES[domain, operator] = Rule(function, shaping, keeps_range)
         return function
 
     return register

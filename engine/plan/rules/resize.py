@@ -21,7 +21,8 @@ from .resize_coordinates import (
 from .views import gather_axis
 
 
-@rule("Resize", "Upsample")
+@rule("Upsample", shaping=(1,))
+@rule("Resize", shaping=(1, 2, 3))
 def resize(node: Lowering, builder: Builder) -> View:
     """ONNX Resize and Upsample in every mode; linear and cubic blend integers in float32."""
     kind, coordinates = node.attribute("mode", "nearest"), _coordinate_mode(node)

@@ -18,7 +18,7 @@ from .views import regular_steps
 _ARITHMETIC = (Scatter.ADD, Scatter.MUL)
 
 
-@rule("Scatter", "ScatterElements")
+@rule("Scatter", "ScatterElements", keeps_range=True)
 def scatter_elements(node: Lowering, builder: Builder) -> View:
     """Each update names its position along the axis; one outside it is dropped."""
     reduction, y, updates = _operands(node, builder)
@@ -30,7 +30,7 @@ def scatter_elements(node: Lowering, builder: Builder) -> View:
     return _finished(node, builder, y, reduction)
 
 
-@rule("ScatterND")
+@rule("ScatterND", keeps_range=True)
 def scatter_nd(node: Lowering, builder: Builder) -> View:
     """Rows or elements by their indices along the first axes; updates outside of these are dropped.
 
@@ -113,7 +113,7 @@ def _regular_window(node: Lowering, y: View) -> View | None:
     )
 
 
-@rule("TensorScatter")
+@rule("TensorScatter", keeps_range=True)
 def tensor_scatter(node: Lowering, builder: Builder) -> View:
     """A sequence of updates to a cache, from an index for each batch on; round its end if circular."""
     past, updates = node.view(0), node.view(1)
@@ -138,7 +138,7 @@ def tensor_scatter(node: Lowering, builder: Builder) -> View:
     return y
 
 
-@rule("OneHot")
+@rule("OneHot", shaping=(1,), keeps_range=True)
 def one_hot(node: Lowering, builder: Builder) -> View:
     """ONNX OneHot: all `off`, then `on` at each index that there is; indices outside the axis leave all off."""
     indices = convert(builder, node.view(0), np.dtype(np.int64))

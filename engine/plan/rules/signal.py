@@ -10,7 +10,7 @@ from ..view import View
 from .registry import Lowering, rule
 
 
-@rule("Keep", domain=STREAM_DOMAIN)
+@rule("Keep", domain=STREAM_DOMAIN, keeps_range=True)
 def keep(node: Lowering, builder: Builder) -> View:
     """The last `count` steps of before along `axis`, then the new ones; zeros before the first step."""
     x = node.view(0)

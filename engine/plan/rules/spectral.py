@@ -16,7 +16,7 @@ from .products import multiply
 from .registry import Lowering, rule
 
 
-@rule("DFT")
+@rule("DFT", shaping=(1, 2))
 def dft(node: Lowering, builder: Builder) -> View:
     """ONNX DFT: the axis is an attribute below opset 20, an input later; the last axis is (real[, imaginary])."""
     x = node.view(0)
@@ -39,7 +39,7 @@ def dft(node: Lowering, builder: Builder) -> View:
     return y.transpose([last.index(a) for a in range(x.rank)])
 
 
-@rule("STFT")
+@rule("STFT", shaping=(1, 3))
 def stft(node: Lowering, builder: Builder) -> View:
     """ONNX STFT: frames are a strided view of the signal; with a window they are written once, multiplied by it."""
     x = node.view(0)

@@ -52,7 +52,7 @@ def determinant(node: Lowering, builder: Builder) -> View:
     return builder.reshape(y, node.output_shape())
 
 
-@rule("ReduceLogSumExp")
+@rule("ReduceLogSumExp", shaping=(1,))
 def reduce_log_sum_exp(node: Lowering, builder: Builder) -> View:
     """ONNX ReduceLogSumExp: m + log(sum(exp(x - m))) with the greatest m, so that nothing overflows."""
     x = node.operand(0)

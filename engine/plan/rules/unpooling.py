@@ -12,7 +12,7 @@ from ..view import View
 from .registry import Lowering, rule
 
 
-@rule("MaxUnpool")
+@rule("MaxUnpool", shaping=(2,), keeps_range=True)
 def max_unpool(node: Lowering, builder: Builder) -> View:
     """Each element at its position in what was pooled, zeros elsewhere; an output_shape only adds zeros at the ends.
 
@@ -41,7 +41,7 @@ def max_unpool(node: Lowering, builder: Builder) -> View:
     return result
 
 
-@rule("Col2Im")
+@rule("Col2Im", shaping=(1, 2))
 def col2im(node: Lowering, builder: Builder) -> View:
     """Blocks [batch, channels * taps, blocks] added up where they lie in an image, one tap of all blocks at a time."""
     image = node.needs_constant(1, "image_shape").tolist()

@@ -25,13 +25,14 @@ from .powers import power_of_two
 from .registry import Lowering, rule
 
 
-@rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+@rule("Flatten", keeps_range=True)
+@rule("Reshape", "Squeeze", "Unsqueeze", shaping=(1,), keeps_range=True)
 def reshape(node: Lowering, builder: Builder) -> View:
     """The output's bound shape says it all, whatever attribute or input it came from."""
     return builder.reshape(node.view(0), node.output_shape())
 
 
-@rule("Identity", "Dropout")
+@rule("Identity", "Dropout", keeps_range=True)
 def identity(node: Lowering, builder: Builder) -> View:
     """ONNX Identity, and Dropout, which does nothing in inference."""
     return node.view(0)
@@ -81,14 +82,14 @@ def bit_cast(node: Lowering, builder: Builder) -> View:
     return x  # integers and truth values: wrapping is all there is to do
 
 
-@rule("Transpose")
+@rule("Transpose", keeps_range=True)
 def transpose(node: Lowering, builder: Builder) -> View:
     """ONNX Transpose: without perm the axes are reversed."""
     x = node.view(0)
     return x.transpose(node.attribute("perm", tuple(reversed(range(x.rank)))))
 
 
-@rule("Slice")
+@rule("Slice", shaping=(1, 2, 3, 4), keeps_range=True)
 def slice_(node: Lowering, builder: Builder) -> View:
     """ONNX Slice: opset 9 has starts and ends as attributes, later ones as inputs; steps may be negative."""
     x = node.view(0)
@@ -106,7 +107,7 @@ def slice_(node: Lowering, builder: Builder) -> View:
     return x[tuple(index)]
 
 
-@rule("Split")
+@rule("Split", shaping=(1,), keeps_range=True)
 def split(node: Lowering, builder: Builder) -> list[View]:
     """ONNX Split: each output is a view; the parts' sizes are those of the bound outputs."""
     x = node.view(0)
@@ -119,7 +120,7 @@ def split(node: Lowering, builder: Builder) -> list[View]:
     return views
 
 
-@rule("Expand")
+@rule("Expand", shaping=(1,), keeps_range=True)
 def expand(node: Lowering, builder: Builder) -> View:
     """ONNX Expand: a broadcast, by strides of 0."""
     return node.view(0).broadcast(node.output_shape())
