@@ -1,8 +1,8 @@
 """Vector code of the Fourier transforms: butterflies on PANEL neighbours at once, and the steps around them.
 
 Complex numbers lie in two planes, real and imaginary, at a fixed distance. Everything is emitted as LLVM vectors of
-PANEL float32 whose operations carry the flag `contract` alone: nothing is reordered. All arguments are int64;
-addresses and distances count bytes.
+PANEL float32, or of one where a stage is too short for more, without flags that let LLVM reorder or fuse. All arguments
+are int64; addresses and distances count bytes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from numba.extending import intrinsic
 
 from ..contract import PANEL
 
-_FLAGS = ("contract",)
 _FLOAT = ir.FloatType()
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, PANEL)
 _VECTOR_BYTES = 4 * PANEL
 
 Complex = tuple[ir.Value, ir.Value]
@@ -28,20 +26,22 @@ Complex = tuple[ir.Value, ir.Value]
 class _Emitter:
     """Float vectors with operators for one place in the code."""
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: ir.IRBuilder, width: int = PANEL) -> None:
         self.builder = builder
+        self.width = width
+        self.vector = ir.VectorType(_FLOAT, width)
 
     def number(self, value: float) -> ir.Constant:
-        return ir.Constant(_VECTOR, [ir.Constant(_FLOAT, value)] * PANEL)
+        return ir.Constant(self.vector, [ir.Constant(_FLOAT, value)] * self.width)
 
     def add(self, a, b):
-        return self.builder.fadd(a, b, flags=_FLAGS)
+        return self.builder.fadd(a, b)
 
     def subtract(self, a, b):
-        return self.builder.fsub(a, b, flags=_FLAGS)
+        return self.builder.fsub(a, b)
 
     def multiply(self, a, b):
-        return self.builder.fmul(a, b, flags=_FLAGS)
+        return self.builder.fmul(a, b)
 
     def plus(self, a: Complex, b: Complex) -> Complex:
         return self.add(a[0], b[0]), self.add(a[1], b[1])
@@ -72,20 +72,20 @@ class _Emitter:
 
     def load(self, address, index: int = 0):
         address = self.address(address, index, _VECTOR_BYTES)
-        return self.builder.load(self.builder.inttoptr(address, _VECTOR.as_pointer()), align=4)
+        return self.builder.load(self.builder.inttoptr(address, self.vector.as_pointer()), align=4)
 
     def store(self, value, address, index: int = 0) -> None:
         address = self.address(address, index, _VECTOR_BYTES)
-        self.builder.store(value, self.builder.inttoptr(address, _VECTOR.as_pointer()), align=4)
+        self.builder.store(value, self.builder.inttoptr(address, self.vector.as_pointer()), align=4)
 
     def load_repeated(self, address):
         value = self.builder.load(self.builder.inttoptr(address, _FLOAT.as_pointer()))
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        undefined = ir.Constant(self.vector, ir.Undefined)
         single = self.builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-        return self.shuffle(single, undefined, [0] * PANEL)
+        return self.shuffle(single, undefined, [0] * self.width)
 
     def shuffle(self, a, b, order: list[int]):
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, PANEL), order))
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, len(order)), order))
 
     def reverse(self, a):
         return self.shuffle(a, a, list(range(PANEL))[::-1])
@@ -148,12 +148,12 @@ def _interleaved(emit: _Emitter, values: list[ir.Value], chunk: int) -> list[ir.
     return result
 
 
-def stage_block(radix: int, chunk: int):
-    """An intrinsic: one stage of Stockham's algorithm for PANEL neighbours i = s p + q (s the span, p the group).
+def stage_block(radix: int, chunk: int, width: int = PANEL):
+    """An intrinsic: one stage of Stockham's algorithm for `width` neighbours i = s p + q (s the span, p the group).
 
-    chunk 0: the span is at least PANEL and all neighbours are of one group; output j goes to `target` + j `spread`,
-    and twiddle factors are scalars. Else the span is `chunk`, a divisor of PANEL; outputs go interleaved to `target`,
-    radix * PANEL floats in a row, and twiddle factors are vectors.
+    chunk 0: the span is at least `width` and all neighbours are of one group; output j goes to `target` + j `spread`,
+    and twiddle factors are scalars. Else the width is PANEL and the span is `chunk`, a divisor of it; outputs go
+    interleaved to `target`, radix * PANEL floats in a row, and twiddle factors are vectors.
 
     Args of the intrinsic: source; source_step (from input j to j + 1); target; spread; plane (real to imaginary);
     twiddles; twiddle_step (from one [c] of `fft_tables` to the next).
@@ -163,7 +163,7 @@ def stage_block(radix: int, chunk: int):
     def block(typingctx, source, source_step, target, spread, plane, twiddles, twiddle_step):
         def codegen(context, builder, signature, arguments):
             source, source_step, target, spread, plane, twiddles, twiddle_step = arguments
-            emit = _Emitter(builder)
+            emit = _Emitter(builder, width)
             inputs = []
             for j in range(radix):
                 real = emit.address(source, j, source_step)

@@ -1,4 +1,4 @@
-"""Native Fourier transforms; even lengths of real signals go through a complex transform of half the length.
+"""Native Fourier transforms; real signals of long even length go through a complex transform of half the length.
 
 Rows of any length: x [rows, n] or [rows, n, 2] of (real, imaginary). Bound by the loads and stores of each pass, which
 stay in the first-level cache up to some 4000 points.
@@ -10,15 +10,16 @@ import numpy as np
 from numba import njit
 
 from ..contract import PANEL, Context
+from ..packing_spectrum import halves
 from ..schemas.spectrum import COMPLEX_FFT, INVERSE_REAL_FFT, REAL_FFT
-from .fourier import HEADER_BYTES, complex_transform
+from .fourier import HEADER_BYTES, complex_transform, rounded
 from .fourier_vectors import half_length_bins, join_pairs, real_bins, split_pairs
 from .memory import float_pointer, locate
 from .native import native
-from .vectors import device
 
 _LANES = int(Context.LANES)
 _PANEL = PANEL
+_halves = njit(inline="always")(halves)
 _REAL = REAL_FFT.positions()
 _REAL_X, _REAL_TABLES, _REAL_Y, _REAL_SCRATCH = (_REAL[name] for name in ("x", "tables", "y", "scratch"))
 _INVERSE = INVERSE_REAL_FFT.positions()
@@ -63,68 +64,53 @@ def _copy_pairs(source, source_step, target, target_step, count):
         y[i * target_step + 1] = x[i * source_step + 1]
 
 
-@device
+@rounded
 def _bins(spectrum, length, cosines, target):
     """The length + 1 pairs of a real transform from the complex one of half its length, in planes."""
     z, y = float_pointer(spectrum), float_pointer(target)
     plane, sines = 4 * length, cosines + 4 * length
     y[0], y[1] = z[0] + z[length], 0.0
     y[2 * length], y[2 * length + 1] = z[0] - z[length], 0.0
-    if length <= _PANEL:
-        c, s = float_pointer(cosines), float_pointer(sines)
-        for k in range(1, length):
-            mirror = length - k
-            even_real, even_imaginary = z[k] + z[mirror], z[length + k] - z[length + mirror]
-            odd_real, odd_imaginary = z[k] - z[mirror], z[length + k] + z[length + mirror]
-            y[2 * k] = (even_real + c[k] * odd_imaginary - s[k] * odd_real) / 2
-            y[2 * k + 1] = (even_imaginary - c[k] * odd_real - s[k] * odd_imaginary) / 2
-    else:
-        for start in range(1, length, _PANEL):
-            k = min(start, length - _PANEL)
-            behind = spectrum + 4 * (length - k - _PANEL + 1)
-            real_bins(spectrum + 4 * k, behind, plane, cosines + 4 * k, sines + 4 * k, target + 8 * k)
+    for start in range(1, length, _PANEL):
+        k = min(start, length - _PANEL)
+        behind = spectrum + 4 * (length - k - _PANEL + 1)
+        real_bins(spectrum + 4 * k, behind, plane, cosines + 4 * k, sines + 4 * k, target + 8 * k)
 
 
-@device
+@rounded
 def _half_length(source, length, cosines, scale_at, real, imaginary):
     """The complex transform of half the length, times 2 * scale, in planes, from length + 1 pairs."""
     x, a, b = float_pointer(source), float_pointer(real), float_pointer(imaginary)
     sines, scale = cosines + 4 * length, float_pointer(scale_at)[0]
     a[0], b[0] = (x[0] + x[2 * length]) * scale, (x[0] - x[2 * length]) * scale
-    if length <= _PANEL:
-        c, s = float_pointer(cosines), float_pointer(sines)
-        for k in range(1, length):
-            mirror = length - k
-            even_real, even_imaginary = x[2 * k] + x[2 * mirror], x[2 * k + 1] - x[2 * mirror + 1]
-            odd_real, odd_imaginary = x[2 * k] - x[2 * mirror], x[2 * k + 1] + x[2 * mirror + 1]
-            a[k] = (even_real - c[k] * odd_imaginary - s[k] * odd_real) * scale
-            b[k] = (even_imaginary + c[k] * odd_real - s[k] * odd_imaginary) * scale
-    else:
-        for start in range(1, length, _PANEL):
-            k = min(start, length - _PANEL)
-            behind = source + 8 * (length - k - _PANEL + 1)
-            half_length_bins(
-                source + 8 * k, behind, cosines + 4 * k, sines + 4 * k, scale_at, real + 4 * k, imaginary + 4 * k
-            )
+    for start in range(1, length, _PANEL):
+        k = min(start, length - _PANEL)
+        behind = source + 8 * (length - k - _PANEL + 1)
+        half_length_bins(
+            source + 8 * k, behind, cosines + 4 * k, sines + 4 * k, scale_at, real + 4 * k, imaginary + 4 * k
+        )
 
 
 @njit(inline="always")
-def _odd_bins(spectrum, length, y, step):
+def _lower_bins(spectrum, length, y, step):
+    """The length // 2 + 1 pairs that lie in planes; those that are real have an imaginary part of 0."""
     z, target = float_pointer(spectrum), float_pointer(y)
     target[0], target[1] = z[0], 0.0
     for k in range(1, length // 2 + 1):
         target[k * step], target[k * step + 1] = z[k], z[length + k]
+    if length % 2 == 0:
+        target[length // 2 * step + 1] = 0.0
 
 
-@device
+@rounded
 def _forward(x, tables, y, step, scratch, n):
     """One row of n samples; `step` is the distance of y's pairs in floats."""
-    even = n % 2 == 0
-    length = n // 2 if even else n
+    halved = _halves(n)
+    length = n // 2 if halved else n
     plane = 4 * length
     cosines = tables + HEADER_BYTES
     stages = cosines
-    if even:
+    if halved:
         stages += 2 * plane
         _split(x, scratch, scratch + plane, length)
     else:
@@ -132,13 +118,13 @@ def _forward(x, tables, y, step, scratch, n):
         for i in range(length):
             real[i], imaginary[i] = source[i], 0.0
     spectrum = complex_transform(scratch, scratch + 2 * plane, plane, tables, stages)
-    if even:
+    if halved:
         target = y if step == 2 else scratch + 4 * plane
         _bins(spectrum, length, cosines, target)
         if step != 2:
             _copy_pairs(target, 2, y, step, length + 1)
     else:
-        _odd_bins(spectrum, length, y, step)
+        _lower_bins(spectrum, length, y, step)
 
 
 @native
@@ -157,25 +143,26 @@ def real_fft(operands, context):
 
 @njit(inline="always")
 def _whole_spectrum(x, step, length, real_at, imaginary_at):
-    """All `length` (odd) bins, in planes, from the lower half."""
+    """All `length` bins, in planes, from the lower half."""
     source, real, imaginary = float_pointer(x), float_pointer(real_at), float_pointer(imaginary_at)
-    scale = 1.0 / length
-    real[0], imaginary[0] = source[0] * scale, 0.0
-    for k in range(1, length // 2 + 1):
-        a, b = source[k * step] * scale, source[k * step + 1] * scale
+    real[0], imaginary[0] = source[0], 0.0
+    for k in range(1, (length + 1) // 2):
+        a, b = source[k * step], source[k * step + 1]
         real[k], imaginary[k] = a, b
         real[length - k], imaginary[length - k] = a, -b
+    if length % 2 == 0:
+        real[length // 2], imaginary[length // 2] = source[length // 2 * step], 0.0
 
 
-@device
+@rounded
 def _inverse(x, step, tables, y, scratch, n):
     """One row to n samples. With its planes swapped, a forward transform is an inverse one."""
-    even = n % 2 == 0
-    length = n // 2 if even else n
+    halved = _halves(n)
+    length = n // 2 if halved else n
     plane = 4 * length
     cosines = tables + HEADER_BYTES
     stages = cosines
-    if even:
+    if halved:
         stages += 2 * plane
         pairs, free = x, scratch + 4 * plane
         if step != 2:
@@ -187,12 +174,12 @@ def _inverse(x, step, tables, y, scratch, n):
     else:
         _whole_spectrum(x, step, length, scratch + plane, scratch)
     signal = complex_transform(scratch, scratch + 2 * plane, plane, tables, stages)
-    if even:
+    if halved:
         _join(signal + plane, signal, y, length)
     else:
-        z, target = float_pointer(signal + plane), float_pointer(y)
+        z, target, scale = float_pointer(signal + plane), float_pointer(y), np.float32(1.0 / n)
         for i in range(length):
-            target[i] = z[i]
+            target[i] = z[i] * scale
 
 
 @native
@@ -209,7 +196,7 @@ def inverse_real_fft(operands, context):
             _inverse(source, step, tables, target, scratch, n)
 
 
-@device
+@rounded
 def _complex(x, x_step, tables, y, y_step, inverse, scratch, n):
     """One row of n pairs, `step` floats apart. With its planes swapped, a forward transform is an inverse one."""
     plane = 4 * n

@@ -23,11 +23,6 @@ from wavetile.engine.graph.limits import all_nodes
 
 SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator")
 
-SUMS_THAT_CANCEL = {
-    **dict.fromkeys(("test_dft_inverse", "test_dft_inverse_opset19", "test_dft_irfft", "test_dft_irfft_opset19"), 1e-6),
-}
-"""Case -> absolute tolerance: sums of numbers up to 1000 that cancel to 0, of which the suite's own is 2e-7 off."""
-
 
 @dataclass(frozen=True)
 class Case:
@@ -90,10 +85,9 @@ class Case:
         """
         prepared = backend.prepare(self.model, "CPU")
         assert prepared is not None, f"{backend.__name__} prepares nothing"
-        atol = max(self.source.atol, SUMS_THAT_CANCEL.get(self.name, 0.0))
         for inputs, expected in self.data():
             Runner.assert_similar_outputs(
-                expected, prepared.run(inputs), rtol=self.source.rtol, atol=atol, model_dir=None
+                expected, prepared.run(inputs), rtol=self.source.rtol, atol=self.source.atol, model_dir=None
             )
 
 

@@ -173,6 +173,22 @@ def test_pure_tones_fall_into_their_bins() -> None:
         assert np.abs(forward("cpu", x[None, None])[0, 0] - expected).max() < 2e-4
 
 
+@pytest.mark.parametrize("n", [4, 10, 12, 20, 30, 32])
+def test_what_cancels_in_a_short_row_cancels_exactly(n: int) -> None:
+    """Bins of a ramp from 0 sum up to its first sample: whole numbers that leave nothing."""
+    spectrum = np.zeros((1, 1, n // 2 + 1, 2), np.float32)
+    spectrum[0, 0, :, 0] = -n
+    spectrum[0, 0, 0, 0] = n * (n - 1)
+    assert inverse("cpu", spectrum, n)[0, 0, 0] == 0.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 10, 15, 20, 25])
+def test_short_inverse_rows_have_the_bits_of_numpy(n: int) -> None:
+    """NumPy's inverse is in single precision and takes these radices in the same order; ONNX's cases hold its bits."""
+    x = signal(1, 3, 2 * n).reshape(1, 3, n, 2)
+    assert np.array_equal(transform("cpu", x, 1), pairs(np.fft.ifft(x[..., 0] + np.complex64(1j) * x[..., 1])))
+
+
 @pytest.mark.parametrize("length", [1, 2, 96, 121, 480, 1009, 2 * 31 * 37])
 def test_radices_multiply_to_the_length(length: int) -> None:
     assert np.prod(radices(length), dtype=int) == length
