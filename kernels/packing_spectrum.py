@@ -2,8 +2,8 @@
 
 A real transform of length n goes through a complex one, of n / 2 where `halves(n)`, else of n. The complex length is
 split into stages of radix 4, 2, 3, 5 and then whatever primes are left (Stockham's autosort algorithm: C. Van Loan,
-Computational Frameworks for the Fast Fourier Transform, section 1.7). A stage of radix r takes n r operations, so that a
-length with a large prime factor p is exact but costs n p.
+Computational Frameworks for the Fast Fourier Transform, section 1.7). A stage of radix r takes n r operations, so that
+a length with a large prime factor p is exact but costs n p.
 """
 
 from __future__ import annotations
