@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .ir import Graph
 from .passes.activations import fold_activations, simplify_prelus
-from .passes.batch_norm import fold_batch_norms
+from .passes.batch_norm import convolve_batch_norms, fold_batch_norms
 from .passes.bias import fold_biases
 from .passes.duplicates import share_constants
 from .passes.layer_norm import fold_layer_norms
@@ -31,6 +31,7 @@ PASSES = (
     fold_biases,
     join_convolutions,
     fold_batch_norms,
+    convolve_batch_norms,
     fold_biases,
     fold_scales,
     fold_layer_norms,
@@ -48,7 +49,7 @@ def fuse(graph: Graph) -> Graph:
 
     - Conv, ConvTranspose and pools have explicit kernel_shape, strides, dilations and pads; auto_pad is gone.
     - BatchNormalization, zero Pad, per-channel Add and activations are part of the Conv, ConvTranspose, MatMul or Gemm
-      next to them. Inputs of these four are then: data, weight, bias or '', slope of PRelu; a MatMul has a bias only
+      next to them; a BatchNormalization of images that has none is a Conv itself. Inputs of these four are then: data, weight, bias or '', slope of PRelu; a MatMul has a bias only
       here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Swish, Clip,
       applied to the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for
       PRelu, `slope`: the name of a constant `[channels]`.

@@ -15,7 +15,7 @@ from ..schemas.movement import COPY, FILL, GATHER
 from .loops import over_rows, read, shift, write
 from .memory import bits_to_float, float_pointer, int32_pointer, locate
 from .native import FAST_MATH, native
-from .vectors import load, load_first, store, store_first
+from .vectors import evens, load, load_first, store, store_first
 
 _LANES = int(Context.LANES)
 _COPY = COPY.positions()
@@ -77,6 +77,12 @@ def _copy_row(x, x_step, y, y_step, count):
         value = x[0]
         for i in range(count):
             write(y, i, value)
+    elif y_step == 1 and x_step == 2:
+        for i in range(0, count, PANEL):
+            left = count - i
+            low = load_first(shift(x, 2 * i), 2 * left - 1)
+            high = load_first(shift(x, 2 * i + PANEL), 2 * left - 1 - PANEL)
+            store_first(shift(y, i), evens(low, high), left)
     else:
         for i in range(count):
             y[i * y_step] = x[i * x_step]
@@ -104,7 +110,7 @@ def _copy_plane(x, x_slow, x_fast, y, y_slow, y_fast, slow, fast):
     """y[i * y_slow + j * y_fast] = x[i * x_slow + j * x_fast], i below slow, j below fast."""
     if x_slow == 1 and y_fast == 1 and x_fast != 1 and slow >= _TILE and fast >= _TILE:
         transpose(x, x_fast, y, y_slow, slow, fast)
-    elif fast >= slow or (x_fast == 1 and y_fast == 1):
+    elif fast >= slow or (x_fast in (1, 2) and y_fast == 1):
         for i in range(slow):
             _copy_row(shift(x, i * x_slow), x_fast, shift(y, i * y_slow), y_fast, fast)
     else:

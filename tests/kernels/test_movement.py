@@ -39,6 +39,17 @@ def test_copy_transposed(backend: str, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("columns", [1, 7, 16, 17, 31, 40])
+def test_copy_of_strided_columns(backend: str, step: int, columns: int) -> None:
+    values = np.random.default_rng(columns).standard_normal((2, 1, 1, 1, 2, 3, columns)).astype(np.float32)
+    row = step * columns
+    x = Lanes(values, strides=(0, 0, 0, 4 * row, row, step))
+    got = run_kernel("copy", backend, lanes=2, x=x, y=Out(values.shape[1:]))
+    np.testing.assert_array_equal(got["y"], values)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_copy_of_every_order_of_axes(backend: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(40):

@@ -153,7 +153,7 @@ def emit_convolution(
     kernel = packing.choose_convolution(*shapes)
     pack = getattr(packing, kernel)
     if kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride):
-        kernel = "conv_short" if fits_layout("rows", x.shape, x.strides) else kernel
+        kernel, x = "conv_short", builder.dense(x)
     # Transformed weights are no rearrangement, and the transforms need contiguous rows.
     transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
     if transformable and packing_winograd.pays(*shapes):
