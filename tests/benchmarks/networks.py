@@ -77,8 +77,13 @@ def measure_network(real: RealNetwork, models: Path, effort: Effort, *, weights:
 def measure_file(
     group: str, name: str, path: Path, inputs: Sequence[Mapping[str, np.ndarray]], effort: Effort, *, call: str = "",
     goals: Mapping[str, float] | None = None, weights: WeightStorage = "float32", tolerance: float = 1e-4,
+    rivals: Mapping[str, Callable[[], object]] | None = None,
 ) -> Row:  # fmt: skip
-    """One file with its inputs at several sizes, the first of which are timed."""
+    """One file with its inputs at several sizes, the first of which are timed.
+
+    Args:
+        rivals: peers that compute the same beside onnxruntime and OpenVINO, one call each.
+    """
     peer = Peer(path)
     names = peer.outputs
     difference = call_seconds = 0.0
@@ -95,11 +100,11 @@ def measure_file(
     if not difference <= tolerance:
         return Row(group, name, call, refusal=f"its numbers differ by {difference:.0e} of their scale: not timed")
     feeds = inputs[0]
-    others: dict[str, Callable[[int], object]] = {}
+    others = {name: _each_step(call) for name, call in (rivals or {}).items()}
     if not effort.quick and peers.is_here("openvino"):
         openvino = peers.openvino_call(path, feeds, expected)
         if openvino is not None:
-            others["openvino"] = lambda step: openvino()
+            others["openvino"] = _each_step(openvino)
     timings = effort.take_turns(
         lambda step: model.run(feeds), lambda step: peer.session.run(names, feeds), others, call_seconds=call_seconds
     )
@@ -112,6 +117,10 @@ def measure_file(
         group, name, call, difference, timings, targets(name) if goals is None else goals,
         floor.floor_us, floor.bound, latest.program.instruction_count,
     )  # fmt: skip
+
+
+def _each_step(call: Callable[[], object]) -> Callable[[int], object]:
+    return lambda step: call()
 
 
 def relative_difference(ours: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
@@ -159,6 +168,5 @@ def measure_deepfilternet(models: Path, effort: Effort) -> Row:
         return Row("networks", name, call, refusal=str(error))
     others: dict[str, Callable[[int], object]] = {}
     if not effort.quick and peers.is_here("libdf"):
-        frame = peers.libdf_call()
-        others["libdf"] = lambda step: frame()
+        others["libdf"] = _each_step(peers.libdf_call())
     return Row("networks", name, call, difference, effort.take_turns(ours, theirs, others), targets(name))

