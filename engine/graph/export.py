@@ -24,6 +24,7 @@ from .infer import to_type_proto
 from .ir import STREAM_DOMAIN, Graph, Node
 from .load import OLDEST_OPSET
 from .passes.layer_norm import WRITTEN_OUT
+from .passes.quantised import RESTORED
 from .passes.rewriter import BIAS_INPUT, CONVOLUTIONS, SLOPE_INPUT
 
 
@@ -71,6 +72,9 @@ class _Exporter:
             raise UnsupportedError(f"{node} is a stream operator, which ONNX does not have; export the graph before it")
         if node.attributes.get(WRITTEN_OUT):
             yield from self._layer_norm(node)
+            return
+        if node.attributes.get(RESTORED):
+            yield from self._quantised_and_back(node)
             return
         # Written-out windows include attributes that older operator sets lack, and fusion adds some of its own.
         known = schema_of(node.op, node.opset).attributes
@@ -134,6 +138,12 @@ class _Exporter:
         for number, (op, inputs, output) in enumerate(steps):
             attributes = reduction if op == "ReduceMean" else {}
             yield self._proto(node, op, f"{node.name}.{number}", inputs, (output,), attributes)
+
+    def _quantised_and_back(self, node: Node) -> Iterator[NodeProto]:
+        """Yield the two nodes that a QuantizeLinear with a DequantizeLinear behind it was made of."""
+        axis, whole = {"axis": node.attributes.get("axis")}, self._fresh(node.outputs[0])
+        yield self._proto(node, node.op, node.name, node.inputs, (whole,), axis)
+        yield self._proto(node, "DequantizeLinear", f"{node.name}.back", (whole, *node.inputs[1:]), node.outputs, axis)
 
     def _activation(self, node: Node, activation: str) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the further inputs and the attributes of the node that a fused activation stands for."""

@@ -10,6 +10,7 @@ from .passes.duplicates import share_constants
 from .passes.layer_norm import fold_layer_norms
 from .passes.pads import fold_pads
 from .passes.prelu import fold_prelus
+from .passes.quantised import drop_limits, join_quantisation
 from .passes.resize_order import convolve_before_growing
 from .passes.scales import fold_scales
 from .passes.sums import join_convolutions
@@ -37,6 +38,8 @@ PASSES = (
     fold_layer_norms,
     fold_prelus,
     simplify_prelus,
+    drop_limits,
+    join_quantisation,
     fold_activations,
     convolve_before_growing,
     share_constants,
@@ -49,15 +52,16 @@ def fuse(graph: Graph) -> Graph:
 
     - Conv, ConvTranspose and pools have explicit kernel_shape, strides, dilations and pads; auto_pad is gone.
     - BatchNormalization, zero Pad, per-channel Add and activations are part of the Conv, ConvTranspose, MatMul or Gemm
-      next to them; a BatchNormalization of images that has none is a Conv itself. Inputs of these four are then: data, weight, bias or '', slope of PRelu; a MatMul has a bias only
-      here. `activation` is one of Relu, LeakyRelu, PRelu, Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Swish, Clip,
-      applied to the biased result, with `activation_alpha` and `activation_beta` (Clip: minimum and maximum) and, for
-      PRelu, `slope`: the name of a constant `[channels]`.
+      next to them; a BatchNormalization of images that has none is a Conv itself. Inputs of these four are then: data,
+      weight, bias or '', slope of PRelu; a MatMul has a bias only here. `activation` is one of Relu, LeakyRelu, PRelu,
+      Sigmoid, Tanh, Elu, HardSigmoid, HardSwish, Swish, Clip, applied to the biased result, with `activation_alpha` and
+      `activation_beta` (Clip: minimum and maximum) and, for PRelu, `slope`: the name of a constant `[channels]`.
     - A number that columns of a MatMul by a constant are multiplied by is part of the matrix.
     - The sum of two 1x1 Convs is one Conv of a Concat; what follows is folded into it.
     - A 1x1 Conv behind a Resize that makes its input larger goes before it.
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
     - A ConvTranspose of stride 1 is a Conv.
+    - A QuantizeLinear and the DequantizeLinear behind it are one; limits that their integers have anyway are gone.
     - A 1x1 Conv of neighbours that were gathered by hand is a Conv over windows.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 

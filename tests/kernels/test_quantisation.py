@@ -39,17 +39,21 @@ def test_quantize_and_back(backend: str, kind: str, dense: bool) -> None:
     # Exact ties: half a step, on both sides of an even number.
     x[0, 0, 0, 0, 0, :, :6] = spread(scale, kind)[0, 0, 0, 0, :, :6] * np.array([0.5, 1.5, 2.5, -0.5, -1.5, 3.5])
     strides = None if dense else (1, 1, 1, 3 * 37, 1, 3)
-    y = run_kernel(
-        "quantize",
-        backend,
-        lanes=LANES,
-        x=Lanes(x, strides=strides),
-        scale=stored(scale, kind),
-        zero_point=stored(zero, kind),
-        y=Out(SHAPE, strides=strides),
-        low=0.0,
-        high=255.0,
-    )["y"]
+    y, restored = (
+        run_kernel(
+            "quantize",
+            backend,
+            lanes=LANES,
+            x=Lanes(x, strides=strides),
+            scale=stored(scale, kind),
+            zero_point=stored(zero, kind),
+            y=Out(SHAPE, strides=strides),
+            low=0.0,
+            high=255.0,
+            restored=restored,
+        )["y"]
+        for restored in (0, 1)
+    )
     # A quotient of float32 is the float64 one rounded: there are digits enough for it to be rounded twice.
     quotient = (x.astype(np.float64) / spread(scale, kind)).astype(np.float32)
     expected = [
@@ -68,6 +72,7 @@ def test_quantize_and_back(backend: str, kind: str, dense: bool) -> None:
         y=Out(SHAPE, strides=strides),
     )["y"]
     np.testing.assert_array_equal(back, (y - spread(zero, kind)) * spread(scale, kind))
+    np.testing.assert_array_equal(restored, back)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -84,5 +89,6 @@ def test_limits(backend: str, low: int, high: int) -> None:
         y=Out(x.shape[1:]),
         low=float(low),
         high=float(high),
+        restored=0,
     )["y"]
     np.testing.assert_array_equal(y.ravel(), [low, low, low, low, high, high, high, high])

@@ -28,6 +28,17 @@ for dtype in ("uint8", "int8", "uint16", "int16"):
             s=scale / (1 if dtype.endswith("8") else 100),
             z=whole(scale.shape, dtype, 1) // 4,
         )
+    case(
+        f"quantize_{dtype}_and_straight_back",
+        "(float[1,4,9,11] x) => (float[1,4,9,11] y) "
+        "{ r = Clip(x, l, h) i = QuantizeLinear<axis=1>(r, s, z) y = DequantizeLinear<axis=1>(i, s, z) }",
+        IMAGE,
+        21,
+        l=np.array(0, np.float32),
+        h=np.array(6, np.float32),
+        s=CHANNELS,
+        z=whole(CHANNELS.shape, dtype, 3) // 4,
+    )
 case(
     "quantize_blocks",
     "(float[3,10] x) => (float[3,10] y) { i = QuantizeLinear<axis=1, block_size=4>(x, s) "

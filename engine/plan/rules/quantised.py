@@ -16,13 +16,18 @@ from .registry import Lowering, rule
 from .views import gather_axis
 
 
-def quantize(builder: Builder, x: View, scale: View, zero_point: View, dtype: np.dtype) -> View:
-    """A new buffer with round(x / scale) + zero_point within the range of an integer type, broadcast to x's shape."""
+def quantize(
+    builder: Builder, x: View, scale: View, zero_point: View, dtype: np.dtype, *, restored: bool = False
+) -> View:
+    """A new buffer with round(x / scale) + zero_point within the range of an integer type, broadcast to x's shape.
+
+    `restored`: with the real numbers that these stand for, (whole number - zero_point) scale.
+    """
     low, high = integer_range(dtype)
     y = builder.allocate(x.shape)
     loops = loop_views(x, scale.broadcast(x.shape), zero_point.broadcast(x.shape), y)
     operands = dict(zip(("x", "scale", "zero_point", "y"), loops, strict=True))
-    builder.emit("quantize", **operands, low=float(low), high=float(high))
+    builder.emit("quantize", **operands, low=float(low), high=float(high), restored=int(restored))
     return y
 
 
@@ -57,9 +62,14 @@ def parameter(node: Lowering, builder: Builder, index: int) -> View:
 
 @rule("QuantizeLinear", keeps_range=True)
 def quantize_linear(node: Lowering, builder: Builder) -> View:
-    """ONNX QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point); floats of few bits are rounded alike."""
+    """ONNX QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point); floats of few bits are rounded alike.
+
+    One that was fused with the DequantizeLinear behind it has the integer type as attribute `restored`.
+    """
     x, zero_point = node.operand(0), parameter(node, builder, 2)
     scale = convert(builder, parameter(node, builder, 1), FLOAT32)
+    if node.attribute("restored"):
+        return quantize(builder, x, scale, zero_point, np.dtype(node.attribute("restored")), restored=True)
     target = node.output_type()
     x = convert(builder, x, FLOAT32)
     precision = node.attribute("precision", 0)
