@@ -44,7 +44,7 @@ conformance: $(call has,test)  ## run ONNX's conformance suite: passed, failed, 
 	@$(VENV)/bin/python -m tests.conformance.report $(ARGS)
 
 bench: $(call has,bench$(if $(QUICK),,$(comma)peers))  ## every model beside its peers, one thread; QUICK=1: in a minute
-	@$(VENV)/bin/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(if $(QUICK)$(ARGS),,--json benchmark-results/latest.json) $(ARGS)
+	@$(VENV)/bin/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(if $(QUICK)$(ARGS),,--json benchmark-results/latest.json --markdown benchmark-results/latest.md) $(ARGS)
 
 bench-readme: $(call has,bench)  ## keep the last full `make bench` as the README's figures
 	@test ! -f benchmark-results/latest.json || cp benchmark-results/latest.json tests/benchmarks/results.json

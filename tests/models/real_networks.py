@@ -56,13 +56,18 @@ class RealNetwork:
         return arrays
 
 
-STEPS = ({"S": 1}, {"S": 6})
-BATCHES = ({"N": 1}, {"N": 3})
+STEPS = ({"S": 1}, {"S": 6}, {"S": 101})
+BATCHES = ({"N": 1}, {"N": 3}, {"N": 16})
+VOLUMES = ({"D": 64, "H": 64, "W": 64}, {"D": 20, "H": 17, "W": 24}, {"D": 33, "H": 8, "W": 40})
 
 REAL_NETWORKS = (
-    RealNetwork("basic_pitch/nmp.onnx", ({"unk__749": 1}, {"unk__749": 2}), quiet=("serving_default_input_2:0",)),
-    RealNetwork("beatnet/beatnet_1_stream.onnx", ({"T": 1}, {"T": 5})),
-    RealNetwork("crema_chord/crema_chord.onnx", ({"T": 100}, {"T": 33})),
+    RealNetwork(
+        "basic_pitch/nmp.onnx",
+        ({"unk__749": 1}, {"unk__749": 2}, {"unk__749": 3}),
+        quiet=("serving_default_input_2:0",),
+    ),
+    RealNetwork("beatnet/beatnet_1_stream.onnx", ({"T": 1}, {"T": 5}, {"T": 64})),
+    RealNetwork("crema_chord/crema_chord.onnx", ({"T": 100}, {"T": 33}, {"T": 1})),
     RealNetwork("crepe/crepe_tiny.onnx", BATCHES),
     RealNetwork("ddc_onset/ddc_onset.onnx", BATCHES),
     RealNetwork(
@@ -73,8 +78,8 @@ REAL_NETWORKS = (
     RealNetwork("deepfilternet3/df_dec.onnx", STEPS),
     RealNetwork("deepfilternet3/enc.onnx", STEPS),
     RealNetwork("deepfilternet3/erb_dec.onnx", STEPS),
-    RealNetwork("dnsmos/model_v8.onnx", ({"N": 1}, {"N": 2})),
-    RealNetwork("dnsmos/sig_bak_ovr.onnx", ({"N": 1},), quiet=("input_1",)),
+    RealNetwork("dnsmos/model_v8.onnx", ({"N": 1}, {"N": 2}, {"N": 5})),
+    RealNetwork("dnsmos/sig_bak_ovr.onnx", ({"N": 1}, {"N": 2}), quiet=("input_1",)),
     RealNetwork("dtln/model_1.onnx"),
     RealNetwork("dtln/model_2.onnx", quiet=("input_4",)),
     RealNetwork("fastenhancer/fastenhancer_b.onnx", quiet=("wav_in",)),
@@ -87,35 +92,45 @@ REAL_NETWORKS = (
     RealNetwork("hush/df_dec.onnx", STEPS),
     RealNetwork("hush/enc.onnx", STEPS),
     RealNetwork("hush/erb_dec.onnx", STEPS),
-    RealNetwork("meshnet3d/meshnet_model11_gw_ae.onnx", ({"D": 64, "H": 64, "W": 64}, {"D": 20, "H": 17, "W": 24})),
-    RealNetwork("meshnet3d/meshnet_model5_gw_ae.onnx", ({"D": 64, "H": 64, "W": 64}, {"D": 20, "H": 17, "W": 24})),
+    RealNetwork("meshnet3d/meshnet_model11_gw_ae.onnx", VOLUMES),
+    RealNetwork("meshnet3d/meshnet_model5_gw_ae.onnx", VOLUMES),
     RealNetwork("mitosis/mitosis_patch.onnx", BATCHES),
     RealNetwork("ml_kws/kws_CRNN_S.onnx"),
     RealNetwork("ml_kws/kws_DS_CNN_S.onnx"),
     RealNetwork("ml_kws/kws_GRU_S.onnx"),
-    RealNetwork("nam/nam_wavenet_stream.onnx", ({"T": 64}, {"T": 17}), quiet=("x",)),
-    RealNetwork("nsnet2/nsnet2-20ms-baseline.onnx", ({"batch_size": 1, "frames": 1}, {"batch_size": 2, "frames": 7})),
+    RealNetwork("nam/nam_wavenet_stream.onnx", ({"T": 64}, {"T": 17}, {"T": 1000}), quiet=("x",)),
+    RealNetwork(
+        "nsnet2/nsnet2-20ms-baseline.onnx",
+        ({"batch_size": 1, "frames": 1}, {"batch_size": 2, "frames": 7}, {"batch_size": 5, "frames": 40}),
+    ),
     RealNetwork("nuclei_unet/weights.onnx"),
-    RealNetwork("resemblyzer/resemblyzer_stream.onnx", ({"T": 1}, {"T": 20})),
-    RealNetwork("retina_unet/retina_unet_flip1.onnx", ({"N": 1, "H": 48, "W": 48}, {"N": 2, "H": 32, "W": 64})),
-    RealNetwork("retina_wnet/lwnet_wnet_drive.onnx", ({"H": 512, "W": 512}, {"H": 64, "W": 96})),
+    RealNetwork("resemblyzer/resemblyzer_stream.onnx", ({"T": 1}, {"T": 20}, {"T": 160})),
+    RealNetwork(
+        "retina_unet/retina_unet_flip1.onnx",
+        ({"N": 1, "H": 48, "W": 48}, {"N": 2, "H": 32, "W": 64}, {"N": 1, "H": 96, "W": 16}),
+    ),
+    RealNetwork("retina_wnet/lwnet_wnet_drive.onnx", ({"H": 512, "W": 512}, {"H": 64, "W": 96}, {"H": 160, "W": 32})),
     RealNetwork("rnnoise_v0/rnnoise_v0_core.onnx"),
     RealNetwork(
         "silero_vad/silero_vad_16k_op15.onnx",
-        ({"batch": 1, "sequence": 576}, {"batch": 3, "sequence": 576}),
+        ({"batch": 1, "sequence": 576}, {"batch": 3, "sequence": 576}, {"batch": 16, "sequence": 576}),
         quiet=("input", "state"),
         values={"sr": 16000},
     ),
     RealNetwork("silero_vad/silero_vad_openvino_16k.onnx", quiet=("input", "state")),
     RealNetwork("sononet/sononet16.onnx"),
     RealNetwork("sononet/sononet_smallnet.onnx"),
-    RealNetwork("swift_f0/model.onnx", ({"audio_length": 16000}, {"audio_length": 5000}), quiet=("input_audio",)),
+    RealNetwork(
+        "swift_f0/model.onnx",
+        ({"audio_length": 16000}, {"audio_length": 5000}, {"audio_length": 1024}),
+        quiet=("input_audio",),
+    ),
     RealNetwork("ul_unas/ulunas_stream_simple.onnx", quiet=("mix",)),
     RealNetwork("wakeword/Alice.onnx"),
-    RealNetwork("wakeword/embedding_model.onnx", ({"unk__314": 1}, {"unk__314": 3})),
+    RealNetwork("wakeword/embedding_model.onnx", ({"unk__314": 1}, {"unk__314": 3}, {"unk__314": 8})),
     RealNetwork(
         "wakeword/melspectrogram.onnx",
-        ({"batch_size": 1, "samples": 1760}, {"batch_size": 2, "samples": 5120}),
+        ({"batch_size": 1, "samples": 1760}, {"batch_size": 2, "samples": 5120}, {"batch_size": 3, "samples": 16003}),
         quiet=("input",),
     ),
     RealNetwork(
