@@ -1,4 +1,4 @@
-"""Vector code of the activations that an exponential and a division make: sigmoid and swish.
+"""Vector code of the exponential, and of the activations that it and a division make: sigmoid and swish.
 
 Written as vectors of PANEL float32 because LLVM, left to itself, takes half of AVX-512's. Bound by the division and by
 about 22 operations a vector, which the machine overlaps with those of the next: some 30 cycles on Cascade Lake.
@@ -30,10 +30,9 @@ def _number(value: float) -> ir.Constant:
     return ir.Constant(VECTOR_IR, [ir.Constant(FLOAT_IR, value)] * PANEL)
 
 
-def _one_plus_exp(builder: ir.IRBuilder, t: Any) -> Any:
-    """1 + exp(t), at most 1.5 ulp off; infinite above 87, NaN stays NaN."""
-    far = builder.fcmp_ordered(">", t, _number(_LIMIT))
-    limited = emit_at_least(builder, _number(-_LIMIT), builder.select(far, _number(_LIMIT), t))
+def _exp_parts(builder: ir.IRBuilder, t: Any) -> tuple[Any, Any]:
+    """(m, scale) of exp(t) = (1 + m) scale, for |t| <= 87: scale is a power of two, m lies between -0.3 and 0.42."""
+    limited = emit_at_least(builder, _number(-_LIMIT), t)
     shifted = emit_multiply_add(builder, limited, _number(_LOG2_E), _number(_ROUNDER))
     power = builder.fsub(shifted, _number(_ROUNDER), flags=_FLAGS)
     r = emit_multiply_add(builder, power, _number(-_LN2_HIGH), limited)
@@ -41,11 +40,24 @@ def _one_plus_exp(builder: ir.IRBuilder, t: Any) -> Any:
     p = _number(_EXP[0])
     for coefficient in _EXP[1:]:
         p = emit_multiply_add(builder, p, r, _number(coefficient))
-    less_one = emit_multiply_add(builder, p, builder.fmul(r, r, flags=_FLAGS), r)
+    m = emit_multiply_add(builder, p, builder.fmul(r, r, flags=_FLAGS), r)
     bits = builder.shl(builder.bitcast(shifted, _INTEGERS), ir.Constant(_INTEGERS, [23] * PANEL))
-    scale = builder.bitcast(builder.add(bits, ir.Constant(_INTEGERS, [127 << 23] * PANEL)), VECTOR_IR)
-    total = emit_multiply_add(builder, less_one, scale, builder.fadd(scale, _number(1.0), flags=_FLAGS))
+    return m, builder.bitcast(builder.add(bits, ir.Constant(_INTEGERS, [127 << 23] * PANEL)), VECTOR_IR)
+
+
+def _one_plus_exp(builder: ir.IRBuilder, t: Any) -> Any:
+    """1 + exp(t), at most 1.5 ulp off; infinite above 87, NaN stays NaN."""
+    far = builder.fcmp_ordered(">", t, _number(_LIMIT))
+    m, scale = _exp_parts(builder, builder.select(far, _number(_LIMIT), t))
+    total = emit_multiply_add(builder, m, scale, builder.fadd(scale, _number(1.0), flags=_FLAGS))
     return builder.select(far, _number(float("inf")), total)
+
+
+def emit_exp(builder: ir.IRBuilder, x: Any) -> Any:
+    """exp(x) for x <= 87, at most 1.1 ulp off; 0 below x = -87, NaN stays NaN."""
+    m, scale = _exp_parts(builder, x)
+    vanishes = builder.fcmp_ordered("<", x, _number(-_LIMIT))
+    return builder.select(vanishes, _number(0.0), emit_multiply_add(builder, m, scale, scale))
 
 
 def _sigmoid(builder: ir.IRBuilder, x: Any) -> Any:

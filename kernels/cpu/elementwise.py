@@ -1,7 +1,7 @@
 """Native unary, binary and where: y = f(a, b, ...) element by element, with broadcast through zero strides.
 
-Cheap functions are bound by memory, the transcendental ones by arithmetic; all but sine, cosine and general powers
-run as vectors. Each operator is a loop of its own over contiguous rows; strided rows pass through a block on the stack.
+Cheap functions are bound by memory, the transcendental ones by arithmetic; all but sine and cosine run as vectors. Each
+operator is a loop of its own over contiguous rows; strided rows pass through a block on the stack.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .loops import BLOCK, over_rows, pack, read, shift, stack_floats, unpack, wr
 from .maths import choose
 from .memory import bits_to_float
 from .native import FAST_MATH, native
+from .powers import power_f32
 
 _UNARY = UNARY.positions()
 _UNARY_OPERATOR, _UNARY_ALPHA, _UNARY_BETA = _UNARY["operator"], _UNARY["alpha"], _UNARY["beta"]
@@ -228,7 +229,7 @@ def rows_of_two(operator, a, b, y, count):
     elif operator == _XOR:
         _combine(operators.one_of_two, a, b, y, count)
     elif operator == _POW:
-        _combine(operators.power, a, b, y, count)
+        _combine(power_f32, a, b, y, count)
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
@@ -255,7 +256,7 @@ def row_and_scalar(operator, a, value, y, count):
 
 @njit(inline="always")
 def _row_to_power(a, value, y, count):
-    """y[i] = a[i]**value for the powers that are exact without powf; whether it was one of them."""
+    """y[i] = a[i]**value for the powers that take an operation or two; whether it was one of them."""
     if value == 2.0:
         _combine_right(operators.power_two, a, value, y, count)
     elif value == 0.5:

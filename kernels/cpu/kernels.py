@@ -34,6 +34,7 @@ from . import (
     regions,
     resize,
     sampling,
+    softmax,
     spectrum,
     suppression,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "regions",
     "resize",
     "sampling",
+    "softmax",
     "spectrum",
     "suppression",
 ]

@@ -275,12 +275,6 @@ def smaller(a, b):
 
 
 @njit(inline="always")
-def power(a, b):
-    """Gives a**b by powf; a call for each element."""
-    return a**b
-
-
-@njit(inline="always")
 def prelu(a, b):
     """Gives a above 0, a b below."""
     return choose(a < _ZERO, a * b, a)

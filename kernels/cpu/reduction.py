@@ -1,4 +1,4 @@
-"""Native reduce and softmax.
+"""Native `reduce`: sums, means, extremes, products and norms over the last three axes.
 
 Sums are accurate to about the rounding of their result: a run of at most RUN elements is added in float32, in as many
 vector lanes as the machine has, and the runs are added in float64. The order of additions follows from shapes and
@@ -8,28 +8,24 @@ strides alone. Where the reduced axes are contiguous, vectors run along them; wh
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
+from numba import njit
 
 from ..contract import PANEL, Context
 from ..opcodes import Reduce
-from ..schemas.reduction import REDUCE, SOFTMAX
+from ..schemas.reduction import REDUCE
 from .loops import BLOCK, pack, read, shift, stack_doubles, stack_floats, write
-from .maths import absolute_f32, choose, exp_f32, log_f32, plain_divide, plain_subtract
+from .maths import absolute_f32
 from .memory import float_pointer, locate
-from .movement import transpose
 from .native import FAST_MATH, native
 from .operators import maximum, minimum
-from .vectors import Vector, add, load, load_first, operation, splat, store
+from .softmax_vectors import total_of
+from .vectors import add, load, load_first, splat, store
 
 _LANES = int(Context.LANES)
 _REDUCE = REDUCE.positions()
 _OPERATOR, _X, _Y = _REDUCE["operator"], _REDUCE["x"], _REDUCE["y"]
-_SOFTMAX = SOFTMAX.positions()
-_SOFTMAX_X, _SOFTMAX_Y, _SOFTMAX_LOGARITHM = _SOFTMAX["x"], _SOFTMAX["y"], _SOFTMAX["logarithm"]
 
 _SUM, _MEAN, _MAX, _MIN = int(Reduce.SUM), int(Reduce.MEAN), int(Reduce.MAX), int(Reduce.MIN)
 _PROD, _SUM_SQUARE, _L1, _L2 = int(Reduce.PROD), int(Reduce.SUM_SQUARE), int(Reduce.L1), int(Reduce.L2)
@@ -42,28 +38,6 @@ _COLUMN_RUN = 128
 _SHORT_ROW = 16
 _VECTOR_ROW = 256
 """Contiguous rows up to this long are summed in one vector: a loop costs more to enter."""
-
-_TURNED_ROWS = 32
-_TURNED_COUNT = 64
-"""Softmaxes of up to so many elements run side by side, so many at once, turned in a block on the stack."""
-
-_TURNED_FLOATS = _TURNED_ROWS * _TURNED_COUNT
-
-
-def _total(builder: ir.IRBuilder, vector: Any) -> Any:
-    """The sum of a vector's elements, half and half."""
-    width = PANEL
-    while width > 1:
-        width //= 2
-        halves: list[Any] = [
-            builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), width), lanes))
-            for lanes in (list(range(width)), list(range(width, 2 * width)))
-        ]
-        vector = builder.fadd(*halves)
-    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-
-_vector_total = operation("vector_total", types.float32, (Vector(),), _total)
 
 
 @njit(inline="always")
@@ -215,7 +189,7 @@ def _short_sum(x, count):
     sums = splat(_ZERO)
     for i in range(0, count, PANEL):
         sums = add(sums, load_first(shift(x, i), count - i))
-    return _vector_total(sums)
+    return total_of(sums)
 
 
 @njit(fastmath=FAST_MATH, error_model="numpy")
@@ -261,95 +235,3 @@ def reduce(operands, context):
                             _reduce_columns(operands, operator, source, target, some)
                 else:
                     _reduce_rows(operands, operator, x, y)
-
-
-@njit(inline="always")
-def _softmax_strided(x, x_step, y, y_step, count, logarithm):
-    largest, total = -_INFINITY, _ZERO
-    for i in range(count):
-        largest = maximum(largest, read(x, i * x_step))
-    if logarithm:
-        for i in range(count):
-            total += exp_f32(plain_subtract(read(x, i * x_step), largest))
-        logarithm_of_total = log_f32(total)
-        for i in range(count):
-            write(y, i * y_step, plain_subtract(plain_subtract(read(x, i * x_step), largest), logarithm_of_total))
-        return
-    for i in range(count):
-        value = exp_f32(plain_subtract(read(x, i * x_step), largest))
-        write(y, i * y_step, value)
-        total += value
-    scale = plain_divide(_ONE, total)
-    for i in range(count):
-        write(y, i * y_step, y[i * y_step] * scale)
-
-
-@njit(fastmath=FAST_MATH, error_model="numpy")
-def _softmax_row(x, x_step, y, y_step, count, logarithm):
-    """One softmax; the frequent case of contiguous rows as vectors."""
-    if x_step == 1 and y_step == 1:
-        _softmax_strided(x, 1, y, 1, count, logarithm)
-    else:
-        _softmax_strided(x, x_step, y, y_step, count, logarithm)
-
-
-@njit(fastmath=FAST_MATH, error_model="numpy")
-def _softmax_columns(x, x_step, y, y_step, count, columns, logarithm):
-    """`columns` softmaxes side by side, at most BLOCK, x and y contiguous across them."""
-    largest, total = stack_floats(BLOCK), stack_floats(BLOCK)
-    for j in range(columns):
-        largest[j] = -_INFINITY
-        total[j] = _ZERO
-    for i in range(count):
-        source = shift(x, i * x_step)
-        for j in range(columns):
-            write(largest, j, maximum(largest[j], read(source, j)))
-    for i in range(count):
-        source, target = shift(x, i * x_step), shift(y, i * y_step)
-        for j in range(columns):
-            shifted = plain_subtract(read(source, j), largest[j])
-            value = exp_f32(shifted)
-            write(total, j, total[j] + value)
-            write(target, j, choose(logarithm, shifted, value))
-    for j in range(columns):
-        total[j] = log_f32(total[j]) if logarithm else plain_divide(_ONE, total[j])
-    for i in range(count):
-        target = shift(y, i * y_step)
-        for j in range(columns):
-            target[j] = target[j] - total[j] if logarithm else target[j] * total[j]
-
-
-@njit(fastmath=FAST_MATH, error_model="numpy")
-def _softmax_turned(x, x_row, y, y_row, count, rows, logarithm):
-    """Softmaxes of short contiguous rows: turned, so that vectors run across them, and turned back."""
-    block = stack_floats(_TURNED_FLOATS)
-    for start in range(0, rows, _TURNED_ROWS):
-        some = min(_TURNED_ROWS, rows - start)
-        transpose(shift(x, start * x_row), x_row, block, _TURNED_ROWS, count, some)
-        _softmax_columns(block, _TURNED_ROWS, block, _TURNED_ROWS, count, some, logarithm)
-        transpose(block, _TURNED_ROWS, shift(y, start * y_row), y_row, some, count)
-
-
-@native
-def softmax(operands, context):
-    """y[o, a, i] = exp(x[o, a, i]) / sum over a of it, or its logarithm; the largest x is subtracted first."""
-    outer, count, inner = operands[_SOFTMAX_Y + 1], operands[_SOFTMAX_Y + 2], operands[_SOFTMAX_Y + 3]
-    x_axis, x_inner = operands[_SOFTMAX_X + 5], operands[_SOFTMAX_X + 6]
-    y_axis, y_inner = operands[_SOFTMAX_Y + 5], operands[_SOFTMAX_Y + 6]
-    logarithm = operands[_SOFTMAX_LOGARITHM] != 0
-    for lane in range(context[_LANES]):
-        x_base = float_pointer(locate(operands, _SOFTMAX_X, context, lane))
-        y_base = float_pointer(locate(operands, _SOFTMAX_Y, context, lane))
-        if inner == 1 and outer >= _SHORT_ROW and count <= _TURNED_COUNT and x_axis == 1 and y_axis == 1:
-            x_row, y_row = operands[_SOFTMAX_X + 4], operands[_SOFTMAX_Y + 4]
-            _softmax_turned(x_base, x_row, y_base, y_row, count, outer, logarithm)
-            continue
-        for o in range(outer):
-            x, y = shift(x_base, o * operands[_SOFTMAX_X + 4]), shift(y_base, o * operands[_SOFTMAX_Y + 4])
-            if inner > 1 and x_inner == 1 and y_inner == 1:
-                for start in range(0, inner, BLOCK):
-                    columns = min(BLOCK, inner - start)
-                    _softmax_columns(shift(x, start), x_axis, shift(y, start), y_axis, count, columns, logarithm)
-            else:
-                for i in range(inner):
-                    _softmax_row(shift(x, i * x_inner), x_axis, shift(y, i * y_inner), y_axis, count, logarithm)

@@ -15,7 +15,7 @@ TOLERANCES: dict[str, dict[str, Any]] = {
     "fill": {"rtol": 0, "atol": 0},
     "gather": {"rtol": 0, "atol": 0},
     "where": {"rtol": 0, "atol": 0},
-    # One correctly rounded operation, or two; polynomials of a few ulp; powf of 1 ulp.
+    # One correctly rounded operation, or two; polynomials of a few ulp; powers of half an ulp.
     "unary": {"rtol": 1e-6, "atol": 1e-7},
     "binary": {"rtol": 2.5e-7, "atol": 0},
     # Float32 sums of at most 1024 elements in vector lanes, then float64; sums of mixed sign lose to cancellation.
