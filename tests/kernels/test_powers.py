@@ -18,10 +18,8 @@ from wavetile.kernels.cpu.powers import power_f32
 
 _POINTER = ctypes.POINTER(ctypes.c_float)
 _FLOATS = types.CPointer(types.float32)
-_SPECIAL = np.array(
-    "0 -0 1 -1 2 -2 0.5 -0.5 3 -3 2.5 -2.5 inf -inf nan 1e30 -1e30 1e-30 127 -149 16777216 8388607 -8388607 0.3".split(),
-    np.float32,
-)
+_POSITIVE = [0, 1, 2, 0.5, 3, 2.5, 0.3, np.inf, 1e30, 1e-30, 127, 149, 8388607, 16777216]
+_SPECIAL = np.array([np.nan, *_POSITIVE, *(-1.0 * value for value in _POSITIVE)], np.float32)
 
 
 @cache
@@ -52,7 +50,7 @@ def test_error_in_ulp() -> None:
 @pytest.mark.parametrize("repeat", [1, 40], ids=["scalar", "vector"])
 def test_special_values(repeat: int) -> None:
     for base in _SPECIAL:
-        for exponent in _SPECIAL if repeat == 1 else _SPECIAL[::5]:
+        for exponent in _SPECIAL if repeat == 1 else _SPECIAL[::4]:
             a, b = np.full(repeat, base), np.full(repeat, exponent)
             with np.errstate(all="ignore"):
                 expected = np.power(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)
