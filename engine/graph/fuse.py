@@ -13,6 +13,7 @@ from .passes.prelu import fold_prelus
 from .passes.quantised import drop_limits, join_quantisation
 from .passes.resize_order import convolve_before_growing
 from .passes.scales import fold_scales
+from .passes.spectra import transform_spectra
 from .passes.sums import join_convolutions
 from .passes.transposed import convolve_forwards
 from .passes.unfold import convolve_unfolded
@@ -25,6 +26,7 @@ PASSES = (
     explicit_windows,
     drop_identities,
     merge_transposes,
+    transform_spectra,
     convolve_forwards,
     fold_batch_norms,
     convolve_unfolded,
@@ -62,6 +64,7 @@ def fuse(graph: Graph) -> Graph:
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
     - A ConvTranspose of stride 1 is a Conv.
     - A QuantizeLinear and the DequantizeLinear behind it are one; limits that their integers have anyway are gone.
+    - A Conv of one channel by a windowed Fourier basis is an STFT, transposed.
     - A 1x1 Conv of neighbours that were gathered by hand is a Conv over windows.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 

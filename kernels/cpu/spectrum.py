@@ -57,11 +57,12 @@ def _join(real, imaginary, target, count):
 
 
 @njit(inline="always")
-def _copy_pairs(source, source_step, target, target_step, count):
-    x, y = float_pointer(source), float_pointer(target)
+def _copy_pairs(source, source_step, target, target_step, target_part, count):
+    """Pairs that are `step` floats apart; the target's imaginary parts lie `target_part` behind the real ones."""
+    x, y, z = float_pointer(source), float_pointer(target), float_pointer(target + 4 * target_part)
     for i in range(count):
         y[i * target_step] = x[i * source_step]
-        y[i * target_step + 1] = x[i * source_step + 1]
+        z[i * target_step] = x[i * source_step + 1]
 
 
 @rounded
@@ -92,19 +93,19 @@ def _half_length(source, length, cosines, scale_at, real, imaginary):
 
 
 @njit(inline="always")
-def _lower_bins(spectrum, length, y, step):
+def _lower_bins(spectrum, length, y, step, part):
     """The length // 2 + 1 pairs that lie in planes; those that are real have an imaginary part of 0."""
-    z, target = float_pointer(spectrum), float_pointer(y)
-    target[0], target[1] = z[0], 0.0
+    z, real, imaginary = float_pointer(spectrum), float_pointer(y), float_pointer(y + 4 * part)
+    real[0], imaginary[0] = z[0], 0.0
     for k in range(1, length // 2 + 1):
-        target[k * step], target[k * step + 1] = z[k], z[length + k]
+        real[k * step], imaginary[k * step] = z[k], z[length + k]
     if length % 2 == 0:
-        target[length // 2 * step + 1] = 0.0
+        imaginary[length // 2 * step] = 0.0
 
 
 @rounded
-def _forward(x, tables, y, step, scratch, n):
-    """One row of n samples; `step` is the distance of y's pairs in floats."""
+def _forward(x, tables, y, step, part, scratch, n):
+    """One row of n samples; `step` is the distance of y's pairs in floats, `part` that of the two of a pair."""
     halved = _halves(n)
     length = n // 2 if halved else n
     plane = 4 * length
@@ -119,18 +120,19 @@ def _forward(x, tables, y, step, scratch, n):
             real[i], imaginary[i] = source[i], 0.0
     spectrum = complex_transform(scratch, scratch + 2 * plane, plane, tables, stages)
     if halved:
-        target = y if step == 2 else scratch + 4 * plane
+        direct = step == 2 and part == 1
+        target = y if direct else scratch + 4 * plane
         _bins(spectrum, length, cosines, target)
-        if step != 2:
-            _copy_pairs(target, 2, y, step, length + 1)
+        if not direct:
+            _copy_pairs(target, 2, y, step, part, length + 1)
     else:
-        _lower_bins(spectrum, length, y, step)
+        _lower_bins(spectrum, length, y, step, part)
 
 
 @native
 def real_fft(operands, context):
     """`reference.spectrum.real_fft`, row by row."""
-    n, step = operands[_REAL_X + 2], operands[_REAL_Y + 5]
+    n, step, part = operands[_REAL_X + 2], operands[_REAL_Y + 5], operands[_REAL_Y + 6]
     tables = locate(operands, _REAL_TABLES, context, 0)
     for lane in range(context[_LANES]):
         x = locate(operands, _REAL_X, context, lane)
@@ -138,7 +140,7 @@ def real_fft(operands, context):
         scratch = locate(operands, _REAL_SCRATCH, context, lane)
         for row in range(operands[_REAL_X + 1]):
             source, target = x + 4 * row * operands[_REAL_X + 3], y + 4 * row * operands[_REAL_Y + 4]
-            _forward(source, tables, target, step, scratch, n)
+            _forward(source, tables, target, step, part, scratch, n)
 
 
 @njit(inline="always")
@@ -167,7 +169,7 @@ def _inverse(x, step, tables, y, scratch, n):
         pairs, free = x, scratch + 4 * plane
         if step != 2:
             pairs = free
-            _copy_pairs(x, step, pairs, 2, length + 1)
+            _copy_pairs(x, step, pairs, 2, 1, length + 1)
         scale_at = free + 8 * (length + 1)
         float_pointer(scale_at)[0] = 1.0 / n
         _half_length(pairs, length, cosines, scale_at, scratch + plane, scratch)

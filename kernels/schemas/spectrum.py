@@ -9,7 +9,7 @@ REAL_FFT = Kernel(
     (
         Tensor("x", 2, "rows"),
         Tensor("tables", 1, "dense"),  # packing_spectrum.fft_tables(n)
-        Tensor("y", 3, "rows", written=True),  # [rows, n // 2 + 1, 2]
+        Tensor("y", 3, written=True),  # [rows, n // 2 + 1, 2]
         Tensor("scratch", 1, "dense", written=True),
     ),
     scratch=lambda o: 4 * o["x"].shape[1] + 4,

@@ -94,6 +94,7 @@ def test_views_and_lanes(backend: str, n: int) -> None:
         {"x": Lanes(x, strides=(n + 3, 1))},
         {"x": Lanes(x, Space.STATE)},
         {"y": Out((2, bins, 2), strides=apart)},
+        {"y": Out((2, bins, 2), strides=(1, 2, 2 * bins))},  # real and imaginary parts in planes
     ):
         check(forward(backend, x, changed), expected, n)
     for changed in (

@@ -50,7 +50,7 @@ class Rewriter:
         name, number = base, 2
         while name in self.graph.types:
             name, number = f"{base}_{number}", number + 1
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         array.setflags(write=False)
         self.graph.constants[name] = array
         self.graph.types[name] = TensorType(array.shape, array.dtype)

@@ -1,0 +1,83 @@
+"""Convolutions by a Fourier basis: made the short-time Fourier transforms that they are.
+
+Exporters write a spectrogram as a Conv of one channel whose weights are the rows of a Fourier matrix, each times a
+window. A fast transform needs a few per cent of its multiply-adds, and reads no matrix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ir import Graph, Node, TensorType
+from .rewriter import Rewriter
+
+STFT_OPSET = 17
+"""The first that has the operator."""
+
+_FEWEST_SAMPLES = 16
+"""Below, a convolution is as fast."""
+
+
+def transform_spectra(graph: Graph) -> Graph:
+    """Return the graph with every Conv by a windowed Fourier basis made an STFT, its parts put where Conv has them.
+
+    The weights are `[2 bins, 1, n]`, bins = n // 2 + 1: window * cos(2 pi k t / n) for all k, then the same with -sin.
+    The window is the first row, where cos is 1; all others must agree with it within the rounding of a float32.
+    """
+    work = Rewriter(graph)
+    nodes = [new for node in graph.nodes for new in _transformed(work, node) or [node]]
+    return work.finish(nodes)
+
+
+def _transformed(work: Rewriter, conv: Node) -> list[Node] | None:
+    """The nodes that give the same numbers, or None."""
+    weights = work.constant(conv.inputs[1]) if conv.op == "Conv" and len(conv.reads) == 2 else None
+    if weights is None or weights.dtype != np.float32 or weights.ndim != 3 or weights.shape[1] != 1:
+        return None
+    attributes = conv.attributes
+    if any(attributes["pads"]) or attributes["dilations"] != [1] or attributes.get("group", 1) != 1:
+        return None
+    window = fourier_window(weights[:, 0])
+    return None if window is None else _transform(work, conv, window, attributes["strides"][0])
+
+
+def fourier_window(rows: np.ndarray) -> np.ndarray | None:
+    """The window `[n]` of a Fourier basis `[2 (n // 2 + 1), n]` of float32; None if the rows are none."""
+    n = rows.shape[1]
+    bins = n // 2 + 1
+    if n < _FEWEST_SAMPLES or len(rows) != 2 * bins:
+        return None
+    window = rows[0].astype(np.float64)
+    angles = 2 * np.pi * (np.outer(np.arange(bins), np.arange(n)) % n) / n
+    basis = np.concatenate([np.cos(angles), -np.sin(angles)]) * window
+    rounding = np.finfo(np.float32).eps * np.abs(window).max()
+    return rows[0] if np.abs(rows - basis).max() <= rounding else None
+
+
+def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> list[Node]:
+    """Signal [batch, 1, samples] -> [batch, samples, 1] -> [batch, frames, bins, 2] -> [batch, 2 bins, frames]."""
+    types, made, base = work.graph.types, conv.outputs[0], conv.inputs[1]
+    batch, _, samples = types[conv.inputs[0]].shape
+    frames, bins = types[made].shape[2], types[made].shape[1] // 2
+    dtype = types[made].dtype
+
+    def constant(what: str, value: object, kind: type = np.int64) -> str:
+        return work.add_constant(f"{base}.{what}", np.asarray(value, kind))
+
+    def between(what: str, *shape: int) -> str:
+        name = f"{made}.{what}"
+        types[name] = TensorType(shape, dtype)
+        return name
+
+    signal = between("signal", batch, samples, 1)
+    spectra = between("spectra", batch, frames, bins, 2)
+    parts = between("parts", batch, 2, bins, frames)
+    step_and_window = constant("step", step), constant("window", window, np.float32)
+    shapes = constant("signal_shape", types[signal].shape), constant("shape", types[made].shape)
+    order = {"perm": [0, 3, 2, 1]}
+    return [
+        Node("Reshape", f"{conv.name}.signal", (conv.inputs[0], shapes[0]), (signal,), {"allowzero": 0}, STFT_OPSET),
+        Node("STFT", conv.name, (signal, *step_and_window), (spectra,), {"onesided": 1}, STFT_OPSET),
+        Node("Transpose", f"{conv.name}.parts", (spectra,), (parts,), order, STFT_OPSET),
+        Node("Reshape", f"{conv.name}.bins", (parts, shapes[1]), (made,), {"allowzero": 0}, STFT_OPSET),
+    ]

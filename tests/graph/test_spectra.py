@@ -1,0 +1,85 @@
+"""Convolutions by a windowed Fourier basis become STFTs and keep their numbers; all others stay convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from onnx import ModelProto
+from onnx.helper import make_node
+
+from tests.graph.networks import assert_fusion_keeps_numbers, network_proto
+from tests.plan.networks import assert_matches, signal
+
+SAMPLES = 96
+
+
+def basis(window: np.ndarray) -> np.ndarray:
+    """The weights [2 bins, 1, n] that exporters write: a Fourier matrix of float64, windowed, rounded to float32."""
+    matrix = np.fft.rfft(np.eye(len(window)), axis=0) * window
+    return np.concatenate([matrix.real, matrix.imag])[:, None].astype(np.float32)
+
+
+def hann(size: int) -> np.ndarray:
+    return np.hanning(size + 1)[:-1]
+
+
+def convolution(weights: np.ndarray, *, batch: int = 1, biased: bool = False, **attributes: object) -> ModelProto:
+    constants = {"w": weights} | ({"b": signal((len(weights),))} if biased else {})
+    node = make_node("Conv", ["x", *constants], ["y"], name="spectrum", **attributes)
+    return network_proto([node], {"x": [batch, 1, SAMPLES]}, ["y"], constants)
+
+
+WINDOWS = {
+    "hann": hann(32),
+    "odd": hann(25),
+    "rectangular": np.ones(32),
+    "shorter than the transform": np.pad(hann(20), 6),
+    "prime": hann(37),
+}
+
+
+@pytest.mark.parametrize(("batch", "step"), [(1, 8), (3, 7), (2, 64)])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_fourier_basis(name: str, batch: int, step: int) -> None:
+    model = convolution(basis(WINDOWS[name]), batch=batch, strides=[step])
+    histogram = assert_fusion_keeps_numbers(model).histogram()
+    assert histogram == {"Reshape": 2, "STFT": 1, "Transpose": 1}
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_its_numbers(name: str, backend: str) -> None:
+    feeds = {"x": signal((2, 1, SAMPLES))}
+    assert_matches(convolution(basis(WINDOWS[name]), batch=2, strides=[8]), feeds, backend)
+
+
+def changed(change: Callable[[np.ndarray], None]) -> np.ndarray:
+    weights = basis(hann(32))
+    change(weights)
+    return weights
+
+
+def one_tap_off(weights: np.ndarray) -> None:
+    weights[20, 0, 16] += 1e-6
+
+
+def turning_back(weights: np.ndarray) -> None:
+    weights[17:] *= -1
+
+
+OTHERS = {
+    "a tap that is off by a millionth": convolution(changed(one_tap_off)),
+    "sines of the other sign": convolution(changed(turning_back)),
+    "half the bins": convolution(basis(hann(32))[:17]),
+    "padded": convolution(basis(hann(32)), pads=[4, 4]),
+    "dilated": convolution(basis(hann(32)), dilations=[2]),
+    "biased": convolution(basis(hann(32)), biased=True),
+    "short": convolution(basis(hann(8))),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_all_else_stays(name: str) -> None:
+    assert assert_fusion_keeps_numbers(OTHERS[name]).histogram() == {"Conv": 1}
