@@ -14,7 +14,9 @@ from numba import types
 from .denormals import flush_denormals, restore_denormals
 from .memory import call_kernel, word_pointer
 from .native import compile_cached
+from .turns import TURN
 
+_TURN = TURN
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 """ctypes rather than Numba's dispatcher: it too drops the GIL. One address, for every argument costs 200 ns."""
 
@@ -23,8 +25,9 @@ def _walk(job):
     """Call every kernel of a table in order, with denormal numbers off.
 
     Args:
-        job: address of int64[3]: the address of int64[count, 2] (address of the kernel, address of its operand words),
-            count, and the address of the context, int64[CONTEXT_WORDS].
+        job: address of int64[4]: the address of int64[count, 2] (address of the kernel, address of its operand words),
+            count, the address of the context, int64[NATIVE_CONTEXT_WORDS], and what to add to its TURN: 1, or 0 if
+            another job does.
     """
     words = word_pointer(job)
     table = word_pointer(words[0])
@@ -33,6 +36,7 @@ def _walk(job):
     for index in range(words[1]):
         call_kernel(table[2 * index], table[2 * index + 1], context)
     restore_denormals(control)
+    word_pointer(context)[_TURN] += words[3]
 
 
 @cache

@@ -47,14 +47,16 @@ def _cells_linear_before_reset(from_input, from_hidden, h, rectified, region, ro
 
 def _cells(products: Any) -> Any:
     @device
-    def reset_first(from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels):
+    def reset_first(
+        from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels, backwards
+    ):
         """The candidate needs r * h of all panels: a second pass over the weights, one gate in three of use."""
         for row in range(rows):
             at = row * region
             for panel in range(panels):
                 gates, lanes = at + panel * _GATES * _VECTOR, at + panel * _VECTOR
                 gru_reset(from_input + gates, from_hidden + gates, h + lanes, reset_h + lanes)
-        products(from_hidden, region, bias, reset_h, region, 4, weights, hidden, rows, panels)
+        products(from_hidden, region, bias, reset_h, region, 4, weights, hidden, rows, panels, backwards)
         for row in range(rows):
             at = row * region
             for panel in range(panels):
@@ -62,12 +64,14 @@ def _cells(products: Any) -> Any:
                 gru_candidate(from_input + gates, from_hidden + gates, h + at + panel * _VECTOR, rectified)
 
     @device
-    def compute(o, from_input, from_hidden, bias, h, reset_h, weights, hidden, region, rows, panels):
+    def compute(o, from_input, from_hidden, bias, h, reset_h, weights, hidden, region, rows, panels, backwards):
         rectified = 1 if o[_CANDIDATE] == _RELU else 0
         if o[_LINEAR_BEFORE_RESET]:
             _cells_linear_before_reset(from_input, from_hidden, h, rectified, region, rows, panels)
         else:
-            reset_first(from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels)
+            reset_first(
+                from_input, from_hidden, bias, h, reset_h, rectified, weights, hidden, region, rows, panels, backwards
+            )
 
     return compute
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..contract import CONTEXT_WORDS, Context, Kernel, Space
+from ..contract import Context, Kernel, Space
 from .memory import call_kernel, stack_words
 from .native import native
+from .turns import NATIVE_CONTEXT_WORDS
 from .vectors import address_of
 
 SHARED_OPERANDS = frozenset({"weights", "bias", "slope", "input_weights", "hidden_weights", "peepholes"})
@@ -18,7 +19,7 @@ SHARED_OPERANDS = frozenset({"weights", "bias", "slope", "input_weights", "hidde
 
 _LANES, _SLOTS = int(Context.LANES), int(Context.SLOTS)
 _ARENA_BASE, _ARENA_STRIDE = int(Context.ARENA_BASE), int(Context.ARENA_STRIDE)
-_WORDS = CONTEXT_WORDS
+_WORDS = NATIVE_CONTEXT_WORDS
 
 
 def differs_by_lane(kernel: Kernel, operands: Sequence[int]) -> bool:

@@ -22,7 +22,7 @@ _cell, _two_cells = lstm_cell(1), lstm_cell(2)
 
 def _cells(products: Any) -> Any:
     @device
-    def compute(o, from_input, from_hidden, bias, h, c, weights, hidden, region, rows, panels):
+    def compute(o, from_input, from_hidden, bias, h, c, weights, hidden, region, rows, panels, backwards):
         """All cells of all rows: by two rows, then by two panels, so that one fills the other's waits."""
         column = _GATES * _VECTOR
         row = 0

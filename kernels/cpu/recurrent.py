@@ -20,6 +20,7 @@ from ..contract import ABSENT, PANEL, Context, Kernel, Space
 from ..schemas.recurrent import RECURRENT_STEPS
 from .gate_vectors import VECTOR_BYTES, copy_floats, panel_products, zero_vector
 from .memory import float_pointer, locate, space_of
+from .turns import TURN
 from .vectors import device
 
 STEPS = RECURRENT_STEPS
@@ -29,6 +30,7 @@ _WEIGHTS_STRIDE = int(Context.WEIGHTS_STRIDE)
 _LANES = int(Context.LANES)
 _STATE = int(Space.STATE)
 _ABSENT = ABSENT
+_TURN = TURN
 _PANEL = PANEL
 _VECTOR = VECTOR_BYTES
 
@@ -36,8 +38,8 @@ _VECTOR = VECTOR_BYTES
 def gate_products(gates: int, most_rows: int, half: bool = False):
     """A native function: products of any number of rows with packed gate weights; arguments as `panel_products`.
 
-    `most_rows` rows share a pass over a panel's weights: as many as leave registers for the weights. `half`: the
-    weights are float16.
+    Its last argument says whether to take the panels from the last to the first (`turns`). `most_rows` rows share a
+    pass over a panel's weights: as many as leave registers for the weights. `half`: the weights are float16.
     """
     most = panel_products(most_rows, gates, 1, half)
     two = panel_products(2, gates, 1, half)
@@ -47,33 +49,30 @@ def gate_products(gates: int, most_rows: int, half: bool = False):
     weights_column = column // 2 if half else column
 
     @device
-    def products(target, target_row, bias, x, x_row, x_step, weights, inner, rows, panels):
+    def products(target, target_row, bias, x, x_row, x_step, weights, inner, rows, panels, backwards):
         panel_weights = inner * weights_column
-        if rows == 1:
-            # One row alone waits for its sums: two panels at once halve the wait.
-            while panels >= 2:
-                pair(target, target_row, column, bias, column, x, x_row, x_step, weights, panel_weights, inner)
-                target += 2 * column
-                bias += 2 * column
-                weights += 2 * panel_weights
-                panels -= 2
-        for _panel in range(panels):
-            to, source, left = target, x, rows
+        # One row alone waits for its sums: two panels at once halve the wait.
+        paired = panels & -2 if rows == 1 else 0
+        for index in range(0, paired, 2):
+            panel = paired - 2 - index if backwards else index
+            to, start, w = target + panel * column, bias + panel * column, weights + panel * panel_weights
+            pair(to, target_row, column, start, column, x, x_row, x_step, w, panel_weights, inner)
+        for index in range(paired, panels):
+            panel = paired + panels - 1 - index if backwards else index
+            to, start, w = target + panel * column, bias + panel * column, weights + panel * panel_weights
+            source, left = x, rows
             while left >= most_rows:
-                most(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
+                most(to, target_row, 0, start, 0, source, x_row, x_step, w, 0, inner)
                 to += most_rows * target_row
                 source += most_rows * x_row
                 left -= most_rows
             while left >= 2:
-                two(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
+                two(to, target_row, 0, start, 0, source, x_row, x_step, w, 0, inner)
                 to += 2 * target_row
                 source += 2 * x_row
                 left -= 2
             if left == 1:
-                single(to, target_row, 0, bias, 0, source, x_row, x_step, weights, 0, inner)
-            target += column
-            bias += column
-            weights += panel_weights
+                single(to, target_row, 0, start, 0, source, x_row, x_step, w, 0, inner)
 
     return products
 
@@ -82,20 +81,25 @@ def input_products(products, gates: int):
     """A native function: the input part of the gates for some steps of all rows, as one matrix product or a few.
 
     Args of the function (int64; addresses and strides in bytes): target [rows, steps, panels, gates, PANEL] and its
-    row stride; bias; x at the first step of the first row, its strides by row, step and input; weights; sizes.
+    row stride; bias; x at the first step of the first row, its strides by row, step and input; weights; sizes; whether
+    to take the panels backwards.
     """
 
     @device
-    def compute(target, target_row, bias, x, x_row, x_time, x_step, weights, inner, rows, steps, panels):
+    def compute(target, target_row, bias, x, x_row, x_time, x_step, weights, inner, rows, steps, panels, backwards):
         step_bytes = panels * gates * VECTOR_BYTES
         if rows > steps:
             for step in range(steps):
                 to = target + step * step_bytes
-                products(to, target_row, bias, x + step * x_time, x_row, x_step, weights, inner, rows, panels)
+                products(
+                    to, target_row, bias, x + step * x_time, x_row, x_step, weights, inner, rows, panels, backwards
+                )
         else:
             for row in range(rows):
                 to = target + row * target_row
-                products(to, step_bytes, bias, x + row * x_row, x_time, x_step, weights, inner, steps, panels)
+                products(
+                    to, step_bytes, bias, x + row * x_row, x_time, x_step, weights, inner, steps, panels, backwards
+                )
 
     return compute
 
@@ -172,9 +176,9 @@ def layer(kernel: Kernel, gates: int, most_rows: int, cells: Callable[[Any], Any
         gates: how many.
         most_rows: see `gate_products`.
         cells: makes, of a function of `gate_products`, the native function that computes the cells of one step:
-            (operands, from_input, from_hidden, bias, h, second, weights, hidden, region, rows, panels): addresses of
-            the gates' two parts, of R's biases, of both states of the first row, and of R; sizes; `region` is the
-            distance of rows.
+            (operands, from_input, from_hidden, bias, h, second, weights, hidden, region, rows, panels, backwards):
+            addresses of the gates' two parts, of R's biases, of both states of the first row, and of R; sizes;
+            `region` is the distance of rows; the order of another pass over R.
         half: the weights are float16.
     """
     at = kernel.positions()
@@ -205,19 +209,25 @@ def layer(kernel: Kernel, gates: int, most_rows: int, cells: Callable[[Any], Any
             load_state(o, at_initial, context, group, rows, shared, h, region, panels)
             if has_cell:
                 load_state(o, at_initial_cell, context, group, rows, shared, second, region, panels)
+            backwards = context[_TURN] & 1
             for first in range(0, time, STEPS):
                 count = min(STEPS, time - first)
                 start, turn = first, 1
                 if o[at_reverse]:
                     start, turn = time - 1 - first, -1
-                from_inputs(
-                    from_input, region, bias, x + start * x_time, x_row, turn * x_time, x_step, w, inner, rows, count,
-                    panels,
-                )  # fmt: skip
+                signal = x + start * x_time, x_row, turn * x_time, x_step
+                sizes = inner, rows, count, panels
+                if not backwards:
+                    from_inputs(from_input, region, bias, *signal, w, *sizes, 0)
                 for step in range(count):
                     inputs = from_input + step * step_bytes
-                    products(from_hidden, region, bias + step_bytes, h, region, 4, r, hidden, rows, panels)
-                    step_cells(o, inputs, from_hidden, bias + step_bytes, h, second, r, hidden, region, rows, panels)
+                    products(from_hidden, region, bias + step_bytes, h, region, 4, r, hidden, rows, panels, backwards)
+                    if step == 0 and backwards:  # R before W
+                        from_inputs(from_input, region, bias, *signal, w, *sizes, 1)
+                    backwards = 1 - backwards
+                    step_cells(
+                        o, inputs, from_hidden, bias + step_bytes, h, second, r, hidden, region, rows, panels, backwards
+                    )
                     store_step(o, at_y, context, group, rows, shared, start + turn * step, h, region)
             store_state(o, at_last, context, group, rows, shared, h, region)
             if has_cell:

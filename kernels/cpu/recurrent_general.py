@@ -52,7 +52,7 @@ def _hidden_part(o, context, hidden, h, from_hidden, first, end):
     bias = locate(o, _BIAS, context, 0) + (panels + skipped) * _VECTOR
     weights = locate(o, _HIDDEN_WEIGHTS, context, 0) + skipped * hidden * _VECTOR
     count = (end + _PANEL - 1) // _PANEL - skipped
-    _products(address_of(from_hidden) + skipped * _VECTOR, 0, bias, address_of(h), 0, 4, weights, hidden, 1, count)
+    _products(address_of(from_hidden) + skipped * _VECTOR, 0, bias, address_of(h), 0, 4, weights, hidden, 1, count, 0)
 
 
 @device
@@ -129,7 +129,7 @@ def _row(o, context, length, x, y, h, c, reset_h, from_hidden, from_input):
             start, turn = length - 1 - first, -1
         _products(
             from_input, panels * _VECTOR, bias, x + start * x_time, turn * x_time, 4 * o[_X + 6], weights, o[_X + 3],
-            count, panels,
+            count, panels, 0,
         )  # fmt: skip
         for step in range(count):
             _cells(o, context, hidden, h, c, reset_h, float_pointer(from_input + step * panels * _VECTOR), from_hidden)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..contract import CONTEXT_WORDS, Context
+from ..contract import Context
 from ..errors import KernelError
 from ..schemas import KERNELS
 from ..table import Memory, Table
@@ -12,6 +12,7 @@ from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
 from .execute import interpreter
 from .lane_by_lane import differs_by_lane, lane_by_lane
 from .native import NATIVE
+from .turns import NATIVE_CONTEXT_WORDS
 
 _LANES = int(Context.LANES)
 
@@ -36,7 +37,7 @@ class CpuRunner:
             words = table.operands[table.starts[index] : table.starts[index + 1]].tolist()
             if differs_by_lane(KERNELS[kernel_id], words):
                 self._calls[index] = lane_by_lane.address, self._single[index].ctypes.data
-        self._context = np.zeros(CONTEXT_WORDS, np.int64)
+        self._context = np.zeros(NATIVE_CONTEXT_WORDS, np.int64)
         self._context[Context.WEIGHTS_BASE] = memory.weights.ctypes.data
         self._context[Context.ARENA_BASE] = memory.arena.ctypes.data
         self._context[Context.STATE_BASE] = memory.state.ctypes.data
@@ -44,7 +45,7 @@ class CpuRunner:
         self._context[Context.STATE_STRIDE] = memory.state.shape[1]
         self._context[Context.SLOTS] = self.slots.ctypes.data
         self._execute = interpreter()
-        self._job = np.array([self._calls.ctypes.data, len(self._calls), self._context.ctypes.data], np.int64)
+        self._job = np.array([self._calls.ctypes.data, len(self._calls), self._context.ctypes.data, 1], np.int64)
         self._job_address = self._job.ctypes.data
 
     def run(self, lanes: int) -> None:

@@ -32,7 +32,7 @@ class TeamRunner(CpuRunner):
         self._jobs = []
         for thread in range(table.threads):
             calls = np.array([meet if i is None else self._calls[i] for i in _schedule(table.parts, thread)], np.int64)
-            job = np.array([calls.ctypes.data, len(calls), self._context.ctypes.data], np.int64)
+            job = np.array([calls.ctypes.data, len(calls), self._context.ctypes.data, thread == 0], np.int64)
             self._jobs.append((job, calls, operands, meeting))
         self._job_address = self._jobs[0][0].ctypes.data
         self._process = -1

@@ -77,8 +77,8 @@ class _Region:
         return offset
 
 
-def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> dict[str, np.ndarray]:
-    """Run a kernel once and return what it wrote: operand name -> [lanes, *shape].
+def run_kernel(name: str, backend: str, *, lanes: int = 1, runs: int = 1, **operands: Any) -> dict[str, np.ndarray]:
+    """Run a kernel, once or more often, and return what it wrote: operand name -> [lanes, *shape].
 
     Scratch is added. Every byte that no operand owns is a guard of NaNs and must come back untouched;
     reading one shows as NaN in the result. Lane i works on slot lanes - 1 - i.
@@ -148,7 +148,8 @@ def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> d
     )
     runner = RUNNERS[backend](table, memory)
     runner.slots[:] = slots
-    runner.run(lanes)
+    for _ in range(runs):
+        runner.run(lanes)
 
     for space, mask in zip((memory.weights, memory.arena, memory.state), owned, strict=True):
         guards = space.reshape(-1, space.shape[-1])[:, ~mask]

@@ -137,6 +137,15 @@ def test_steps_one_by_one_have_the_same_bits_as_all_at_once(variant: str) -> Non
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("sizes", [(1, 1, 40, 33), (1, 1, 64, 64), (3, 1, 40, 80), (2, 9, 5, 48)], ids=str)
+def test_weights_read_backwards_give_the_same_bits(variant: str, sizes: tuple[int, int, int, int]) -> None:
+    problem = problem_of(variant, *sizes, lanes=2)
+    forwards, backwards = problem.run("cpu"), problem.run("cpu", runs=2)
+    for name in forwards.keys() - {"scratch"}:
+        assert forwards[name].tobytes() == backwards[name].tobytes(), name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("scale", [1e-6, 30.0, 1e4])
 def test_tiny_and_saturated_gates(variant: str, scale: float) -> None:
     problem = problem_of(variant, 4, 2, 16, 20, scale=scale)
