@@ -14,6 +14,11 @@ from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits
 from ...kernels.schemas import KERNEL_BY_NAME
 from .view import Buffer, View
 
+_ALIKE_FOR_UNSIGNED = frozenset(
+    {"copy_wide", "cumulate", "gather_at", "matmul_general", "narrow_integer", "non_zero", "scatter_at", "where_wide"}
+)
+"""Kernels that do to uint64 what they do to the int64 of the same words: they move them, or add modulo 2^64."""
+
 _SAMPLED_ELEMENTS = 64
 """About so many elements of a constant decide which others it is compared with."""
 
@@ -86,12 +91,18 @@ class Builder:
 
         One that writes no element is left out. Scratch is added where the kernel's schema asks for it. Tensors of a
         kernel that loops over any shape come as views of one shape, of any rank: their axes are merged when memory is
-        laid out, so that until then every pass sees the axes that the rule saw.
+        laid out, so that until then every pass sees the axes that the rule saw. An operand `unsigned` follows from
+        the views: it is 1 if one of them holds uint64.
 
         Raises:
-            ValueError: more than LOOP_RANK axes would remain of a looped shape.
+            ValueError: more than LOOP_RANK axes would remain of a looped shape, or the kernel does not take uint64.
         """
         schema = KERNEL_BY_NAME[kernel]
+        unsigned = any(isinstance(value, View) and value.dtype == np.uint64 for value in operands.values())
+        if any(field.name == "unsigned" for field in schema.fields):
+            operands["unsigned"] = int(unsigned)
+        elif unsigned and kernel not in _ALIKE_FOR_UNSIGNED:
+            raise ValueError(f"{kernel} of uint64 is not there; cast to int64, or to a float, before it")
         written = [
             operands[f.name] for f in schema.fields if isinstance(f, Tensor) and f.written and f.name in operands
         ]

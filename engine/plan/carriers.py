@@ -2,7 +2,8 @@
 
 float32 carries float16, bfloat16, the floats of 8 and 4 bits, truth values (0.0 and 1.0) and integers of up to 16 bits,
 all of which it holds exactly (but for the subnormal numbers of bfloat16, which count as 0 in a step, as
-float32's own do). int64 carries all wider integers, uint64 as the same bits. float64 carries itself.
+float32's own do). int64 carries the wider integers; float64 and uint64 carry themselves. Views tell uint64 from int64;
+kernels see the same words, and an operand `unsigned` where it matters (`Builder.emit`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ..errors import UnsupportedError
 from .builder import Builder
 from .view import View
 
-FLOAT32, FLOAT64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 class FloatFormat(NamedTuple):
@@ -67,7 +69,7 @@ def carrier(dtype: np.dtype) -> np.dtype:
     Raises:
         UnsupportedError: nothing does (complex numbers, text).
     """
-    if dtype in (FLOAT32, FLOAT64, INT64):
+    if dtype in (FLOAT32, FLOAT64, INT64, UINT64):
         return dtype
     if dtype == POWERS_OF_TWO:
         return FLOAT64  # 2^-127 is no normal float32
@@ -80,26 +82,13 @@ def carrier(dtype: np.dtype) -> np.dtype:
 
 
 def convert(builder: Builder, x: View, dtype: np.dtype) -> View:
-    """x in another carrier; floats are cut off towards zero for int64."""
+    """x in another carrier; floats are cut off towards zero for integers, which wrap into each other."""
     if x.dtype == dtype:
         return x
+    if x.dtype.kind in "iu" and dtype.kind in "iu":
+        return View(x.buffer, x.array.view(dtype))
     y = builder.allocate(x.shape, dtype=dtype)
     builder.emit("convert", x=x, y=y)
-    return y
-
-
-def unsigned_to_float(builder: Builder, x: View) -> View:
-    """The uint64 that the words of x hold, as float64."""
-    signed, wrapped = convert(builder, x, FLOAT64), builder.allocate(x.shape)
-    zero = builder.constant(np.zeros((), np.int64)).broadcast(x.shape)
-    builder.emit("binary_general", operator=GeneralBinary.LESS, unsigned=0, a=x, b=zero, y=wrapped)
-    turn = builder.allocate(x.shape, dtype=FLOAT64)
-    span = builder.constant(np.array(2.0**64)).broadcast(x.shape)
-    builder.emit(
-        "binary_general", operator=GeneralBinary.MUL, unsigned=0, a=convert(builder, wrapped, FLOAT64), b=span, y=turn
-    )
-    y = builder.allocate(x.shape, dtype=FLOAT64)
-    builder.emit("binary_general", operator=GeneralBinary.ADD, unsigned=0, a=signed, b=turn, y=y)
     return y
 
 
@@ -108,8 +97,9 @@ def conform(builder: Builder, x: View, dtype: np.dtype) -> View:
     integer = integer_format(dtype)
     if integer is not None:
         bits, signed = integer
-        x = convert(builder, x, INT64)
-        return x if bits == 64 else _narrow_integer(builder, x, carrier(dtype), bits, signed)
+        if bits == 64:
+            return convert(builder, x, dtype)
+        return _narrow_integer(builder, convert(builder, x, INT64), carrier(dtype), bits, signed)
     if dtype in NARROW_FLOATS:
         return narrow_float(builder, x, dtype, saturate=False)
     return convert(builder, x, carrier(dtype))
@@ -124,7 +114,7 @@ def _narrow_integer(builder: Builder, x: View, target: np.dtype, bits: int, sign
 def narrow_float(builder: Builder, x: View, dtype: np.dtype, *, saturate: bool) -> View:
     """x rounded, halves to even, to a float of few bits; `saturate`: what is too large becomes the largest."""
     form = NARROW_FLOATS[dtype]
-    x = convert(builder, x, FLOAT64) if x.dtype == INT64 else x
+    x = convert(builder, x, FLOAT64) if x.dtype.kind in "iu" else x
     y = builder.allocate(x.shape)
     builder.emit(
         "narrow_float",
@@ -142,14 +132,12 @@ def truth(builder: Builder, x: View) -> View:
     """1.0 where x is not 0, else 0.0."""
     y = builder.allocate(x.shape)
     zero = builder.constant(np.zeros((), x.dtype)).broadcast(x.shape)
-    builder.emit("binary_general", operator=GeneralBinary.NOT_EQUAL, unsigned=0, a=x, b=zero, y=y)
+    builder.emit("binary_general", operator=GeneralBinary.NOT_EQUAL, a=x, b=zero, y=y)
     return y
 
 
 def to_carrier(array: np.ndarray) -> np.ndarray:
     """An array of an ONNX type as what a program holds: [same shape] in its carrier."""
-    if array.dtype == np.uint64:
-        return array.view(np.int64)
     return array.astype(carrier(array.dtype), copy=False)
 
 

@@ -80,7 +80,7 @@ class View:
 
     @property
     def dtype(self) -> np.dtype:
-        """What the elements are in memory: a carrier, or int32 for a table of indices."""
+        """What the elements are: a carrier, or int32 for a table of indices."""
         return self.array.dtype
 
     @property
@@ -161,4 +161,5 @@ class View:
         if self.size and not 0 <= first <= last < self.buffer.elements:
             raise RuntimeError(f"a view of elements {first} to {last} of a buffer with {self.buffer.elements}")
         offset = self.buffer.start_bytes + self.offset * self.array.itemsize
-        return TensorRef(self.buffer.space, offset, self.shape, self.strides, ElementType[self.dtype.name.upper()])
+        element = ElementType.INT64 if self.dtype == np.uint64 else ElementType[self.dtype.name.upper()]
+        return TensorRef(self.buffer.space, offset, self.shape, self.strides, element)

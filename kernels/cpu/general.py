@@ -23,7 +23,7 @@ _COPY_X, _COPY_Y = _COPY["x"], _COPY["y"]
 _WHERE = WHERE_WIDE.positions()
 _WHERE_CONDITION, _WHERE_A, _WHERE_B, _WHERE_Y = _WHERE["condition"], _WHERE["a"], _WHERE["b"], _WHERE["y"]
 _CONVERT = CONVERT.positions()
-_CONVERT_X, _CONVERT_Y = _CONVERT["x"], _CONVERT["y"]
+_CONVERT_X, _CONVERT_Y, _CONVERT_UNSIGNED = _CONVERT["x"], _CONVERT["y"], _CONVERT["unsigned"]
 _INTEGER = NARROW_INTEGER.positions()
 _INTEGER_X, _INTEGER_Y = _INTEGER["x"], _INTEGER["y"]
 _INTEGER_BITS, _INTEGER_SIGNED = _INTEGER["bits"], _INTEGER["signed"]
@@ -72,6 +72,26 @@ def _to_integer_row(source, a, a_step, y, y_step, count):
 
 
 @njit(error_model="numpy")
+def _to_unsigned_row(source, a, a_step, y, y_step, count):
+    for i in range(count):
+        value = load_float(a + i * a_step, source)
+        if value >= 9223372036854775808.0 and value < 18446744073709551616.0:
+            word_pointer(y + i * y_step)[0] = np.int64(np.uint64(value))
+        else:
+            word_pointer(y + i * y_step)[0] = load_integer(a + i * a_step, source)
+
+
+@njit(error_model="numpy")
+def _from_unsigned_row(target, a, a_step, y, y_step, count):
+    if target == _FLOAT32:
+        for i in range(count):
+            float_pointer(y + i * y_step)[0] = np.float32(np.uint64(word_pointer(a + i * a_step)[0]))
+    else:
+        for i in range(count):
+            double_pointer(y + i * y_step)[0] = np.float64(np.uint64(word_pointer(a + i * a_step)[0]))
+
+
+@njit(error_model="numpy")
 def _to_float_row(source, a, a_step, y, y_step, count):
     if source == _INT64:  # at once: by way of float64 it would be rounded twice
         for i in range(count):
@@ -88,10 +108,14 @@ def _to_double_row(a, a_step, y, y_step, count):
 
 
 @njit(error_model="numpy")
-def _convert_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
+def _convert_row(unsigned, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     """A loop for each pair: with the choice of types inside, LLVM 20 unrolls one that loses its first store."""
     source, target = element_type(operands, _CONVERT_X), element_type(operands, _CONVERT_Y)
-    if target == _INT64:
+    if unsigned == 1 and source == _INT64 and target != _INT64:
+        _from_unsigned_row(target, a, a_step, y, y_step, count)
+    elif unsigned == 1 and source != _INT64 and target == _INT64:
+        _to_unsigned_row(source, a, a_step, y, y_step, count)
+    elif target == _INT64:
         _to_integer_row(source, a, a_step, y, y_step, count)
     elif target == _FLOAT32:
         _to_float_row(source, a, a_step, y, y_step, count)
@@ -100,13 +124,14 @@ def _convert_row(operator, first, second, operands, a, a_step, b, b_step, c, c_s
     elif source == _INT64:
         _to_double_row(a, a_step, y, y_step, count)
     else:
-        _copy_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count)
+        _copy_row(unsigned, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count)
 
 
 @native
 def convert(operands, context):
-    """y = x in another carrier [LOOP_RANK axes], any strides; floats are cut off towards zero for int64."""
-    over_wide_rows(_convert_row, 0, 0, 0, operands, context, _CONVERT_X, _CONVERT_X, _CONVERT_X, _CONVERT_Y)
+    """y = x in another carrier [LOOP_RANK axes], any strides; floats are cut off towards zero for int64 and uint64."""
+    unsigned = operands[_CONVERT_UNSIGNED]
+    over_wide_rows(_convert_row, unsigned, 0, 0, operands, context, _CONVERT_X, _CONVERT_X, _CONVERT_X, _CONVERT_Y)
 
 
 @njit(error_model="numpy")

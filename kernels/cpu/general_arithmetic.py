@@ -19,12 +19,14 @@ _LANES = int(Context.LANES)
 _INT64 = int(ElementType.INT64)
 _UNARY = UNARY_GENERAL.positions()
 _UNARY_X, _UNARY_Y, _UNARY_OPERATOR = _UNARY["x"], _UNARY["y"], _UNARY["operator"]
-_UNARY_ALPHA, _UNARY_BETA = _UNARY["alpha"], _UNARY["beta"]
+_UNARY_ALPHA, _UNARY_BETA, _UNARY_UNSIGNED = _UNARY["alpha"], _UNARY["beta"], _UNARY["unsigned"]
 _BINARY = BINARY_GENERAL.positions()
 _BINARY_A, _BINARY_B, _BINARY_Y = _BINARY["a"], _BINARY["b"], _BINARY["y"]
 _BINARY_OPERATOR, _BINARY_UNSIGNED = _BINARY["operator"], _BINARY["unsigned"]
 _REDUCE = REDUCE_GENERAL.positions()
 _REDUCE_OPERATOR, _REDUCE_X, _REDUCE_Y = _REDUCE["operator"], _REDUCE["x"], _REDUCE["y"]
+_REDUCE_UNSIGNED = _REDUCE["unsigned"]
+_HIGHEST_BIT = np.iinfo(np.int64).min
 
 _NEG, _ABS, _SIGN = int(GeneralUnary.NEG), int(GeneralUnary.ABS), int(GeneralUnary.SIGN)
 _SQRT, _RECIPROCAL = int(GeneralUnary.SQRT), int(GeneralUnary.RECIPROCAL)
@@ -119,22 +121,24 @@ def _step_function(operator, alpha, beta, x):
 
 
 @njit(error_model="numpy")
-def _integer_function(operator, x):
+def _integer_function(operator, unsigned, x):
     if operator == _NEG:
         return -x
     if operator == _ABS:
-        return abs(x)
+        return x if unsigned == 1 else abs(x)
     if operator == _SIGN:
-        return np.int64(x > 0) - np.int64(x < 0)
+        return np.int64(x != 0) if unsigned == 1 else np.int64(x > 0) - np.int64(x < 0)
     return ~x
 
 
 @njit(error_model="numpy")
 def _unary_row(operator, alpha, beta, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     source, target = element_type(operands, _UNARY_X), element_type(operands, _UNARY_Y)
+    unsigned = operands[_UNARY_UNSIGNED]
     if source == _INT64:
         for i in range(count):
-            store_integer(y + i * y_step, target, _integer_function(operator, load_integer(a + i * a_step, source)))
+            word = _integer_function(operator, unsigned, load_integer(a + i * a_step, source))
+            store_integer(y + i * y_step, target, word)
     else:
         for i in range(count):
             value = _step_function(operator, alpha, beta, load_float(a + i * a_step, source))
@@ -318,16 +322,24 @@ def _reduce_floats(operator, operands, x, element):
 
 @njit(error_model="numpy")
 def _reduce_integers(operator, operands, x, element):
+    """Modulo 2**64; uint64 are compared with their highest bit turned, which puts them in the order of int64."""
     total, at = np.int64(0), _REDUCE_X
     count = operands[at + 4] * operands[at + 5] * operands[at + 6]
+    unsigned, turned = operands[_REDUCE_UNSIGNED] == 1, np.int64(0)
+    if unsigned and operator in (_REDUCE_MAX, _REDUCE_MIN):
+        turned = np.int64(_HIGHEST_BIT)
+    if unsigned and operator == _L1:
+        operator = _SUM
     for i in range(operands[at + 4]):
         for j in range(operands[at + 5]):
             for k in range(operands[at + 6]):
                 step = i * operands[at + 10] + j * operands[at + 11] + k * operands[at + 12]
-                total = _merge(operator, total, load_integer(x + 8 * step, element), i + j + k == 0)
+                total = _merge(operator, total, load_integer(x + 8 * step, element) ^ turned, i + j + k == 0)
     if operator == _MEAN:
-        return np.int64(np.float64(total) / count)
-    return np.int64(math.sqrt(total)) if operator == _L2 else total
+        return _unsigned_result(_DIV, total, count) if unsigned else _integer_result(_DIV, total, count)
+    if operator == _L2:
+        return np.int64(math.sqrt(np.float64(np.uint64(total)) if unsigned else np.float64(total)))
+    return total ^ turned
 
 
 @native

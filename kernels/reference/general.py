@@ -50,6 +50,7 @@ INTEGER_UNARY: dict[GeneralUnary, Callable[..., np.ndarray]] = {
     GeneralUnary.SIGN: np.sign,
     GeneralUnary.BIT_NOT: np.invert,
 }
+"""Of uint64, too: its absolute value is itself, its sign 1 or 0."""
 
 
 def _truncated_quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -110,21 +111,31 @@ def where_wide(condition: np.ndarray, a: np.ndarray, b: np.ndarray, y: np.ndarra
 
 
 @definition
-def convert(x: np.ndarray, y: np.ndarray) -> None:
+def convert(unsigned: int, x: np.ndarray, y: np.ndarray) -> None:
     """y = x in y's carrier: floats are rounded to the nearest, or cut off towards zero where y is int64.
 
-    A float outside the range of int64, or NaN, gives the lowest int64, as x86 does.
+    A float outside the range of int64, or NaN, gives the lowest int64, as x86 does. As uint64 those from 2^63 to 2^64
+    are inside, and negative ones wrap.
 
     Args:
+        unsigned: 1: the words of what is int64, of x or y, hold uint64.
         x: LOOP_RANK axes, any carrier.
         y: the same shape, any carrier.
     """
     if y.dtype.kind != "i" or x.dtype.kind == "i":
-        y[...] = x
+        y[...] = _words(x, unsigned)
         return
     wide = x.astype(np.float64)
     inside = (wide >= -(2.0**63)) & (wide < 2.0**63)
     y[...] = np.where(inside, np.where(inside, wide, 0).astype(np.int64), np.iinfo(np.int64).min)
+    if unsigned:
+        high = (wide >= 2.0**63) & (wide < 2.0**64)
+        y[high] = wide[high].astype(np.uint64).view(np.int64)
+
+
+def _words(x: np.ndarray, unsigned: int) -> np.ndarray:
+    """x, or the uint64 that the words of an int64 x hold."""
+    return x.view(np.uint64) if unsigned and x.dtype == np.int64 else x
 
 
 @definition
@@ -168,18 +179,21 @@ def narrow_float(
 
 
 @definition
-def unary_general(operator: GeneralUnary, alpha: float, beta: float, x: np.ndarray, y: np.ndarray) -> None:
-    """y = f(x; alpha, beta), in int64 where x is, else in float64.
+def unary_general(
+    operator: GeneralUnary, unsigned: int, alpha: float, beta: float, x: np.ndarray, y: np.ndarray
+) -> None:
+    """y = f(x; alpha, beta), in int64 where x is (uint64 if `unsigned`), else in float64.
 
     Args:
         operator: names f.
+        unsigned: 1: the words of x and y hold uint64.
         alpha, beta: see `opcodes_general`.
         x: LOOP_RANK axes, any carrier.
         y: the same shape, any carrier; may be x's own memory.
     """
     with np.errstate(all="ignore"):
         if x.dtype.kind == "i":
-            y[...] = INTEGER_UNARY[operator](x)
+            y[...] = INTEGER_UNARY[operator](_words(x, unsigned)).view(np.int64)
         else:
             y[...] = FLOAT_UNARY[operator](x.astype(np.float64), alpha, beta)
 
@@ -205,9 +219,7 @@ def binary_general(operator: GeneralBinary, unsigned: int, a: np.ndarray, b: np.
         if operator is GeneralBinary.POW:
             y[...] = _integer_power(a, b)
             return
-        if unsigned:
-            a, b = a.view(np.uint64), b.view(np.uint64)
-        result = INTEGER_BINARY[operator](a, b)
+        result = INTEGER_BINARY[operator](_words(a, unsigned), _words(b, unsigned))
         y[...] = result.view(np.int64) if result.dtype == np.uint64 else result
 
 
@@ -218,9 +230,14 @@ def _integer_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(b < 0, inverse, powers)
 
 
+def _truncated_mean(x: np.ndarray) -> np.ndarray:
+    """The sum of integers, modulo 2**64, over their number: exact, and cut off towards zero."""
+    return _truncated_quotient(x.sum(-1), np.array(x.shape[-1], x.dtype))
+
+
 _REDUCE: dict[Reduce, Callable[[np.ndarray], np.ndarray]] = {
     Reduce.SUM: lambda x: x.sum(-1),
-    Reduce.MEAN: lambda x: x.mean(-1),
+    Reduce.MEAN: lambda x: x.mean(-1) if x.dtype.kind == "f" else _truncated_mean(x),
     Reduce.MAX: lambda x: x.max(-1),
     Reduce.MIN: lambda x: x.min(-1),
     Reduce.PROD: lambda x: x.prod(-1),
@@ -231,13 +248,16 @@ _REDUCE: dict[Reduce, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @definition
-def reduce_general(operator: Reduce, x: np.ndarray, y: np.ndarray) -> None:
+def reduce_general(operator: Reduce, unsigned: int, x: np.ndarray, y: np.ndarray) -> None:
     """y = x reduced over its last three axes, in y's type; a mean or root of integers is cut off towards zero.
 
     Args:
         operator: how elements are combined.
+        unsigned: 1: the words of x and y hold uint64.
         x: [kept, kept, kept, reduced, reduced, reduced], int64 or float64; not empty along reduced axes.
         y: [kept, kept, kept], of x's type.
     """
-    result = _REDUCE[operator](x.reshape(*x.shape[:3], -1))
-    y[...] = np.trunc(result) if x.dtype.kind == "i" and result.dtype.kind == "f" else result
+    result = _REDUCE[operator](_words(x, unsigned).reshape(*x.shape[:3], -1))
+    if x.dtype.kind == "i" and result.dtype.kind == "f":
+        result = result.astype(np.uint64 if unsigned else np.int64)
+    y[...] = result.view(np.int64) if result.dtype == np.uint64 else result

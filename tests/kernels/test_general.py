@@ -43,14 +43,16 @@ def test_convert(backend: str, source: str, target: str) -> None:
     x = numbers(source, 1)
     if target == "int64" and source != "int64":
         x = np.where(np.abs(x) < 2.0**62, x, -7.9).astype(source)
-    y = only(run_kernel("convert", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE, element=CARRIERS[target])))
+    y = only(
+        run_kernel("convert", backend, lanes=LANES, unsigned=0, x=Lanes(x), y=Out(SHAPE, element=CARRIERS[target]))
+    )
     np.testing.assert_array_equal(y, x.astype(target))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_integer_is_rounded_to_float32_once(backend: str) -> None:
     x = np.full((LANES, *SHAPE), (1 << 60) + (1 << 36) + 1)
-    y = only(run_kernel("convert", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE)))
+    y = only(run_kernel("convert", backend, lanes=LANES, unsigned=0, x=Lanes(x), y=Out(SHAPE)))
     np.testing.assert_array_equal(y, x.astype(np.float32))
 
 
@@ -124,6 +126,7 @@ def test_unary(backend: str, dtype: str, operator: GeneralUnary) -> None:
             backend,
             lanes=LANES,
             operator=operator,
+            unsigned=0,
             alpha=0.0,
             beta=0.0,
             x=Lanes(x),
@@ -210,7 +213,13 @@ def test_reduce(backend: str, dtype: str, operator: Reduce) -> None:
     element = CARRIERS[dtype]
     y = only(
         run_kernel(
-            "reduce_general", backend, lanes=LANES, operator=operator, x=Lanes(x), y=Out((1, 2, 3), element=element)
+            "reduce_general",
+            backend,
+            lanes=LANES,
+            operator=operator,
+            unsigned=0,
+            x=Lanes(x),
+            y=Out((1, 2, 3), element=element),
         )
     )
     flat = x.reshape(LANES, 1, 2, 3, 20)
@@ -246,3 +255,51 @@ def test_copy_and_where(backend: str, dtype: str) -> None:
         y=Out(SHAPE, element=element),
     )
     np.testing.assert_array_equal(only(chosen), np.where(condition != 0, a, b))
+
+
+HIGH = np.array([0, 5, (1 << 63) - 1, 1 << 63, (1 << 63) + 4097, (1 << 64) - 1], np.uint64)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("target", ["float32", "float64"])
+def test_unsigned_words_to_floats_and_back(backend: str, target: str) -> None:
+    words = HIGH.reshape(1, 1, 1, 1, 1, 1, 6)
+    out = Out(words.shape[1:], element=CARRIERS[target])
+    y = only(run_kernel("convert", backend, lanes=1, unsigned=1, x=Lanes(words.view(np.int64)), y=out))
+    np.testing.assert_array_equal(y, words.astype(target))
+    below = np.nextafter(np.array(2.0**64, target), 0)
+    floats = np.minimum(words.astype(target), below)
+    out = Out(words.shape[1:], element=ElementType.INT64)
+    back = only(run_kernel("convert", backend, lanes=1, unsigned=1, x=Lanes(floats), y=out))
+    np.testing.assert_array_equal(back.view(np.uint64), floats.astype(np.uint64))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("operator", [GeneralUnary.ABS, GeneralUnary.SIGN, GeneralUnary.BIT_NOT])
+def test_unary_of_unsigned(backend: str, operator: GeneralUnary) -> None:
+    words = HIGH.reshape(1, 1, 1, 1, 1, 1, 6)
+    out = Out(words.shape[1:], element=ElementType.INT64)
+    operands = {"operator": operator, "unsigned": 1, "alpha": 0.0, "beta": 0.0, "x": Lanes(words.view(np.int64))}
+    y = only(run_kernel("unary_general", backend, lanes=1, y=out, **operands))
+    expected = {GeneralUnary.ABS: words, GeneralUnary.SIGN: np.minimum(words, 1), GeneralUnary.BIT_NOT: ~words}
+    np.testing.assert_array_equal(y.view(np.uint64), expected[operator])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("operator", [Reduce.MAX, Reduce.MIN, Reduce.MEAN, Reduce.L1])
+def test_reduce_of_unsigned(backend: str, operator: Reduce) -> None:
+    x = HIGH.reshape(1, 1, 1, 1, 1, 2, 3).view(np.int64)
+    out = Out((1, 1, 1), element=ElementType.INT64)
+    y = only(run_kernel("reduce_general", backend, lanes=1, operator=operator, unsigned=1, x=Lanes(x), y=out))
+    total = sum(map(int, HIGH)) % (1 << 64)
+    expected = {Reduce.MAX: max(HIGH), Reduce.MIN: min(HIGH), Reduce.MEAN: total // 6, Reduce.L1: total}[operator]
+    assert int(y.view(np.uint64).item()) == int(expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_mean_of_integers_is_exact(backend: str) -> None:
+    x = np.array([[(1 << 61) + 1, (1 << 61) + 3, 5], [-(1 << 61) - 1, -(1 << 61) - 3, -4]]).reshape(1, 2, 1, 1, 1, 1, 3)
+    out = Out((2, 1, 1), element=ElementType.INT64)
+    y = only(run_kernel("reduce_general", backend, lanes=1, operator=Reduce.MEAN, unsigned=0, x=Lanes(x), y=out))
+    sums = [sum(map(int, row)) for row in x.reshape(2, 3)]
+    assert y.ravel().tolist() == [sums[0] // 3, -(-sums[1] // 3)]

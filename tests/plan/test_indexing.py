@@ -70,22 +70,6 @@ def test_data_that_nobody_else_reads_is_written_in_place() -> None:
     assert not counts["copy"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_unsigned_words_are_ordered_as_they_are(backend: str) -> None:
-    model = parse(
-        "(uint64[6] x) => (int64[1] a, int64[1] b, uint64[3] t, int64[3] i, uint64[6] s) "
-        '{ a = ArgMax(x) b = ArgMin(x) t, i = TopK(x, k) s = ScatterElements<reduction="max">(x, p, x) }',
-        opset=18,
-        constants={"k": np.array([3]), "p": np.array([0, 0, 1, 2, 3, 4])},
-    )
-    x = np.array([1, 1 << 63, (1 << 64) - 1, 0, 5, 1 << 62], np.uint64)
-    found = run_program(compile_model(model, {"x": x}), {"x": x.view(np.int64)}, backend)
-    assert (found["a"][0], found["b"][0]) == (2, 3)
-    assert found["i"].tolist() == [2, 1, 5]
-    np.testing.assert_array_equal(found["t"].view(np.uint64), x[[2, 1, 5]])
-    np.testing.assert_array_equal(found["s"].view(np.uint64), x[[1, 2, 2, 4, 5, 5]])
-
-
 def test_bits_of_narrow_floats_are_refused_by_name() -> None:
     model = parse("(float16[6] x) => (int16[6] y) { y = BitCast<to=5>(x) }", opset=26)
     with pytest.raises(UnsupportedError, match="from float16"):

@@ -7,7 +7,7 @@ import numpy as np
 from ....kernels.opcodes import Binary, Unary
 from ....kernels.opcodes_general import GeneralBinary, GeneralUnary
 from ..builder import Builder
-from ..carriers import FLOAT64, convert, truth
+from ..carriers import FLOAT64, INT64, UINT64, convert
 from ..view import View
 from .registry import Lowering, rule
 
@@ -47,7 +47,7 @@ _GENERAL_UNARY = {
     "IsNaN": GeneralUnary.IS_NAN,
 }
 
-_UNCHANGED_INTEGERS = frozenset({"Ceil", "Floor", "Round"})
+_OF_INTEGERS = frozenset({GeneralUnary.ABS, GeneralUnary.BIT_NOT, GeneralUnary.NEG, GeneralUnary.SIGN})
 
 _COMPARISONS = frozenset(operator for operator in GeneralBinary if 20 <= operator < 30)
 
@@ -100,41 +100,54 @@ def _general(operator: Unary) -> GeneralUnary:
 def apply_general_unary(
     builder: Builder, operator: GeneralUnary, x: View, alpha: float = 0.0, beta: float = 0.0
 ) -> View:
-    """A new buffer with operator(x) of x's carrier, computed in int64 or float64."""
+    """A new buffer with operator(x) of x's carrier, computed in int64, uint64 or float64.
+
+    Raises:
+        ValueError: integers do not know the operator.
+    """
+    if x.dtype.kind in "iu" and operator not in _OF_INTEGERS:
+        raise ValueError(f"{operator.name} of integers is not there; cast to float32 or float64 before it")
     y = builder.allocate(x.shape, dtype=x.dtype)
     builder.emit("unary_general", operator=operator, alpha=alpha, beta=beta, x=x, y=y)
     return y
 
 
-def apply_binary(builder: Builder, operator: Binary, a: View, b: View, *, unsigned: bool = False) -> View:
+def apply_binary(builder: Builder, operator: Binary, a: View, b: View) -> View:
     """A new buffer with operator(a, b), broadcast as NumPy does; a and b of one carrier.
 
-    What compares gives 1.0 and 0.0 in float32. `unsigned`: the words hold uint64.
+    What compares gives 1.0 and 0.0 in float32.
     """
     if a.dtype != np.float32:
         if operator.name not in GeneralBinary.__members__:
             raise ValueError(f"{operator.name} of integers or float64 is not there; cast to float32 before it")
-        return apply_general_binary(builder, GeneralBinary[operator.name], a, b, unsigned=unsigned)
+        return apply_general_binary(builder, GeneralBinary[operator.name], a, b)
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape)
     builder.emit("binary", operator=operator, a=a.broadcast(shape), b=b.broadcast(shape), y=y)
     return y
 
 
-def apply_general_binary(
-    builder: Builder, operator: GeneralBinary, a: View, b: View, *, unsigned: bool = False
-) -> View:
-    """As `apply_binary`, of any carrier, computed in int64 or float64."""
+def apply_general_binary(builder: Builder, operator: GeneralBinary, a: View, b: View) -> View:
+    """As `apply_binary`, of any carrier, computed in int64, uint64 or float64."""
     shape = np.broadcast_shapes(a.shape, b.shape)
     y = builder.allocate(shape, dtype=np.float32 if operator in _COMPARISONS else a.dtype)
     a, b = a.broadcast(shape), b.broadcast(shape)
-    builder.emit("binary_general", operator=operator, unsigned=int(unsigned), a=a, b=b, y=y)
+    builder.emit("binary_general", operator=operator, a=a, b=b, y=y)
     return y
 
 
-def turn_highest_bit(builder: Builder, x: View) -> View:
-    """A new buffer of int64 words that are in the order in which x's are as uint64; twice, it is x again."""
-    return apply_general_binary(builder, GeneralBinary.BIT_XOR, x, builder.constant(np.array(np.iinfo(np.int64).min)))
+def in_signed_order(builder: Builder, x: View) -> View:
+    """x, or for uint64 a new buffer of int64 that are in the same order."""
+    return convert(builder, _turn_highest_bit(builder, x), INT64) if x.dtype == UINT64 else x
+
+
+def from_signed_order(builder: Builder, x: View, dtype: np.dtype) -> View:
+    """Values of a carrier that came out of `in_signed_order`, as they were before it."""
+    return _turn_highest_bit(builder, convert(builder, x, UINT64)) if dtype == UINT64 else x
+
+
+def _turn_highest_bit(builder: Builder, x: View) -> View:
+    return apply_general_binary(builder, GeneralBinary.BIT_XOR, x, builder.constant(np.array(1 << 63, np.uint64)))
 
 
 @rule("Relu", keeps_range=True)
@@ -142,12 +155,6 @@ def turn_highest_bit(builder: Builder, x: View) -> View:
 def unary(node: Lowering, builder: Builder) -> View:
     """Operators of one input without attributes."""
     x = node.operand(0)
-    if x.dtype == np.int64 and (
-        node.op in _UNCHANGED_INTEGERS or (node.input_type(0).kind == "u" and node.op == "Abs")
-    ):
-        return x
-    if node.input_type(0) == np.uint64 and node.op == "Sign":
-        return truth(builder, x)
     if x.dtype != np.float32 and node.op == "Relu":
         return apply_binary(builder, Binary.MAX, x, builder.constant(np.zeros((), x.dtype)))
     return apply_unary(builder, _PLAIN_UNARY[node.op], x)
@@ -185,7 +192,7 @@ def thresholded_relu(node: Lowering, builder: Builder) -> View:
 def shrink(node: Lowering, builder: Builder) -> View:
     """ONNX Shrink: x + bias below -lambd, x - bias above lambd, 0 between; integers pass through float64."""
     x = node.operand(0)
-    x = convert(builder, x, FLOAT64) if x.dtype == np.int64 else x
+    x = convert(builder, x, FLOAT64) if x.dtype.kind in "iu" else x
     bias, limit = (float(node.attribute(name, default)) for name, default in (("bias", 0.0), ("lambd", 0.5)))
     high, low, shift, zero = (builder.constant(np.array(value, x.dtype)) for value in (limit, -limit, bias, 0))
     below = apply_binary(builder, Binary.ADD, x, shift)
@@ -212,7 +219,7 @@ def clip(node: Lowering, builder: Builder) -> View:
             return apply_unary(builder, Unary.CLIP, x, float(low), float(high))
     for index, name, operator in ((1, "min", Binary.MAX), (2, "max", Binary.MIN)):
         if node.has(index):
-            x = apply_binary(builder, operator, x, node.operand(index), unsigned=node.input_type(0) == np.uint64)
+            x = apply_binary(builder, operator, x, node.operand(index))
         elif name in node.node.attributes:
             x = apply_binary(builder, operator, x, builder.constant(np.array(node.attribute(name), x.dtype)))
     return x
@@ -233,6 +240,8 @@ def power(node: Lowering, builder: Builder) -> View:
         if special is not None:
             return apply_unary(builder, special, base)
     power = node.operand(1)
+    if base.dtype == np.int64 and power.dtype == np.uint64:
+        raise node.refuse("it raises integers to the power of uint64", "cast the exponent to int64")
     if base.dtype == np.int64 and power.dtype != np.int64:
         base = convert(builder, base, FLOAT64)
     return apply_binary(builder, Binary.POW, base, convert(builder, power, base.dtype))
@@ -241,16 +250,18 @@ def power(node: Lowering, builder: Builder) -> View:
 @rule(*(op for op in _BINARY if op != "Pow"))
 def binary(node: Lowering, builder: Builder) -> View:
     """Arithmetic, comparisons and logic of two inputs, broadcast both ways; truth values are 0.0 and 1.0."""
-    unsigned = node.input_type(0) == np.uint64
-    return apply_binary(builder, _BINARY[node.op], node.operand(0), node.operand(1), unsigned=unsigned)
+    a, b = node.operand(0), node.operand(1)
+    if node.op == "PRelu" and a.dtype != np.float32:
+        below = apply_binary(builder, Binary.LESS, a, builder.constant(np.zeros((), a.dtype)))
+        return select(builder, below, apply_binary(builder, Binary.MUL, a, b), a)
+    return apply_binary(builder, _BINARY[node.op], a, b)
 
 
 @rule("Mod")
 def mod(node: Lowering, builder: Builder) -> View:
     """ONNX Mod: the remainder with the divisor's sign, with fmod with the dividend's."""
     operator = GeneralBinary.FMOD if node.attribute("fmod", 0) else GeneralBinary.MOD
-    unsigned = node.input_type(0) == np.uint64
-    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=unsigned)
+    return apply_general_binary(builder, operator, node.operand(0), node.operand(1))
 
 
 @rule("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift")
@@ -261,8 +272,7 @@ def bitwise(node: Lowering, builder: Builder) -> View:
         operator = GeneralBinary.SHIFT_LEFT if left else GeneralBinary.SHIFT_RIGHT
     else:
         operator = {"And": GeneralBinary.BIT_AND, "Or": GeneralBinary.BIT_OR}.get(node.op[7:], GeneralBinary.BIT_XOR)
-    unsigned = node.input_type(0).kind == "u"
-    return apply_general_binary(builder, operator, node.operand(0), node.operand(1), unsigned=unsigned)
+    return apply_general_binary(builder, operator, node.operand(0), node.operand(1))
 
 
 @rule("BitwiseNot")
@@ -276,9 +286,9 @@ def bitwise_not(node: Lowering, builder: Builder) -> View:
 def variadic(node: Lowering, builder: Builder) -> View:
     """ONNX Max, Min, Sum and Mean: any number of inputs, folded from the left."""
     operator = {"Max": Binary.MAX, "Min": Binary.MIN}.get(node.op, Binary.ADD)
-    result, unsigned = node.operand(0), node.input_type(0) == np.uint64
+    result = node.operand(0)
     for index in range(1, len(node.node.inputs)):
-        result = apply_binary(builder, operator, result, node.operand(index), unsigned=unsigned)
+        result = apply_binary(builder, operator, result, node.operand(index))
     if node.op == "Mean":
         share = builder.constant(np.full(1, 1.0 / len(node.node.inputs), result.dtype))
         result = apply_binary(builder, Binary.MUL, result, share)

@@ -84,7 +84,7 @@ def pad(node: Lowering, builder: Builder) -> View:
 
 def _pad_value(node: Lowering, builder: Builder, x: View) -> View | float:
     """What Pad puts around x: an attribute below opset 11, an optional input later, constant or not."""
-    if node.has(2) and (node.constant(2) is None or x.dtype == np.int64):  # a float holds not every integer
+    if node.has(2) and (node.constant(2) is None or x.dtype.kind in "iu"):  # a float holds not every integer
         return builder.reshape(convert(builder, node.view(2), x.dtype), ())
     constant = node.constant(2)
     if constant is None:

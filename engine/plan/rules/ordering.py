@@ -8,14 +8,9 @@ from ....kernels.opcodes_indexing import Cumulate
 from ..builder import Builder
 from ..carriers import INT64
 from ..view import View
-from .elementwise import turn_highest_bit
+from .elementwise import from_signed_order, in_signed_order
 from .places import scatter_at
 from .registry import Lowering, rule
-
-
-def _in_order(node: Lowering, builder: Builder, view: View) -> View:
-    """A view whose int64 words are in the order of the values, and back: uint64 needs it."""
-    return turn_highest_bit(builder, view) if node.input_type(0) == np.uint64 else view
 
 
 def _around(builder: Builder, x: View, axis: int) -> View:
@@ -37,7 +32,7 @@ def _arg_reduce(node: Lowering, builder: Builder, x: View, axis: int, largest: b
     """Positions [outer, inner] along an axis."""
     if not x.shape[axis]:
         raise node.refuse(f"axis {axis} of its input is empty", "use one of at least one element")
-    grouped = _around(builder, _in_order(node, builder, x), axis)
+    grouped = _around(builder, in_signed_order(builder, x), axis)
     y = builder.allocate((grouped.shape[0], grouped.shape[2]), dtype=INT64)
     builder.emit("arg_reduce", largest=int(largest), last=int(last), x=grouped, y=y)
     return y
@@ -69,12 +64,12 @@ def top_k(node: Lowering, builder: Builder) -> list[View]:
     kept = node.output_shape(0)[axis]
     if kept > x.shape[axis]:
         raise node.refuse(f"k is {kept} on an axis of size {x.shape[axis]}", "use at most its size")
-    grouped = _around(builder, _in_order(node, builder, x), axis)
+    grouped = _around(builder, in_signed_order(builder, x), axis)
     shape = (grouped.shape[0], kept, grouped.shape[2])
-    values, indices = builder.allocate(shape, dtype=x.dtype), builder.allocate(shape, dtype=INT64)
+    values, indices = builder.allocate(shape, dtype=grouped.dtype), builder.allocate(shape, dtype=INT64)
     largest = int(node.attribute("largest", 1))
     builder.emit("top_k", largest=largest, x=grouped, values=values, indices=indices)
-    return [_in_order(node, builder, values), indices]
+    return [from_signed_order(builder, values, x.dtype), indices]
 
 
 @rule("CumSum", "CumProd", shaping=(1,))
@@ -99,7 +94,7 @@ def unique(node: Lowering, builder: Builder) -> list[View]:
     axis = None if axis is None else axis % x.rank
     turned = x if axis is None else x.transpose([axis, *(other for other in range(x.rank) if other != axis)])
     count = x.size if axis is None else x.shape[axis]
-    rows = _in_order(node, builder, builder.reshape(turned, (count, x.size // count if count else 0)))
+    rows = in_signed_order(builder, builder.reshape(turned, (count, x.size // count if count else 0)))
     y = builder.allocate(rows.shape, dtype=rows.dtype)
     first, inverse, counts = (builder.allocate((count,), dtype=INT64) for _ in range(3))
     found = builder.allocate((1,), dtype=INT64)
@@ -113,7 +108,7 @@ def unique(node: Lowering, builder: Builder) -> list[View]:
         counts=counts,
         count=found,
     )
-    y = _in_order(node, builder, y)
+    y = from_signed_order(builder, y, x.dtype)
     if axis is not None:
         y = builder.reshape(y, turned.shape)
         y = y.transpose(np.argsort([axis, *(other for other in range(x.rank) if other != axis)]).tolist())

@@ -69,7 +69,7 @@ def _arriving_gemm(node: Lowering, builder: Builder, a: View, alpha: float, beta
     """Gemm whose B or C arrives: what can not be taken into a constant is done to the product."""
     b = node.view(1).transpose((1, 0)) if node.attribute("transB", 0) else node.view(1)
     y = multiply(builder, a, b, a.dtype)
-    if y.dtype == np.int64 and not (float(alpha).is_integer() and float(beta).is_integer()):
+    if y.dtype.kind in "iu" and not (float(alpha).is_integer() and float(beta).is_integer()):
         raise node.refuse(f"attributes alpha and beta are {alpha} and {beta}", "integers need whole factors")
     if alpha != 1:
         y = apply_binary(builder, Binary.MUL, y, builder.constant(np.array(alpha, y.dtype)))
@@ -116,7 +116,7 @@ def dense_product(
 def multiply(builder: Builder, a: View, b: View, dtype: np.dtype = FLOAT32) -> View:
     """numpy.matmul of two views, in a carrier, up to two batch axes after merging.
 
-    Anything but float32 is summed in float64 or int64.
+    Anything but float32 is summed in float64, or as integers modulo 2^64.
     """
     squeeze_rows, squeeze_columns = a.rank == 1, b.rank == 1
     a = a[None] if squeeze_rows else a

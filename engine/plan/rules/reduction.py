@@ -6,7 +6,7 @@ import numpy as np
 
 from ....kernels.opcodes import Binary, Reduce, Unary
 from ..builder import Builder, merge_axes
-from ..carriers import conform
+from ..carriers import conform, integer_format
 from ..view import View
 from .elementwise import apply_binary, apply_unary, select
 from .registry import Lowering, rule
@@ -87,9 +87,7 @@ def reduce_axes(node: Lowering, builder: Builder, operator: Reduce, axes: list[i
     """A new buffer with the axes (all if empty) of the first input reduced, in the node's output shape."""
     x = node.operand(0)
     if not x.size:
-        return _of_nothing(builder, operator, x.dtype, node)
-    if node.input_type(0) == np.uint64 and operator not in (Reduce.SUM, Reduce.PROD, Reduce.SUM_SQUARE):
-        raise node.refuse("it compares or divides uint64", "cast to int64 or float64 before it")
+        return _of_nothing(node, builder, operator, x.dtype)
     reduced = sorted({axis % x.rank for axis in axes}) or list(range(x.rank))
     return builder.reshape(reduce_view(builder, operator, x, reduced), node.output_shape())
 
@@ -108,14 +106,15 @@ def reduce_view(builder: Builder, operator: Reduce, x: View, reduced: list[int])
     return y
 
 
-def _of_nothing(builder: Builder, operator: Reduce, dtype: np.dtype, node: Lowering) -> View:
+def _of_nothing(node: Lowering, builder: Builder, operator: Reduce, dtype: np.dtype) -> View:
     """The reduction of no elements: the operator's neutral element, for a mean NaN.
 
     Source: ONNX ReduceMax and its siblings, "reduction over an empty set of values".
     """
-    limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if node.input_type(0) == np.bool_:
-        limits = (0, 1)
+    limits: tuple[float, float] = (0, 1) if node.input_type(0) == np.bool_ else (-np.inf, np.inf)
+    if (integer := integer_format(node.input_type(0))) is not None:
+        bits, signed = integer
+        limits = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     neutral = {Reduce.MAX: limits[0], Reduce.MIN: limits[1], Reduce.PROD: 1, Reduce.MEAN: np.nan}.get(operator, 0)
     return builder.constant(np.array(neutral, dtype)).broadcast(node.output_shape())
 

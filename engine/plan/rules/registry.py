@@ -18,7 +18,7 @@ from ....kernels.opcodes import Activation
 from ...errors import UnsupportedError
 from ...graph import Graph, Node
 from ..builder import Builder
-from ..carriers import INT64, convert, integer_format, to_carrier
+from ..carriers import INT64, UINT64, convert, integer_format, to_carrier
 from ..view import View
 
 Lower = Callable[["Lowering", Builder], "View | Sequence[View | None]"]
@@ -98,9 +98,11 @@ class Lowering:
         return self._values[name]
 
     def operand(self, index: int) -> View:
-        """An input as arithmetic takes it: integers of any width in int64, all else in its carrier."""
+        """An input as arithmetic takes it: integers in int64, or uint64 if they are that, all else in its carrier."""
         view = self.view(index)
-        return view if integer_format(self.input_type(index)) is None else convert(self._builder, view, INT64)
+        if integer_format(self.input_type(index)) is None or view.dtype == UINT64:
+            return view
+        return convert(self._builder, view, INT64)
 
     def constant(self, index: int) -> np.ndarray | None:
         """An input's value if it is a constant, None if it is absent or arrives with the signal."""

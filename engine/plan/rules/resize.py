@@ -6,7 +6,7 @@ import numpy as np
 
 from ....kernels.contract import PANEL
 from ..builder import Builder
-from ..carriers import FLOAT32, FLOAT64, convert
+from ..carriers import FLOAT32, convert
 from ..view import View
 from .registry import Lowering, rule
 from .resize_coordinates import (
@@ -24,7 +24,7 @@ from .views import gather_axis
 @rule("Upsample", shaping=(1,))
 @rule("Resize", shaping=(1, 2, 3))
 def resize(node: Lowering, builder: Builder) -> View:
-    """ONNX Resize and Upsample in every mode; linear and cubic blend integers in float32."""
+    """ONNX Resize and Upsample in every mode; linear and cubic blend integers of up to 32 bits in float32."""
     kind, coordinates = node.attribute("mode", "nearest"), _coordinate_mode(node)
     _check_resize(node, kind, coordinates)
     x = node.view(0)
@@ -33,8 +33,8 @@ def resize(node: Lowering, builder: Builder) -> View:
         for number, axis in enumerate(axes):
             if not axis.unchanged:
                 x = gather_axis(builder, x, number, _nearest(node, axis, coordinates))
-    elif x.dtype == FLOAT64:
-        raise node.refuse("it blends float64", "cast to float32 before it")
+    elif node.input_type(0).itemsize == 8:
+        raise node.refuse(f"it blends {node.input_type(0).name}", "cast to float32 before it")
     else:
         x = _blend(node, builder, convert(builder, x, FLOAT32), axes, coordinates)
     return _extrapolate(node, builder, x, [outside(axis, coordinates) for axis in axes])

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....kernels.opcodes import Binary
 from ....kernels.opcodes_general import GeneralBinary
 from ....kernels.opcodes_indexing import Scatter
 from ..builder import Builder
-from ..carriers import carrier, conform, convert
+from ..carriers import INT64, UINT64, carrier, conform, convert
 from ..view import View
-from .elementwise import apply_general_binary, turn_highest_bit
+from .elementwise import apply_binary, apply_general_binary, from_signed_order, in_signed_order
 from .indexing import along_last_axis
 from .places import flat_positions, scatter_at
 from .registry import Lowering, rule
 from .views import regular_steps
 
 _ARITHMETIC = (Scatter.ADD, Scatter.MUL)
+_ORDERED = (Scatter.MAX, Scatter.MIN)
 
 
 @rule("Scatter", "ScatterElements", keeps_range=True)
@@ -59,14 +61,14 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
 def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
     """The reduction, the data in memory that may be overwritten, and the updates.
 
-    Sums and products of integers are computed in int64; for the order of uint64 all words' highest bits are turned.
+    Sums and products of narrow integers are computed in int64; the order of uint64 in that of int64.
     """
     name = node.attribute("reduction", "none").upper()
     if name not in Scatter.__members__:
         raise node.refuse(f"attribute reduction is {name.lower()!r}", "use none, add, mul, max or min")
     reduction = Scatter[name]
-    if _is_turned(node, reduction):
-        return reduction, turn_highest_bit(builder, node.view(0)), turn_highest_bit(builder, node.view(2))
+    if reduction in _ORDERED and node.view(0).dtype == UINT64:
+        return reduction, in_signed_order(builder, node.view(0)), in_signed_order(builder, node.view(2))
     if reduction in _ARITHMETIC:
         data, updates = node.operand(0), node.operand(2)
     else:
@@ -78,14 +80,10 @@ def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
     return reduction, y, updates
 
 
-def _is_turned(node: Lowering, reduction: Scatter) -> bool:
-    return node.input_type(0) == np.uint64 and reduction in (Scatter.MAX, Scatter.MIN)
-
-
 def _finished(node: Lowering, builder: Builder, y: View, reduction: Scatter) -> View:
     """The data after the updates, as a value of its type."""
-    if _is_turned(node, reduction):
-        return turn_highest_bit(builder, y)
+    if reduction in _ORDERED:
+        return from_signed_order(builder, y, node.output_type())
     return conform(builder, y, node.output_type()) if reduction in _ARITHMETIC else y
 
 
@@ -141,7 +139,11 @@ def tensor_scatter(node: Lowering, builder: Builder) -> View:
 @rule("OneHot", shaping=(1,), keeps_range=True)
 def one_hot(node: Lowering, builder: Builder) -> View:
     """ONNX OneHot: all `off`, then `on` at each index that there is; indices outside the axis leave all off."""
-    indices = convert(builder, node.view(0), np.dtype(np.int64))
+    indices = node.view(0)
+    if indices.dtype == UINT64:  # as int64 the highest would count from the end
+        limit = builder.constant(np.array(np.iinfo(np.int64).max, np.uint64))
+        indices = apply_binary(builder, Binary.MIN, indices, limit)
+    indices = convert(builder, indices, INT64)
     off_and_on = node.view(2)
     shape = node.output_shape()
     axis = node.attribute("axis", -1) % len(shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....kernels.opcodes import Binary, Reduce, Unary
 from ..builder import Builder
-from ..carriers import FLOAT64, INT64, convert
+from ..carriers import FLOAT64, convert
 from ..view import View
 from .elementwise import apply_binary, apply_unary
 from .reduction import reduce_view
@@ -56,7 +56,7 @@ def determinant(node: Lowering, builder: Builder) -> View:
 def reduce_log_sum_exp(node: Lowering, builder: Builder) -> View:
     """ONNX ReduceLogSumExp: m + log(sum(exp(x - m))) with the greatest m, so that nothing overflows."""
     x = node.operand(0)
-    x = convert(builder, x, FLOAT64) if x.dtype == INT64 else x
+    x = convert(builder, x, FLOAT64) if x.dtype.kind in "iu" else x
     axes = node.argument(1, "axes") or []
     if not axes and node.attribute("noop_with_empty_axes", 0):
         return x

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 
 from ....kernels.opcodes import Binary
+from ....kernels.opcodes_general import GeneralBinary
 from ..builder import Builder, loop_views
 from ..view import View
 from .registry import Lowering, rule
@@ -56,8 +57,8 @@ def col2im(node: Lowering, builder: Builder) -> View:
         for size, taps, dilation, stride in zip(padded, block, dilations, strides, strict=True)
     ]
     batch, channels = node.output_shape()[:2]
-    columns = builder.reshape(node.view(0), (batch, channels, *block, *counts))
-    y = builder.allocate((batch, channels, *padded))
+    columns = builder.reshape(node.operand(0), (batch, channels, *block, *counts))
+    y = builder.allocate((batch, channels, *padded), dtype=columns.dtype)
     builder.fill(y, 0.0)
     for tap in product(*map(range, block)):
         reached = tuple(
@@ -72,4 +73,7 @@ def col2im(node: Lowering, builder: Builder) -> View:
 def _add_to(builder: Builder, y: View, x: View) -> None:
     """y += x."""
     sums, values = loop_views(x, y)[::-1]
-    builder.emit("binary", operator=Binary.ADD, a=sums, b=values, y=sums)
+    if y.dtype == np.float32:
+        builder.emit("binary", operator=Binary.ADD, a=sums, b=values, y=sums)
+    else:
+        builder.emit("binary_general", operator=GeneralBinary.ADD, a=sums, b=values, y=sums)

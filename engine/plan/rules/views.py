@@ -12,12 +12,12 @@ from ..carriers import (
     INT64,
     NARROW_FLOATS,
     POWERS_OF_TWO,
+    UINT64,
     carrier,
     convert,
     integer_format,
     narrow_float,
     truth,
-    unsigned_to_float,
 )
 from ..view import View
 from .places import gather_at
@@ -50,11 +50,7 @@ def cast(node: Lowering, builder: Builder) -> View:
     if target == np.bool_:
         return truth(builder, x)
     if integer_format(target) is not None:
-        if target == np.uint64 and integer_format(node.input_type(0)) is None:
-            raise node.refuse("it makes uint64 of floats", "cast to int64 instead")
-        return convert(builder, x, INT64)
-    if node.input_type(0) == np.uint64:
-        return unsigned_to_float(builder, x)
+        return convert(builder, x, UINT64 if target == UINT64 else INT64)
     if target == POWERS_OF_TWO:
         mode, saturate = node.attribute("round_mode", "up"), bool(node.attribute("saturate", 1))
         return power_of_two(builder, x, mode, saturate=saturate)
