@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
@@ -114,7 +115,8 @@ class Evaluator:
         self._threads = threads
         self._together = threading.Lock()
         self._lock = threading.Lock()
-        self._programs: OrderedDict[Key, _Compiled] = OrderedDict()
+        self._programs: OrderedDict[Key, Future[_Compiled]] = OrderedDict()
+        """Those that are being compiled among them: the lock is held to look for one, and never to compile one."""
         self._latest: _Compiled | None = None
 
     @property
@@ -192,33 +194,44 @@ class Evaluator:
         return key
 
     def _compiled(self, arrays: Sequence[np.ndarray]) -> _Compiled:
-        """Find or compile the program for inputs in the network's order."""
+        """Find the program for inputs in the network's order; compile it, or wait for who does, if it is new."""
         key = self._key(arrays)
         with self._lock:
-            if key in self._programs:
-                self._programs.move_to_end(key)
-                self._latest = self._programs[key]
-                return self._latest
-            bound = {self._names[index]: arrays[index] for index in self._bound_at}
-            shapes = {name: one.shape for name, one in zip(self._names, arrays, strict=True) if name not in bound}
-            graph = specialise(self.network, shapes, bound, operators=OPERATORS)
-            computed = [name for name in graph.outputs if name not in graph.constants]
-            ragged = {name: graph.ragged[name] for name in computed if name in graph.ragged}
-            rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
-            compiled = _Compiled(
-                [(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
-                [(name, one.tobytes()) for name, one in bound.items()],
-                compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
-                if computed
-                else None,
-                {name: graph.types[name].dtype for name in computed},
-                {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
-                ragged,
-            )
-            self._programs[key] = self._latest = compiled
+            known = self._programs.get(key)
+            program = Future() if known is None else known
+            self._programs[key] = program
+            self._programs.move_to_end(key)
             if len(self._programs) > MAX_PROGRAMS:
                 self._programs.popitem(last=False)
-            return compiled
+        if known is None:
+            try:
+                program.set_result(self._compile(arrays))
+            # Whatever it is, it must reach those who wait as well.
+            except BaseException as error:  # noqa: BLE001
+                with self._lock:
+                    if self._programs.get(key) is program:
+                        del self._programs[key]
+                program.set_exception(error)
+        self._latest = program.result()
+        return self._latest
+
+    def _compile(self, arrays: Sequence[np.ndarray]) -> _Compiled:
+        bound = {self._names[index]: arrays[index] for index in self._bound_at}
+        shapes = {name: one.shape for name, one in zip(self._names, arrays, strict=True) if name not in bound}
+        graph = specialise(self.network, shapes, bound, operators=OPERATORS)
+        computed = [name for name in graph.outputs if name not in graph.constants]
+        ragged = {name: graph.ragged[name] for name in computed if name in graph.ragged}
+        rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
+        return _Compiled(
+            [(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
+            [(name, one.tobytes()) for name, one in bound.items()],
+            compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
+            if computed
+            else None,
+            {name: graph.types[name].dtype for name in computed},
+            {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
+            ragged,
+        )
 
     def _checked(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         network = self.network
