@@ -34,6 +34,8 @@ class RealNetwork:
     """Largest |difference| relative to the largest |number| of an output."""
     reason: str = ""
     """Why the tolerance is not 1e-4."""
+    amplifies: bool = False
+    """Whether it amplifies rounding beyond 1e-4, onnxruntime's as well: then float64 says which result is good."""
 
     def inputs(self, network: Network, sizes: Mapping[str, int], data: Path) -> dict[str, np.ndarray]:
         """Inputs of these sizes, the same in every run.
@@ -72,8 +74,9 @@ REAL_NETWORKS = (
     RealNetwork("ddc_onset/ddc_onset.onnx", BATCHES),
     RealNetwork(
         "deepbet3d/deepbet_model.onnx",
-        tolerance=2e-3,
-        reason="its 34 instance norms amplify rounding: onnxruntime's own result is 6e-4 from float64's, ours 4e-4",
+        tolerance=5e-4,
+        reason="its 34 instance norms amplify rounding: onnxruntime's own result is 1.6e-4 from float64's, as is ours",
+        amplifies=True,
     ),
     RealNetwork("deepfilternet3/df_dec.onnx", STEPS),
     RealNetwork("deepfilternet3/enc.onnx", STEPS),

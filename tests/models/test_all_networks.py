@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 import wavetile
+from tests.models.float64 import float64_outputs
 from tests.models.networks import onnx_outputs
 from tests.models.real_networks import REAL_NETWORKS, RealNetwork
 from wavetile.engine.graph import load_network
+
+LUCK = 1.25
+"""How much farther than onnxruntime's results ours may be from float64's, where rounding decides it for both."""
 
 
 def test_no_network_is_forgotten(models: Path) -> None:
@@ -32,3 +36,18 @@ def test_network_gives_the_numbers_of_onnxruntime(models: Path, data: Path, real
             scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
             difference = float(np.abs(got.astype(np.float64) - expected).max()) / scale
             assert difference <= real.tolerance, f"{name}: {difference:.1e} of its scale at sizes {dict(sizes)}"
+
+
+@pytest.mark.parametrize("real", [one for one in REAL_NETWORKS if one.amplifies], ids=lambda real: real.path)
+def test_amplified_rounding_is_no_larger_than_that_of_onnxruntime(models: Path, data: Path, real: RealNetwork) -> None:
+    path = models / real.path
+    inputs = real.inputs(load_network(path), real.sizes[0], data)
+    ours = wavetile.load(path).run(inputs)
+    names = list(ours)
+    exact = float64_outputs(path, names, inputs)
+    for name, theirs, truth in zip(names, onnx_outputs(path, names, inputs), exact, strict=True):
+        errors = np.abs(ours[name] - truth), np.abs(theirs - truth)
+        assert truth.dtype == np.float64
+        assert errors[0].max() <= LUCK * errors[1].max()
+        assert np.square(errors[0]).mean() <= LUCK**2 * np.square(errors[1]).mean()
+        assert errors[1].max() > 1e-4 * np.abs(truth).max(), f"{name}: 1e-4 is within reach; amplifies is not needed"
