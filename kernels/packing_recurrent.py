@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .contract import PANEL
+from .schemas.recurrent_general import EXACT_PRODUCTS
 
 LSTM_GATES = 4
 GRU_GATES = 3
@@ -38,6 +39,28 @@ def unpack_gate_weights(packed: np.ndarray, gates: int, hidden: int, inner: int)
     panels = -(-hidden // PANEL)
     wide = packed[: panels * inner * gates * PANEL].reshape(panels, inner, gates, PANEL).transpose(2, 0, 3, 1)
     return wide.reshape(gates, panels * PANEL, inner)[:, :hidden].reshape(gates * hidden, inner)
+
+
+def integer_weights(weights: np.ndarray) -> np.ndarray:
+    """Pack integer W or R as one gate, by blocks of the inner axis whose products float32 adds up exactly.
+
+    Args:
+        weights: [columns, inner], integers of up to 9 bits.
+
+    Returns:
+        `gate_weights` of each EXACT_PRODUCTS elements of the inner axis, end to end.
+    """
+    blocks = range(0, weights.shape[1], EXACT_PRODUCTS)
+    return np.concatenate([gate_weights(weights[:, start : start + EXACT_PRODUCTS], 1) for start in blocks])
+
+
+def unpack_integer_weights(packed: np.ndarray, columns: int, inner: int) -> np.ndarray:
+    """The inverse of `integer_weights`: [columns, inner] float32."""
+    width = -(-columns // PANEL) * PANEL
+    blocks = [(start, min(EXACT_PRODUCTS, inner - start)) for start in range(0, inner, EXACT_PRODUCTS)]
+    return np.concatenate(
+        [unpack_gate_weights(packed[start * width :], 1, columns, count) for start, count in blocks], axis=1
+    )
 
 
 def gate_bias(bias: np.ndarray | None, gates: int, hidden: int) -> np.ndarray:

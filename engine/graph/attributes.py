@@ -12,6 +12,7 @@ from onnx.defs import OpSchema
 from onnx.helper import get_attribute_value, make_attribute
 
 from ..errors import UnsupportedError
+from .contrib import CONTRIB_DOMAIN, contrib_schema
 from .network import read_array
 
 
@@ -20,7 +21,7 @@ def read_attributes(node: NodeProto, opset: int) -> dict[str, Any]:
 
     int, float, str, lists of these, np.ndarray for tensors, GraphProto for bodies.
     """
-    values = dict(_defaults(node.op_type, opset))
+    values = dict(_defaults(node.op_type, opset, node.domain))
     for attribute in node.attribute:
         values[attribute.name] = read_attribute(attribute, node)
     return values
@@ -51,15 +52,17 @@ def _text(value: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def schema_of(op: str, opset: int) -> OpSchema:
-    """Return the definition of a default-domain operator in an operator set."""
+def schema_of(op: str, opset: int, domain: str = "") -> OpSchema:
+    """Return the definition of an operator in an operator set: the default domain's, or ONNX Runtime's own."""
+    if domain == CONTRIB_DOMAIN:
+        return contrib_schema(op)
     return onnx.defs.get_schema(op, opset, "")
 
 
 @lru_cache(maxsize=1024)
-def _defaults(op: str, opset: int) -> tuple[tuple[str, Any], ...]:
+def _defaults(op: str, opset: int, domain: str) -> tuple[tuple[str, Any], ...]:
     defaults = []
-    for name, attribute in schema_of(op, opset).attributes.items():
+    for name, attribute in schema_of(op, opset, domain).attributes.items():
         default = attribute.default_value
         if default.type in (AttributeProto.INT, AttributeProto.FLOAT):
             defaults.append((name, get_attribute_value(default)))

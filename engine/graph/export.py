@@ -20,6 +20,7 @@ from onnx.numpy_helper import from_array
 
 from ..errors import ModelError, UnsupportedError
 from .attributes import schema_of, to_attribute
+from .contrib import CONTRIB_DOMAIN, CONTRIB_VERSION
 from .infer import to_type_proto
 from .ir import STREAM_DOMAIN, Graph, Node
 from .load import OLDEST_OPSET
@@ -34,7 +35,7 @@ def to_model(graph: Graph) -> ModelProto:
     Carried state stays what it is in ONNX, an input and an output. Raises UnsupportedError for the project's own
     stream operators, ModelError for nodes of different operator sets.
     """
-    versions = {node.opset for node in graph.nodes}
+    versions = {node.opset for node in graph.nodes if node.domain != CONTRIB_DOMAIN}
     if len(versions) > 1:
         raise ModelError(f"graph '{graph.name}' mixes the operator sets {sorted(versions)}; an ONNX model has one")
     opset = versions.pop() if versions else OLDEST_OPSET
@@ -50,7 +51,9 @@ def to_model(graph: Graph) -> ModelProto:
         initializer=[from_array(np.asarray(array), name) for name, array in constants.items()],
     )
     imports = [make_opsetid("", opset)]
-    return make_model(body, opset_imports=imports, ir_version=find_min_ir_version_for(imports))
+    if any(node.domain == CONTRIB_DOMAIN for node in graph.nodes):
+        imports.append(make_opsetid(CONTRIB_DOMAIN, CONTRIB_VERSION))
+    return make_model(body, opset_imports=imports, ir_version=find_min_ir_version_for(imports[:1]))
 
 
 REDUCTION_AXES_OPSET = 18
@@ -77,7 +80,7 @@ class _Exporter:
             yield from self._quantised_and_back(node)
             return
         # Written-out windows include attributes that older operator sets lack, and fusion adds some of its own.
-        known = schema_of(node.op, node.opset).attributes
+        known = schema_of(node.op, node.opset, node.domain).attributes
         attributes = {key: value for key, value in node.attributes.items() if key in known}
         result = node.outputs[0]
         activation = node.attributes.get("activation")
@@ -108,7 +111,7 @@ class _Exporter:
         outputs: tuple[str, ...],
         attributes: dict[str, Any],
     ) -> NodeProto:
-        proto = make_node(op, inputs, outputs, name=name)
+        proto = make_node(op, inputs, outputs, name=name, domain=node.domain)
         proto.attribute.extend(to_attribute(key, value) for key, value in attributes.items() if value is not None)
         return proto
 

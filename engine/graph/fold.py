@@ -26,6 +26,7 @@ NEVER_FOLDED = RANDOM | {
     "ConvTranspose",
     "DeformConv",
     "QLinearConv",
+    "DynamicQuantizeLSTM",
     "LSTM",
     "GRU",
     "RNN",

@@ -13,6 +13,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from ..errors import ModelError, UnsupportedError
 from .attributes import read_attributes, schema_of
+from .contrib import CONTRIB_DOMAIN, CONTRIB_VERSION, contrib_types
 from .ir import TensorType
 from .network import read_type
 
@@ -36,7 +37,7 @@ class TypeInference:
 
     def __init__(self, opset: int) -> None:
         self._opset = opset
-        self._imports = [make_opsetid("", opset)]
+        self._imports = [make_opsetid("", opset), make_opsetid(CONTRIB_DOMAIN, CONTRIB_VERSION)]
         self._types: dict[str, TypeProto] = {}
         self._data: dict[str, TensorProto] = {}
 
@@ -64,13 +65,19 @@ class TypeInference:
                 input_data[name] = self._datum(bound, constants)
         try:
             inferred = infer_node_outputs(
-                schema_of(node.op_type, self._opset), node, input_types, input_data, opset_imports=self._imports
+                schema_of(node.op_type, self._opset, node.domain),
+                node,
+                input_types,
+                input_data,
+                opset_imports=self._imports,
             )
         except (InferenceError, onnx.checker.ValidationError, RuntimeError) as error:
             given = ", ".join(f"'{name}' {types[scope[name]]}" for name in node.input if name)
             raise ModelError(
                 f"{node.op_type} '{node.name}' can not take the inputs {given}: {_first_line(error)}"
             ) from None
+        if node.domain == CONTRIB_DOMAIN:
+            return contrib_types(node, {name: types[scope[name]] for name in node.input if name})
         if node.op_type in LIKE_THEIR_INPUT:
             return {node.output[0]: types[scope[node.input[0]]]}
         outputs = {name: concrete(inferred.get(name), node) for name in node.output if name}

@@ -14,6 +14,7 @@ from onnx.inliner import inline_local_functions
 from onnx.version_converter import convert_version
 
 from ..errors import LimitError, ModelError, UnsupportedError
+from .contrib import CONTRIB_DOMAIN, CONTRIB_OPERATORS, check_contrib
 from .external import load_external_data, refuse_external_data
 from .limits import DEFAULT_LIMITS, Limits, all_graphs, all_nodes, check_network, nodes_below
 from .network import Network, declared_type, read_array
@@ -169,6 +170,9 @@ def check_operators(model: ModelProto, opset: int) -> None:
     functions = {(function.domain, function.name) for function in model.functions}
     for node in nodes_below(model.graph.node):
         if (node.domain, node.op_type) in functions:
+            continue
+        if node.domain == CONTRIB_DOMAIN and node.op_type in CONTRIB_OPERATORS:
+            check_contrib(node)
             continue
         if node.domain not in DEFAULT_DOMAINS:
             raise UnsupportedError(

@@ -35,7 +35,7 @@ def drop_unread_outputs(graph: Graph) -> Graph:
         if not unread or node.domain == STREAM_DOMAIN:
             nodes.append(node)
             continue
-        formal = schema_of(node.op, node.opset).outputs
+        formal = schema_of(node.op, node.opset, node.domain).outputs
         outputs = list(node.outputs)
         for index, name in enumerate(outputs):
             optional = index < len(formal) and formal[index].option == OpSchema.FormalParameterOption.Optional

@@ -14,10 +14,12 @@ from ..errors import LimitError, ModelError, UnsupportedError
 from .attributes import constant_value, read_attributes
 from .bind import bind_shapes, bind_values
 from .captures import captured_names
+from .contrib import CONTRIB_VERSION
 from .fold import Folder
 from .functions import body_opset, function_body, instantiate
 from .infer import TypeInference, data_dependent
 from .ir import Graph, Node, Ragged, TensorType
+from .load import DEFAULT_DOMAINS
 from .loops import UNROLLED, unroll
 from .names import Names, names_of
 from .network import Network, read_array
@@ -279,7 +281,8 @@ class _Specialiser:
         while inputs and not inputs[-1]:
             inputs.pop()
         name = self._node_name(node.name or f"{node.op_type}_{len(self.nodes)}")
-        bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, self.opset)
+        domain, opset = ("", self.opset) if node.domain in DEFAULT_DOMAINS else (node.domain, CONTRIB_VERSION)
+        bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, opset, domain)
         check_counts(bound, self.types)
         self.nodes.append(bound)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..packing_recurrent import unpack_gate_bias, unpack_gate_weights
+from ..packing_recurrent import unpack_gate_bias, unpack_gate_weights, unpack_integer_weights
 from ..schemas.recurrent_general import Cell, GateActivation
 from .execute import definition
 
@@ -32,6 +32,8 @@ def recurrent_general(  # noqa: PLR0913  (the operands of the schema)
     x: np.ndarray,
     input_weights: np.ndarray,
     hidden_weights: np.ndarray,
+    input_scales: np.ndarray | None,
+    hidden_scales: np.ndarray | None,
     bias: np.ndarray,
     lengths: np.ndarray | None,
     initial_hidden: np.ndarray | None,
@@ -44,26 +46,61 @@ def recurrent_general(  # noqa: PLR0913  (the operands of the schema)
     scratch: np.ndarray,
     **options: Any,
 ) -> None:
-    """Row after row, step after step; `_rnn`, `_gru` and `_lstm` say what a step is."""
+    """All rows step by step; `_rnn`, `_gru` and `_lstm` say what a step is. A row without steps ends in zeros.
+
+    Where weights are integers, x is quantised in one, over as many steps as the longest row has, and h at each step,
+    over the rows that had not ended before the last one.
+    """
     time, batch, inner = x.shape
-    hidden = y.shape[2]
-    columns = cell.gates * hidden
-    w = unpack_gate_weights(input_weights, 1, columns, inner).T.astype(np.float64)
-    r = unpack_gate_weights(hidden_weights, 1, columns, hidden).T.astype(np.float64)
+    columns = cell.gates * y.shape[2]
     wb, rb = unpack_gate_bias(bias, 1, columns)
+    input_part = _part(input_weights, input_scales, wb, inner)
+    hidden_part = _part(hidden_weights, hidden_scales, rb, y.shape[2])
     step = {Cell.RNN: _rnn, Cell.GRU: _gru, Cell.LSTM: _lstm}[cell]
-    starts = [np.zeros(y.shape[1:]) if s is None else s.astype(np.float64) for s in (initial_hidden, initial_cell)]
+    steps = np.full(batch, time) if lengths is None else np.clip(lengths, 0, time)
+    longest = int(steps.max(initial=0))
+    from_input = input_part(x[:longest])
+    h, c = (np.zeros(y.shape[1:]) if s is None else s.astype(np.float64) for s in (initial_hidden, initial_cell))
     y[...] = 0
-    for row in range(batch):
-        length = time if lengths is None else min(max(int(lengths[row]), 0), time)
-        h, c = starts[0][row], starts[1][row]
-        for t in range(length)[::-1] if reverse else range(length):
-            h, c = step(x[t, row] @ w + wb, h, c, r, rb, options)
-            y[t, row] = h
-        if last_hidden is not None:
-            last_hidden[row] = h
-        if last_cell is not None:
-            last_cell[row] = c
+    for done in range(longest):
+        t = steps - 1 - done if reverse else np.full(batch, done)
+        counted = np.where(done <= steps[:, None], h, 0)
+        new_h, new_c = step(from_input[t, np.arange(batch)], hidden_part, counted, c, options)
+        running = done < steps
+        h[running], c[running] = new_h[running], new_c[running]
+        y[t[running], running] = h[running]
+    for state, last in ((h, last_hidden), (c, last_cell)):
+        if last is not None:
+            last[...] = np.where(steps[:, None] > 0, state, 0)
+
+
+_Part = Callable[[np.ndarray], np.ndarray]
+"""From x or h [..., inner] its part of what goes into the gates [..., columns], float64."""
+
+
+def _part(weights: np.ndarray, scales: np.ndarray | None, bias: np.ndarray, inner: int) -> _Part:
+    """a W + bias; with scales quantised(a) W scales + bias, whose integers are exact in float64."""
+    if scales is None:
+        real = unpack_gate_weights(weights, 1, len(bias), inner).T.astype(np.float64)
+        return lambda a: a @ real + bias
+    integers = unpack_integer_weights(weights, len(bias), inner).T.astype(np.float64)
+
+    def part(a: np.ndarray) -> np.ndarray:
+        centred, scale = quantised(a.astype(np.float32))
+        return centred @ integers * (scale * scales[: len(bias)]) + bias
+
+    return part
+
+
+def quantised(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """x as ONNX's DynamicQuantizeLinear has it: integers of 0 .. 255 minus the zero point, and their scale.
+
+    They span the least to the greatest of x and 0; an x of zeros alone has a scale of 1.
+    """
+    least, greatest = x.min(initial=0), x.max(initial=0)
+    scale = (greatest - least) / np.float32(255) if greatest > least else np.float32(1)
+    zero_point = np.clip(np.rint(-least / scale), 0, 255)
+    return np.clip(np.rint(x / scale) + zero_point, 0, 255) - zero_point, scale
 
 
 def _applied(name: str, x: np.ndarray, options: dict[str, Any]) -> np.ndarray:
@@ -76,31 +113,28 @@ def _limited(name: str, x: np.ndarray, options: dict[str, Any]) -> np.ndarray:
 
 
 def _rnn(
-    total: np.ndarray, h: np.ndarray, c: np.ndarray, r: np.ndarray, rb: np.ndarray, options: dict[str, Any]
+    from_input: np.ndarray, hidden_part: _Part, h: np.ndarray, c: np.ndarray, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """h = f(x W + h R + Wb + Rb)."""
-    return _limited("f", total + h @ r + rb, options), c
+    return _limited("f", from_input + hidden_part(h), options), c
 
 
 def _gru(
-    total: np.ndarray, h: np.ndarray, c: np.ndarray, r: np.ndarray, rb: np.ndarray, options: dict[str, Any]
+    from_input: np.ndarray, hidden_part: _Part, h: np.ndarray, c: np.ndarray, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `recurrent.gru`, with f for z and r and g for the candidate."""
-    xz, xr, xn = np.split(total, 3)
-    hz, hr, hn = np.split(h @ r + rb, 3)
+    xz, xr, xn = np.split(from_input, 3, axis=1)
+    hz, hr, hn = np.split(hidden_part(h), 3, axis=1)
     z, reset = _limited("f", xz + hz, options), _limited("f", xr + hr, options)
-    if options["linear_before_reset"]:
-        candidate = xn + reset * hn
-    else:
-        candidate = xn + (reset * h) @ r[:, 2 * len(h) :] + rb[2 * len(h) :]
-    return (1 - z) * _limited("g", candidate, options) + z * h, c
+    reset_hn = reset * hn if options["linear_before_reset"] else hidden_part(reset * h)[:, 2 * h.shape[1] :]
+    return (1 - z) * _limited("g", xn + reset_hn, options) + z * h, c
 
 
 def _lstm(
-    total: np.ndarray, h: np.ndarray, c: np.ndarray, r: np.ndarray, rb: np.ndarray, options: dict[str, Any]
+    from_input: np.ndarray, hidden_part: _Part, h: np.ndarray, c: np.ndarray, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """i, f, o = f(x W + h R + Wb + Rb + P * c), o with the new c; c = f * c + i * g(...); h = o * h(c)."""
-    i, o, f, g = np.split(total + h @ r + rb, 4)
+    i, o, f, g = np.split(from_input + hidden_part(h), 4, axis=1)
     pi, po, pf = (0, 0, 0) if options["peepholes"] is None else np.split(options["peepholes"], 3)
     i = _limited("f", i + pi * c, options)
     f = 1 - i if options["input_forget"] else _limited("f", f + pf * c, options)

@@ -1,4 +1,9 @@
-"""Recurrent layers with all that ONNX allows: any activations, clipping, peepholes, sequences of unequal length."""
+"""Recurrent layers with all that ONNX allows: any activations, clipping, peepholes, sequences of unequal length.
+
+And with integer weights, as ONNX Runtime's DynamicQuantizeLSTM has them: a real column of W or R is its scale times the
+integers, and what it is multiplied by is quantised to 8 bits on the way, with the scale and zero point that ONNX's
+DynamicQuantizeLinear gives it: x once for all rows and all steps that some row has, h at each step for all rows.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +66,19 @@ def _multiply_adds(operands: Mapping[str, Any]) -> int:
     return time * batch * operands["cell"].gates * hidden * (inner + hidden)
 
 
+EXACT_PRODUCTS = 256
+"""Products of two integers of 9 bits, which float32 adds up exactly: 256 x 255^2 < 2^24."""
+
+
 def _scratch(operands: Mapping[str, Any]) -> int:
-    # Hidden state, cell state, reset state; then the hidden part of the gates and the input part of many steps.
-    time, _, hidden = operands["y"].shape
-    return 3 * padded(hidden) + (1 + min(time, RECURRENT_STEPS)) * padded(operands["cell"].gates * hidden)
+    # Of each row: hidden state, cell state, reset state; the hidden part of the gates and the input part of many steps.
+    time, batch, hidden = operands["y"].shape
+    steps, columns = min(time, RECURRENT_STEPS), padded(operands["cell"].gates * hidden)
+    floats = batch * (3 * padded(hidden) + (1 + steps) * columns)
+    if operands["input_scales"] is not None:
+        # Zeros in the place of a bias; then of some rows what is multiplied, as integers, and the products.
+        floats += columns + max(batch, steps) * (max(operands["x"].shape[2], hidden) + columns)
+    return floats
 
 
 RECURRENT_GENERAL = Kernel(
@@ -72,7 +86,9 @@ RECURRENT_GENERAL = Kernel(
     (
         Tensor("x", 3),  # [time, batch, input]
         Tensor("input_weights", 1, "dense"),  # all gates end to end, packed by packing_recurrent.gate_weights as one
-        Tensor("hidden_weights", 1, "dense"),  # likewise
+        Tensor("hidden_weights", 1, "dense"),  # likewise; integers are packed by packing_recurrent.integer_weights
+        Tensor("input_scales", 1, "dense", optional=True),  # of each column of integers, padded; absent: they are real
+        Tensor("hidden_scales", 1, "dense", optional=True),  # likewise; LSTM only
         Tensor("bias", 1, "dense"),  # packed by packing_recurrent.gate_bias as one gate
         Tensor("peepholes", 1, "dense", optional=True),  # [3 hidden]: of i, o, f
         Tensor("lengths", 1, dtype="carrier", optional=True),  # [batch] int64: steps of each row; absent: all

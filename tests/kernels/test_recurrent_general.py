@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wavetile.kernels.contract import Space
-from wavetile.kernels.packing_recurrent import gate_bias, gate_weights
+from wavetile.kernels.packing import bias as padded
+from wavetile.kernels.packing_recurrent import gate_bias, gate_weights, integer_weights
 from wavetile.kernels.schemas.recurrent_general import Cell, GateActivation
 
 from .harness import Constant, Lanes, Out, Same, run_kernel
@@ -27,6 +28,8 @@ def general(problem: RecurrentProblem, **changed: Any) -> dict[str, Any]:
     operands |= {
         "input_weights": Constant(gate_weights(arrays["W"], 1)),
         "hidden_weights": Constant(gate_weights(arrays["R"], 1)),
+        "input_scales": None,
+        "hidden_scales": None,
         "bias": Constant(gate_bias(arrays["B"], 1, columns)),
         "cell": Cell[problem.kernel.upper()],
         "clip": np.inf,
@@ -62,7 +65,7 @@ def test_lanes_have_lengths_of_their_own(backend: str) -> None:
             steps = min(lengths[lane, row], 4)
             assert not got["y"][lane, steps:, row].any()
             if not steps:
-                np.testing.assert_array_equal(got["last_hidden"][lane, row], problem.arrays["hidden"][lane, row])
+                assert not got["last_hidden"][lane, row].any()
                 continue
             short = RecurrentProblem("gru", int(steps), 1, 3, 5, reverse=True)
             short.arrays.update({name: problem.arrays[name] for name in ("W", "R", "B")})
@@ -85,6 +88,63 @@ def test_strided_views(backend: str) -> None:
     expected = problem.expected()
     del expected["last_cell"]
     check(run_kernel("recurrent_general", backend, lanes=2, **general(problem, **views)), expected)
+
+
+def integer_operands(problem: RecurrentProblem, w: np.ndarray, r: np.ndarray, **changed: Any) -> dict[str, Any]:
+    """Operands of the general kernel with integer weights [columns, inner] of scale 1/256."""
+    scales = np.full(w.shape[0], 2.0**-8, np.float32)
+    return general(
+        problem,
+        input_weights=Constant(integer_weights(w)),
+        hidden_weights=Constant(integer_weights(r)),
+        input_scales=Constant(padded(scales)),
+        hidden_scales=Constant(padded(scales)),
+        **changed,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("inner", [1, 255, 256, 257, 1000])
+def test_sums_of_integers_are_exact(backend: str, inner: int) -> None:
+    """An RNN of one step whose function is the identity gives the product itself; float32 would lose its last bits."""
+    hidden, generator = 20, np.random.default_rng(inner)
+    problem = RecurrentProblem("gru", 1, 2, inner, hidden, initial=False)
+    x = generator.integers(0, 256, (1, 1, 2, inner)).astype(np.float32)
+    x[..., 0] = 255  # the scale is 1, the zero point 0
+    w = generator.integers(200, 256, (hidden, inner)).astype(np.float32)
+    got = run_kernel(
+        "recurrent_general",
+        backend,
+        **integer_operands(
+            problem,
+            w,
+            np.zeros((hidden, hidden), np.float32),
+            x=Lanes(x),
+            bias=Constant(gate_bias(None, 1, hidden)),
+            cell=Cell.RNN,
+            f=GateActivation.AFFINE,
+            f_alpha=1.0,
+        ),
+    )
+    sums = x[0, 0].astype(np.int64) @ w.astype(np.int64).T
+    np.testing.assert_array_equal(got["y"][0, 0], sums.astype(np.float32) / 256)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lanes_have_grids_of_their_own(backend: str) -> None:
+    problem = RecurrentProblem("lstm", 5, 2, 7, 19, lanes=3, reverse=True)
+    problem.arrays["x"][1] *= 100
+    problem.arrays["hidden"][2] *= 10
+    generator = np.random.default_rng(1)
+    w, r = (generator.integers(-128, 128, (76, inner)).astype(np.float32) for inner in (7, 19))
+    together = run_kernel("recurrent_general", backend, lanes=3, **integer_operands(problem, w, r))
+    for lane in range(3):
+        alone = RecurrentProblem("lstm", 5, 2, 7, 19, reverse=True)
+        alone.arrays.update(problem.arrays)
+        alone.arrays.update({name: problem.arrays[name][lane : lane + 1] for name in ("x", "hidden", "cell")})
+        got = run_kernel("recurrent_general", backend, **integer_operands(alone, w, r))
+        for name, value in got.items():
+            np.testing.assert_array_equal(value[0], together[name][lane], err_msg=name)
 
 
 @pytest.mark.parametrize("kind", list(GateActivation), ids=lambda kind: kind.name)

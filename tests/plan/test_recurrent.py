@@ -108,6 +108,11 @@ LAYERS = {
         for direction in ("forward", "reverse", "bidirectional")
         for arriving in (False, True)
     },
+    **{
+        f"{op}_no_steps_{direction}": Layer(op, {"direction": direction}, lengths=(3, 0, 1))
+        for op in GATES
+        for direction in ("forward", "reverse", "bidirectional")
+    },
     **{f"{op}_full_lengths": Layer(op, lengths=(5, 5, 5)) for op in GATES},
     **{f"RNN_{name}": Layer("RNN", {"activations": [name]} | given) for name, given in FUNCTIONS.items()},
     **{

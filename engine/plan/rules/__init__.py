@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...graph.ir import STREAM_DOMAIN
 from . import (
     blocks,
     causal,
@@ -30,8 +31,8 @@ from . import (
 )
 from .registry import RULES, Lowering
 
-OPERATORS = {operator: rule.shaping for (domain, operator), rule in RULES.items() if not domain}
-"""Operators of the default domain that have a rule -> the inputs whose values shapes, axes and lengths follow from."""
+OPERATORS = {operator: rule.shaping for (domain, operator), rule in RULES.items() if domain != STREAM_DOMAIN}
+"""Operators of networks that have a rule -> the inputs whose values shapes, axes and lengths follow from."""
 
 __all__ = [
     "OPERATORS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from ....kernels import packing_recurrent
 from ....kernels.opcodes import Activation
 from ....kernels.schemas.recurrent import SMALL_HIDDEN, Direction
 from ....kernels.schemas.recurrent_general import Cell
+from ...graph.contrib import CONTRIB_DOMAIN
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
 from .gate_functions import DEFAULTS, RELU, SIGMOID, TANH, GateFunction, gate_functions
+from .recurrent_weights import B, R, W, integer_weights, real_weights
 from .registry import Lowering, rule
 
-_W, _R, _B, _LENGTHS, _INITIAL_HIDDEN, _PEEPHOLES = 1, 2, 3, 4, 5, 7
-"""Positions of the inputs; X is the first."""
+_LENGTHS, _INITIAL_HIDDEN, _PEEPHOLES = 4, 5, 7
+"""Positions of the inputs behind W, R and B."""
 
 _CANDIDATES: dict[tuple[GateFunction, ...], Activation] = {
     (SIGMOID, TANH): Activation.TANH,
@@ -52,10 +55,15 @@ class _Layer:
         return self.y.shape[3]
 
     @property
+    def quantised(self) -> bool:
+        """Whether W and R are integers."""
+        return self.node.op == "DynamicQuantizeLSTM"
+
+    @property
     def is_plain(self) -> bool:
-        """Whether nothing is asked for but activations and initial states."""
+        """Whether nothing is asked for but activations, initial states and real weights."""
         given = (self.node.attribute("clip"), self.node.attribute("input_forget", 0), self.node.has(_PEEPHOLES))
-        return self.cell is not Cell.RNN and self.lengths is None and not any(given)
+        return self.cell is not Cell.RNN and self.lengths is None and not self.quantised and not any(given)
 
     @property
     def gru_candidate(self) -> Activation | None:
@@ -67,7 +75,7 @@ class _Layer:
     @property
     def fits_small(self) -> bool:
         """Whether all directions fit side by side into the vector of `gru_small`."""
-        constant = all(self.node.constant(i) is not None or not self.node.has(i) for i in (_W, _R, _B))
+        constant = all(self.node.constant(i) is not None or not self.node.has(i) for i in (W, R, B))
         block = packing_recurrent.small_block(self.hidden)
         return constant and len(self.functions) * block <= SMALL_HIDDEN
 
@@ -75,13 +83,31 @@ class _Layer:
 @rule("RNN", "GRU", "LSTM")
 def recurrent(node: Lowering, builder: Builder) -> list[View | None]:
     """Inputs X, W, R, B, sequence_lens, initial_h (and initial_c, P of LSTM); outputs Y, Y_h (and Y_c of LSTM)."""
-    cell = Cell[node.op]
+    return _lower(node, builder, Cell[node.op], node.shape(R)[2])
+
+
+@rule("DynamicQuantizeLSTM", domain=CONTRIB_DOMAIN)
+def dynamic_quantize_lstm(node: Lowering, builder: Builder) -> list[View | None]:
+    """Inputs of LSTM, W and R integers [directions, inner, columns], then their scales and zero points; its outputs.
+
+    As onnxruntime 1.31 was found to do it: X is quantised in one, like DynamicQuantizeLinear, over all rows and as many
+    steps as the longest row has; h at each step, over all rows that had not ended before the last step; each direction
+    by itself. That is with one thread and with Y wanted: several threads share the rows out, and each takes a range of
+    h over its own; without Y, rows that have ended go on to count.
+
+    A range over the whole of X is not causal: the first step depends on the last one. A network that gets one step a
+    call has a grid for each step, and its results are not those of the same network on the whole signal. So the first
+    can be streamed, with its state as inputs and outputs; the second is not cut into steps (`plan.stepwise`).
+    """
+    return _lower(node, builder, Cell.LSTM, node.shape(R)[1])
+
+
+def _lower(node: Lowering, builder: Builder, cell: Cell, hidden: int) -> list[View | None]:
     direction = Direction[node.attribute("direction", "forward").upper()]
     count = len(direction.reversed)
     batch_first = node.attribute("layout", 0) == 1
     x = node.view(0).swap(0, 1) if batch_first else node.view(0)
     time, batch, _ = x.shape
-    hidden = node.shape(_R)[2]
     carried = ["hidden", "cell"] if cell is Cell.LSTM else ["hidden"]
     states: dict[str, View | None] = {}
     for offset, name in enumerate(carried):
@@ -125,8 +151,8 @@ def _lengths(node: Lowering, builder: Builder, time: int) -> View | None:
 def _emit_small(layer: _Layer, builder: Builder) -> None:
     """One instruction for both directions; `bundle` may join several such layers."""
     node, hidden = layer.node, layer.hidden
-    weights, recurrence = node.needs_constant(_W, "W"), node.needs_constant(_R, "R")
-    biases = node.constant(_B)
+    weights, recurrence = node.needs_constant(W, "W"), node.needs_constant(R, "R")
+    biases = node.constant(B)
     packed = {
         "input_weights": packing_recurrent.small_gate_weights(list(weights), hidden, weights.shape[2]),
         "hidden_weights": packing_recurrent.small_gate_weights(
@@ -152,41 +178,29 @@ def _emit_directions(layer: _Layer, builder: Builder) -> None:
         operands: dict[str, Any] = {"x": layer.x, "y": layer.y[:, index], "reverse": int(reverse)}
         operands |= {name: view and view[index] for name, view in layer.states.items()}
         if layer.is_plain and layer.cell is Cell.LSTM and functions == DEFAULTS[Cell.LSTM]:
-            builder.emit("lstm", **operands, **_weights(layer, builder, index, packing_recurrent.LSTM_GATES))
+            builder.emit("lstm", **operands, **real_weights(layer.node, builder, index, packing_recurrent.LSTM_GATES))
         elif layer.is_plain and functions in _CANDIDATES:
             operands["linear_before_reset"] = layer.node.attribute("linear_before_reset", 0)
             operands["candidate"] = _CANDIDATES[functions]
-            builder.emit("gru", **operands, **_weights(layer, builder, index, packing_recurrent.GRU_GATES))
+            builder.emit("gru", **operands, **real_weights(layer.node, builder, index, packing_recurrent.GRU_GATES))
         else:
             _emit_general(layer, builder, index, operands)
 
 
-def _weights(layer: _Layer, builder: Builder, index: int, gates: int) -> dict[str, View]:
-    """W, R and B of one direction, packed as `gates` gates."""
-    node = layer.node
-    w, r = (Weights.of(node, builder, position)[index] for position in (_W, _R))
-    columns = r.shape[0]
-    none = Weights(np.zeros(2 * columns, np.float32))
-    b = Weights.of(node, builder, _B)[index] if node.has(_B) else none
-    return {
-        "input_weights": w.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
-        "hidden_weights": r.packed(builder, lambda numbers: packing_recurrent.gate_weights(numbers, gates)),
-        "bias": b.packed(builder, lambda numbers: packing_recurrent.gate_bias(numbers, gates, columns // gates)),
-    }
-
-
 def _emit_general(layer: _Layer, builder: Builder, index: int, operands: dict[str, Any]) -> None:
-    """RNN, and what the kernels of GRU and LSTM do not compute."""
+    """RNN, layers of integer weights, and what the kernels of GRU and LSTM do not compute."""
     node = layer.node
     # A function that the cell has not is never called.
     functions = (*layer.functions[index], TANH, TANH)[:3]
     peepholes = Weights.of(node, builder, _PEEPHOLES)[index] if node.has(_PEEPHOLES) else None
     for name, function in zip("fgh", functions, strict=True):
         operands |= {name: function.kind, f"{name}_alpha": function.alpha, f"{name}_beta": function.beta}
+    weights: dict[str, View | None] = {"input_scales": None, "hidden_scales": None}
+    weights |= (integer_weights if layer.quantised else partial(real_weights, gates=1))(node, builder, index)
     builder.emit(
         "recurrent_general",
         **operands,
-        **_weights(layer, builder, index, 1),
+        **weights,
         cell=layer.cell,
         peepholes=peepholes and peepholes.packed(builder, lambda numbers: numbers),
         lengths=layer.lengths,
