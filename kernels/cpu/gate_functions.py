@@ -1,4 +1,4 @@
-"""The activation functions of ONNX's recurrent operators, on single numbers, chosen by their code."""
+"""The activation functions of ONNX's recurrent operators, chosen by their code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from numba import njit
 
 from ..schemas.recurrent_general import GateActivation
 from .maths import absolute_f32, exp_f32, expm1_negative_f32, log1p_f32, sigmoid_f32, tanh_f32
+from .memory import float_pointer
+from .vectors import device
 
 _RELU, _TANH, _SIGMOID = (int(code) for code in (GateActivation.RELU, GateActivation.TANH, GateActivation.SIGMOID))
 _AFFINE, _LEAKY_RELU = int(GateActivation.AFFINE), int(GateActivation.LEAKYRELU)
@@ -28,14 +30,15 @@ class Function(NamedTuple):
 
 
 @njit(inline="always")
-def apply(function, x):
-    """Native: f(x), without its limit; NaN stays NaN."""
+def _limited(x, clip):
+    return -clip if x < -clip else clip if x > clip else x
+
+
+@njit(inline="always")
+def _rarer(function, x):
+    """f(x), if f is neither sigmoid nor tanh."""
     code, alpha, beta = function.code, function.alpha, function.beta
-    if code == _SIGMOID:
-        y = sigmoid_f32(x)
-    elif code == _TANH:
-        y = tanh_f32(x)
-    elif code == _RELU:
+    if code == _RELU:
         y = _ZERO if x < _ZERO else x
     elif code == _AFFINE:
         y = alpha * x + beta
@@ -57,8 +60,16 @@ def apply(function, x):
     return y
 
 
-@njit(inline="always")
-def limited(function, x):
-    """Native: f of x limited to -clip .. clip."""
-    clip = function.clip
-    return apply(function, -clip if x < -clip else clip if x > clip else x)
+@device
+def activate(function, x, count):
+    """Native: x = f(x) at an address, in place; NaN stays NaN. Sigmoid and tanh run on vectors."""
+    numbers, clip = float_pointer(x), function.clip
+    if function.code == _SIGMOID:
+        for i in range(count):
+            numbers[i] = sigmoid_f32(_limited(numbers[i], clip))
+    elif function.code == _TANH:
+        for i in range(count):
+            numbers[i] = tanh_f32(_limited(numbers[i], clip))
+    else:
+        for i in range(count):
+            numbers[i] = _rarer(function, _limited(numbers[i], clip))

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from ..contract import PANEL
 from ..schemas.recurrent_general import EXACT_PRODUCTS
 from .gate_vectors import VECTOR_BYTES, zero_vector
-from .maths import plain_add, plain_divide, plain_multiply
+from .maths import plain_add, plain_divide, plain_multiply, round_f32
 from .memory import float_pointer, int32_pointer
 from .recurrent import gate_products
 from .vectors import device
@@ -44,7 +45,7 @@ def widened(reach, x, x_row, x_step, rows, count):
     return least, greatest
 
 
-@device
+@njit(inline="always")
 def _limited(value):
     value = value if value > _ZERO else _ZERO
     return value if value < _MOST else _MOST
@@ -55,7 +56,15 @@ def grid_over(reach):
     """The grid from the least to the greatest number of a reach that has 0 in it."""
     least, greatest = reach
     scale = plain_divide(greatest - least, _MOST) if greatest > least else _ONE
-    return Grid(scale, _limited(np.rint(plain_divide(-least, scale))))
+    return Grid(scale, _limited(round_f32(plain_divide(-least, scale))))
+
+
+@device
+def _to_integers(x, count, grid):
+    """x on its grid, without the zero point; halves go to even."""
+    scale, zero = grid.scale, grid.zero
+    for i in range(count):
+        x[i] = _limited(round_f32(plain_divide(x[i], scale)) + zero) - zero
 
 
 @device
@@ -80,8 +89,8 @@ def integer_products(
     for row in range(rows):
         left = float_pointer(integers + 4 * row * inner)
         for i in range(inner):
-            value = float_pointer(x + row * x_row + i * x_step)[0]
-            left[i] = _limited(plain_add(np.rint(plain_divide(value, grid.scale)), grid.zero)) - grid.zero
+            left[i] = float_pointer(x + row * x_row + i * x_step)[0]
+        _to_integers(left, inner, grid)
     for start in range(0, inner, _BLOCK):
         count = min(_BLOCK, inner - start)
         products(sums, width, scratch, integers + 4 * start, 4 * inner, 4, weights, count, rows, panels, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from ..opcodes import Activation
@@ -33,13 +35,30 @@ def _unpacked(
     return w.T, r.T, wb, rb
 
 
-def _start(initial: np.ndarray | None, y: np.ndarray) -> np.ndarray:
-    """A copy: the last state may be written over the initial one."""
-    return np.zeros(y.shape[1:], np.float32) if initial is None else initial.copy()
+def _run(
+    step: Callable[..., tuple[np.ndarray, ...]],
+    from_input: np.ndarray,
+    y: np.ndarray,
+    reverse: int,
+    initial: Sequence[np.ndarray | None],
+    last: Sequence[np.ndarray | None],
+) -> None:
+    """All steps of a layer: y [time, batch, hidden] and the last states, which may lie where the initial ones do.
 
-
-def _steps(x: np.ndarray, reverse: int) -> range:
-    return range(len(x))[::-1] if reverse else range(len(x))
+    Args:
+        step: from the input part of one step [batch, gates * hidden] and the states, the hidden one first, to the next.
+        from_input: [time, batch, gates * hidden].
+        y, reverse: of the kernel.
+        initial: [batch, hidden] each; None: zeros.
+        last: likewise, written; None: not wanted.
+    """
+    states = tuple(np.zeros(y.shape[1:], np.float32) if state is None else state for state in initial)
+    for t in range(len(y))[::-1] if reverse else range(len(y)):
+        states = step(from_input[t], *states)
+        y[t] = states[0]
+    for state, target in zip(states, last, strict=True):
+        if target is not None:
+            target[...] = state
 
 
 @definition
@@ -58,16 +77,13 @@ def lstm(  # noqa: PLR0913  (the operands of the schema)
 ) -> None:
     """i, o, f = sigmoid(x W + h R + Wb + Rb), g = tanh(likewise); c = f * c + i * g; h = o * tanh(c)."""
     w, r, wb, rb = _unpacked(LSTM_GATES, x, y, input_weights, hidden_weights, bias)
-    hidden, cell = _start(initial_hidden, y), _start(initial_cell, y)
-    for t in _steps(x, reverse):
-        i, o, f, g = np.split(x[t] @ w + hidden @ r + wb + rb, LSTM_GATES, axis=1)
-        cell = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
-        hidden = _sigmoid(o) * np.tanh(cell)
-        y[t] = hidden
-    if last_hidden is not None:
-        last_hidden[...] = hidden
-    if last_cell is not None:
-        last_cell[...] = cell
+
+    def step(from_input: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        i, o, f, g = np.split(from_input + h @ r + rb, LSTM_GATES, axis=1)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        return _sigmoid(o) * np.tanh(c), c
+
+    _run(step, x @ w + wb, y, reverse, (initial_hidden, initial_cell), (last_hidden, last_cell))
 
 
 @definition
@@ -90,32 +106,27 @@ def gru(  # noqa: PLR0913  (the operands of the schema)
     g is the candidate's activation, tanh or Relu.
     """
     w, r, wb, rb = _unpacked(GRU_GATES, x, y, input_weights, hidden_weights, bias)
-    hidden = _start(initial_hidden, y)
-    for t in _steps(x, reverse):
-        hidden = y[t] = _gru_step(x[t] @ w + wb, hidden, r, rb, linear_before_reset, candidate)
-    if last_hidden is not None:
-        last_hidden[...] = hidden
+    step = _gru_step(r, rb, linear_before_reset, candidate)
+    _run(step, x @ w + wb, y, reverse, (initial_hidden,), (last_hidden,))
 
 
 def _gru_step(
-    from_input: np.ndarray,
-    hidden: np.ndarray,
-    r: np.ndarray,
-    rb: np.ndarray,
-    linear_before_reset: int,
-    candidate: Activation,
-) -> np.ndarray:
-    """The next hidden state [batch, hidden] from x W + Wb [batch, gates * hidden] and R^T, Rb."""
-    size = hidden.shape[1]
-    input_z, input_r, input_n = np.split(from_input, GRU_GATES, axis=1)
-    hidden_z, hidden_r, hidden_n = np.split(hidden @ r + rb, GRU_GATES, axis=1)
-    update, reset = _sigmoid(input_z + hidden_z), _sigmoid(input_r + hidden_r)
-    if linear_before_reset:
-        total = input_n + reset * hidden_n
-    else:
-        total = input_n + (reset * hidden) @ r[:, 2 * size :] + rb[2 * size :]
-    new = np.maximum(total, 0) if candidate is Activation.RELU else np.tanh(total)
-    return (1 - update) * new + update * hidden
+    r: np.ndarray, rb: np.ndarray, linear_before_reset: int, candidate: Activation
+) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray]]:
+    """The step of a GRU with R^T and Rb."""
+
+    def step(from_input: np.ndarray, h: np.ndarray) -> tuple[np.ndarray]:
+        input_z, input_r, input_n = np.split(from_input, GRU_GATES, axis=1)
+        hidden_z, hidden_r, hidden_n = np.split(h @ r + rb, GRU_GATES, axis=1)
+        z, reset = _sigmoid(input_z + hidden_z), _sigmoid(input_r + hidden_r)
+        if linear_before_reset:
+            total = input_n + reset * hidden_n
+        else:
+            total = input_n + (reset * h) @ r[:, -h.shape[1] :] + rb[-h.shape[1] :]
+        n = np.maximum(total, 0) if candidate is Activation.RELU else np.tanh(total)
+        return ((1 - z) * n + z * h,)
+
+    return step
 
 
 @definition
@@ -142,8 +153,6 @@ def gru_small(  # noqa: PLR0913  (the operands of the schema)
             at = sequence * block
             z_bias, r_bias, wbn, rbn = bias.reshape(4, -1)[:, at : at + size]
             wb, rb = np.concatenate([z_bias, r_bias, wbn]), np.concatenate([0 * rbn, 0 * rbn, rbn])
-            hidden = _start(None if initial_hidden is None else initial_hidden[group, d], y[group, d])
-            for t in _steps(x[group], direction.reversed[d]):
-                hidden = y[group, d, t] = _gru_step(x[group, t] @ w + wb, hidden, r, rb, linear_before_reset, candidate)
-            if last_hidden is not None:
-                last_hidden[group, d] = hidden
+            step = _gru_step(r, rb, linear_before_reset, candidate)
+            before, after = (state if state is None else state[group, d] for state in (initial_hidden, last_hidden))
+            _run(step, x[group] @ w + wb, y[group, d], direction.reversed[d], (before,), (after,))
