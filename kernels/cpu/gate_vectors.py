@@ -14,9 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..contract import ALIGNMENT_BYTES, PANEL
+from ..contract import PANEL
 from .half import emit_load_half
-from .vectors import PREFETCH_BYTES, emit_prefetch
 
 VECTOR_BYTES = 4 * PANEL
 
@@ -112,10 +111,6 @@ def panel_products(rows: int, gates: int, panels: int, half: bool = False):
                     (panel, gate): _load_weights(builder, moved(panel_row, panel, weights_panel), gate, half)
                     for panel, gate in columns
                 }
-                for panel, gate in columns:
-                    if gate * vector_bytes % ALIGNMENT_BYTES == 0:  # once a cache line
-                        ahead = moved(panel_row, panel, weights_panel)
-                        emit_prefetch(builder, _at(builder, ahead, gate * vector_bytes + PREFETCH_BYTES))
                 for row in range(rows):
                     value = _repeat(builder, builder.load(_at(builder, moved(source, row, x_row), kind=_FLOAT)))
                     for column in columns:

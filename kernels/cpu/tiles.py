@@ -24,7 +24,6 @@ from ..contract import PANEL
 from .half import emit_load_half
 from .vectors import (
     FLOAT_IR,
-    PREFETCH_BYTES,
     REGISTER_FLOATS,
     VECTOR_IR,
     WORD_IR,
@@ -35,7 +34,6 @@ from .vectors import (
     emit_masked_load,
     emit_masked_store,
     emit_multiply_add,
-    emit_prefetch,
     emit_splat,
     emit_store,
     operation,
@@ -160,8 +158,6 @@ def _load_columns(builder: ir.IRBuilder, family: TileFamily, where: Any, mask: A
     """A vector of `b`, which the mask limits if it is not None and `b` not padded."""
     if not family.padded:
         return emit_load(builder, where) if mask is None else emit_masked_load(builder, where, mask)
-    ahead = PREFETCH_BYTES // (2 if family.half else 4)
-    emit_prefetch(builder, builder.gep(where, [_word(ahead)]))
     return emit_load_half(builder, where) if family.half else emit_load(builder, where)
 
 
