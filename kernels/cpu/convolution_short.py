@@ -22,7 +22,7 @@ from ..schemas.convolution import CONV_SHORT
 from .activation import activate, activate_rows, floor_of, is_stored, leak_of
 from .memory import bits_to_float, float_pointer, locate
 from .native import native
-from .short_tiles import ROW_STEP, SHORT_COLUMNS, SHORT_ROWS, short_tile, short_tile_by_2
+from .short_tiles import SHORT_COLUMNS, SHORT_ROWS, short_columns, short_columns_by_2
 from .taps import inside, quotient
 from .vectors import device, stack_floats
 
@@ -75,12 +75,13 @@ def _columns(o, group, line, first, end, left, columns, y):
     taps, kernel = o[_KERNEL_WIDTH], o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     start, stride = left * o[_STRIDE_WIDTH] - o[_PAD_LEFT], o[_STRIDE_WIDTH]
     direct = o[_Y_COLUMN] == 1
-    c, done = 0, 1
-    while c < group.outputs:
+    step = group.outputs if direct else SHORT_ROWS  # as many as the block holds
+    vectors = 1
+    for c in range(0, group.outputs, step):
         within = c % CHANNEL_BLOCK
         # Blocks lie end to end; within one, the taps of the rows above the image are left out.
         skipped = ((c - within) * kernel + first * taps * CHANNEL_BLOCK) * group.inputs + within
-        target = y + 4 * c * o[_Y_CHANNEL]
+        target, channels = y + 4 * c * o[_Y_CHANNEL], min(step, group.outputs - c)
         arguments = (
             line,
             o[_X_CHANNEL],
@@ -92,20 +93,21 @@ def _columns(o, group, line, first, end, left, columns, y):
             start,
             o[_X + 4],
             group.weights + 4 * skipped,
+            CHANNEL_BLOCK * kernel * group.inputs,
             target if direct else block,
             o[_Y_CHANNEL] if direct else SHORT_COLUMNS,
-            min(group.outputs - c, CHANNEL_BLOCK - within),
+            channels,
             columns,
             group.bias + 4 * c * group.bias_step,
+            group.bias_step,
             group.leaks + 4 * c * group.leak_step,
+            group.leak_step,
             floor_of(o[_CODE]),
         )
-        done = short_tile(*arguments) if stride == 1 else short_tile_by_2(*arguments)
-        rows = done // ROW_STEP
+        vectors = short_columns(*arguments) if stride == 1 else short_columns_by_2(*arguments)
         if not direct:
-            _write_block(o, block, rows, min(columns, done % ROW_STEP * PANEL), target)
-        c += rows
-    return min(columns, done % ROW_STEP * PANEL)
+            _write_block(o, block, channels, min(columns, vectors * PANEL), target)
+    return min(columns, vectors * PANEL)
 
 
 @device
@@ -132,17 +134,15 @@ def _rows(o, group, y):
 def conv_short(operands, context):
     """y = activation(conv(x, weights) + bias)."""
     o = operands
-    zeros, same_leaks = stack_floats(SHORT_ROWS), stack_floats(SHORT_ROWS)
-    zero, leak = float_pointer(zeros), float_pointer(same_leaks)
-    for r in range(SHORT_ROWS):
-        zero[r] = _ZERO
-        leak[r] = leak_of(o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
+    zero, same_leak = stack_floats(1), stack_floats(1)
+    float_pointer(zero)[0] = _ZERO
+    float_pointer(same_leak)[0] = leak_of(o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
     inputs, outputs = quotient(o[_X + 2], o[_GROUPS]), quotient(o[_Y + 2], o[_GROUPS])
     kernel = o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     group_weights = -(-outputs // CHANNEL_BLOCK) * CHANNEL_BLOCK * kernel * inputs
     weights = locate(o, _WEIGHTS, context, 0)
-    bias, bias_step = (locate(o, _BIAS, context, 0), 1) if o[_BIAS] >= 0 else (zeros, 0)
-    leaks, leak_step = (locate(o, _SLOPE, context, 0), 1) if o[_CODE] == _PRELU else (same_leaks, 0)
+    bias, bias_step = (locate(o, _BIAS, context, 0), 1) if o[_BIAS] >= 0 else (zero, 0)
+    leaks, leak_step = (locate(o, _SLOPE, context, 0), 1) if o[_CODE] == _PRELU else (same_leak, 0)
     for lane in range(context[_LANES]):
         x_base, y_base = locate(o, _X, context, lane), locate(o, _Y, context, lane)
         for n in range(o[_X + 1]):
