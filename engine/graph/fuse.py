@@ -64,7 +64,7 @@ def fuse(graph: Graph) -> Graph:
     - LayerNormalization and PRelu that were written out as several nodes are one, in any operator set.
     - A ConvTranspose of stride 1 is a Conv.
     - A QuantizeLinear and the DequantizeLinear behind it are one; limits that their integers have anyway are gone.
-    - A Conv of one channel by a windowed Fourier basis is an STFT, transposed.
+    - A Conv of one channel by a windowed Fourier basis is an STFT, transposed; a MatMul with such a basis is a DFT.
     - A 1x1 Conv of neighbours that were gathered by hand is a Conv over windows.
     - Nodes that change nothing are gone, consecutive Transposes are one, equal constants are shared.
 

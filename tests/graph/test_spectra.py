@@ -83,3 +83,22 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_all_else_stays(name: str) -> None:
     assert assert_fusion_keeps_numbers(OTHERS[name]).histogram() == {"Conv": 1}
+
+
+def product(matrix: np.ndarray) -> ModelProto:
+    """Frames [5, n], turned and multiplied by a matrix [2, bins, n], as tf2onnx writes an RFFT."""
+    nodes = [make_node("Transpose", ["x"], ["t"], name="t"), make_node("MatMul", ["w", "t"], ["y"], name="p")]
+    return network_proto(nodes, {"x": [5, matrix.shape[2]]}, ["y"], {"w": matrix})
+
+
+@pytest.mark.parametrize("size", [16, 25, 64])
+def test_a_product_with_the_fourier_matrix(size: int) -> None:
+    model = product(basis(np.ones(size)).reshape(2, -1, size))
+    assert assert_fusion_keeps_numbers(model).histogram()["DFT"] == 1
+    assert_matches(model, {"x": signal((5, size))}, "cpu")
+
+
+def test_products_with_other_matrices_stay() -> None:
+    for matrix in (basis(hann(32)), -basis(np.ones(32)), basis(np.ones(32))[::-1]):
+        model = product(np.ascontiguousarray(matrix.reshape(2, -1, 32)))
+        assert assert_fusion_keeps_numbers(model).histogram() == {"MatMul": 1, "Transpose": 1}

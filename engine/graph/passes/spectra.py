@@ -1,7 +1,8 @@
-"""Convolutions by a Fourier basis: made the short-time Fourier transforms that they are.
+"""Convolutions and products with a Fourier basis: made the Fourier transforms that they are.
 
 Exporters write a spectrogram as a Conv of one channel whose weights are the rows of a Fourier matrix, each times a
-window. A fast transform needs a few per cent of its multiply-adds, and reads no matrix.
+window; tf2onnx as a MatMul of the matrix and frames. A fast transform needs a few per cent of their multiply-adds, and
+reads no matrix.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ def transform_spectra(graph: Graph) -> Graph:
     """Return the graph with every Conv by a windowed Fourier basis made an STFT, its parts put where Conv has them.
 
     The weights are `[2 bins, 1, n]`, bins = n // 2 + 1: window * cos(2 pi k t / n) for all k, then the same with -sin.
-    The window is the first row, where cos is 1; all others must agree with it within the rounding of a float32.
+    The window is the first row, where cos is 1; all others must agree with it within the rounding of a float32. A
+    MatMul of `[2, bins, n]`, the same without a window, and frames `[n, frames]` is made a DFT.
     """
     work = Rewriter(graph)
-    nodes = [new for node in graph.nodes for new in _transformed(work, node) or [node]]
+    nodes = [new for node in graph.nodes for new in _transformed(work, node) or _multiplied(work, node) or [node]]
     return work.finish(nodes)
 
 
@@ -80,4 +82,33 @@ def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> lis
         Node("STFT", conv.name, (signal, *step_and_window), (spectra,), {"onesided": 1}, STFT_OPSET),
         Node("Transpose", f"{conv.name}.parts", (spectra,), (parts,), order, STFT_OPSET),
         Node("Reshape", f"{conv.name}.bins", (parts, shapes[1]), (made,), {"allowzero": 0}, STFT_OPSET),
+    ]
+
+
+def _multiplied(work: Rewriter, product: Node) -> list[Node] | None:
+    """Frames [n, frames] -> [frames, n, 1] -> [frames, bins, 2] -> [2, bins, frames], or None."""
+    basis = work.constant(product.inputs[0]) if product.op == "MatMul" and len(product.reads) == 2 else None
+    types, made = work.graph.types, product.outputs[0]
+    frames = types[product.inputs[1]].shape if basis is not None else ()
+    if basis is None or basis.dtype != np.float32 or basis.ndim != 3 or len(basis) != 2 or len(frames) != 2:
+        return None
+    window = fourier_window(basis.reshape(-1, basis.shape[2]))
+    if window is None or (window != 1).any():
+        return None
+    n, count = frames
+
+    def between(what: str, *shape: int) -> str:
+        name = f"{made}.{what}"
+        types[name] = TensorType(shape, types[made].dtype)
+        return name
+
+    rows, signal = between("rows", count, n), between("signal", count, n, 1)
+    spectra = between("spectra", count, basis.shape[1], 2)
+    shape = work.add_constant(f"{made}.signal_shape", np.asarray(types[signal].shape, np.int64))
+    turned, parts = {"perm": [1, 0]}, {"perm": [2, 1, 0]}
+    return [
+        Node("Transpose", f"{product.name}.rows", product.inputs[1:], (rows,), turned, STFT_OPSET),
+        Node("Reshape", f"{product.name}.signal", (rows, shape), (signal,), {"allowzero": 0}, STFT_OPSET),
+        Node("DFT", product.name, (signal,), (spectra,), {"axis": 1, "onesided": 1}, STFT_OPSET),
+        Node("Transpose", f"{product.name}.parts", (spectra,), (made,), parts, STFT_OPSET),
     ]
