@@ -74,10 +74,34 @@ def pays(
     """
     if tuple(w_shape[2:]) != (3, 3) or tuple(strides) != (1, 1) or tuple(dilations) != (1, 1):
         return False
-    inputs, outputs, (batch, _, height, width) = w_shape[1], w_shape[0] // groups, y_shape
+    inputs, outputs = w_shape[1], w_shape[0] // groups
+    return _work(inputs, outputs, y_shape) < _direct_work(inputs, outputs, 9, y_shape)
+
+
+def pays_in_phases(w_shape: Sequence[int], y_shape: Sequence[int]) -> bool:
+    """Whether a convolution of stride 2 is faster as one of stride 1 over the four phases of its input, transformed.
+
+    Args:
+        w_shape: [output channels, channels, kernel height, kernel width]; kernels of 5 or 6 have 3 x 3 taps a phase.
+        y_shape: [batch, output channels, output height, output width].
+    """
+    outputs, inputs, kernel_height, kernel_width = w_shape
+    if not {kernel_height, kernel_width} <= {5, 6}:
+        return False
+    return _work(4 * inputs, outputs, y_shape) < _direct_work(inputs, outputs, kernel_height * kernel_width, y_shape)
+
+
+def _work(inputs: int, outputs: int, y_shape: Sequence[int]) -> int:
+    """Vector multiply-adds of one group of `conv_winograd`, its transforms counted in them."""
+    batch, _, height, width = y_shape
     across, bands = count_tiles(width), batch * count_tiles(height)
     products = PLANES * inputs * -(-outputs // ROW_BLOCK) * ROW_BLOCK * -(-bands * across // PANEL)
-    transforms = bands * -(-across // PANEL) * (inputs + outputs) * _TRANSFORM_COST
-    wide = batch * height * -(-width // PANEL) * outputs * inputs * 9
-    narrow = batch * height * width * (-(-outputs // PANEL) * inputs * 9 + 3 * outputs)
-    return products + transforms < min(wide, narrow)
+    return products + bands * -(-across // PANEL) * (inputs + outputs) * _TRANSFORM_COST
+
+
+def _direct_work(inputs: int, outputs: int, taps: int, y_shape: Sequence[int]) -> int:
+    """Those of the faster kernel that multiplies directly."""
+    batch, _, height, width = y_shape
+    wide = batch * height * -(-width // PANEL) * outputs * inputs * taps
+    narrow = batch * height * width * (-(-outputs // PANEL) * inputs * taps + 3 * outputs)
+    return min(wide, narrow)

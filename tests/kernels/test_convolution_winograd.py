@@ -115,3 +115,17 @@ def test_where_it_pays(x: tuple[int, ...], w: tuple[int, ...], expected: bool) -
     assert packing_winograd.pays(x, w, y) is expected
     assert not packing_winograd.pays(x, w, y, strides=(2, 2))
     assert not packing_winograd.pays(x, w, y, dilations=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("w", "y", "expected"),
+    [
+        ((64, 32, 5, 5), (1, 64, 25, 33), True),
+        ((32, 24, 5, 6), (2, 32, 22, 20), True),
+        ((64, 32, 3, 3), (1, 64, 25, 33), False),  # 2 x 2 taps a phase
+        ((64, 32, 7, 7), (1, 64, 25, 33), False),
+        ((64, 32, 5, 5), (1, 64, 2, 2), False),
+    ],
+)
+def test_where_phases_pay(w: tuple[int, ...], y: tuple[int, ...], expected: bool) -> None:
+    assert packing_winograd.pays_in_phases(w, y) is expected

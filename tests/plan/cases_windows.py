@@ -20,6 +20,15 @@ case(
     IMAGE,
     w=signal((6, 4, 3, 3), 1),
 )
+for pads, size in (([0, 0, 0, 0], "22,20"), ([2, 2, 2, 2], "24,22"), ([3, 1, 0, 4], "24,22"), ([5, 5, 5, 5], "27,25")):
+    case(
+        f"conv_of_stride_2_in_phases_{''.join(map(str, pads))}",
+        f"(float[2,24,48,45] x) => (float[2,32,{size}] y) "
+        f"{{ t = Conv<pads={pads}, strides=[2,2]>(x, w, b) y = Relu(t) }}",
+        {"x": (2, 24, 48, 45)},
+        w=signal((32, 24, 5, 6), 1),
+        b=signal((32,), 2),
+    )
 case(
     "conv_of_short_rows_unfolded",
     "(float[2,3,13,7] x) => (float[2,64,7,3] y) { t = Conv<pads=[2,1,1,2], strides=[2,2], dilations=[1,2]>(x, w, b)"

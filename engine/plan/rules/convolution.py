@@ -81,6 +81,46 @@ def _places_of_windows(
     return table.reshape(kernel[0] * kernel[1], outputs[0] * outputs[1])
 
 
+def as_phases(
+    builder: Builder, x: View, weights: Weights, y: View, window: Window
+) -> tuple[View, Weights, View, Window] | None:
+    """A convolution of stride 2 as one of stride 1 over the four phases of its image, for Winograd's algorithm.
+
+    Channel (2 p + q) channels + c of the phases is x[c, p::2, q::2], behind the padding; a kernel of 5 has 3, 2 taps in
+    phases 0 and 1. None where that is slower, or the weights are not there to be transformed.
+    """
+    plain = window.stride == (2, 2) and window.dilation == (1, 1) and window.groups == 1 and weights.source is None
+    if (
+        not plain
+        or not fits_layout("rows", y.shape, y.strides)
+        or not packing_winograd.pays_in_phases(weights.shape, y.shape)
+    ):
+        return None
+    channels, size = x.shape[1], [outputs + 2 for outputs in y.shape[2:]]
+    phases = builder.allocate((x.shape[0], 4 * channels, *size))
+    for phase in range(4):
+        sources, targets = [], []
+        for axis, first in enumerate(divmod(phase, 2)):
+            start = first - window.pad[axis]
+            begin = max(0, -(start // 2))
+            end = max(begin, min(size[axis], (x.shape[2 + axis] - start + 1) // 2))
+            sources.append(slice(2 * begin + start, 2 * (end - 1) + start + 1, 2))
+            targets.append(slice(begin, end))
+        target = phases[:, phase * channels : (phase + 1) * channels]
+        if any(cut != slice(0, full) for cut, full in zip(targets, size, strict=True)):
+            builder.fill(target, 0.0)
+        builder.copy(x[:, :, *sources], target[:, :, *targets])
+    return phases, weights.rearranged(_kernels_of_phases), y, Window((1, 1), (1, 1), (0, 0), 1)
+
+
+def _kernels_of_phases(w: np.ndarray) -> np.ndarray:
+    """[outputs, channels, 5 or 6, 5 or 6] -> [outputs, 4 channels, 3, 3], zero where a phase has fewer taps."""
+    padded = np.zeros((*w.shape[:2], 6, 6), w.dtype)
+    padded[:, :, : w.shape[2], : w.shape[3]] = w
+    phases = padded.reshape(*w.shape[:2], 3, 2, 3, 2).transpose(0, 3, 5, 1, 2, 4)
+    return phases.reshape(w.shape[0], 4 * w.shape[1], 3, 3)
+
+
 def per_axis(values: list[int] | None, default: int, rank: int) -> tuple[int, ...]:
     """A per-axis attribute of a 1-D to 3-D operator as (height, width) or (depth, height, width)."""
     given = tuple(values or [default] * rank)
@@ -147,7 +187,8 @@ def emit_convolution(
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
-    x, weights, y, window = as_unfolded(builder, x, weights, y, window) or (x, weights, y, window)
+    for rewritten in (as_unfolded, as_phases):
+        x, weights, y, window = rewritten(builder, x, weights, y, window) or (x, weights, y, window)
     x, y = as_one_row(x, y, weights.shape[2:], window)
     shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
     kernel = packing.choose_convolution(*shapes)
