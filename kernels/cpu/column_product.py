@@ -56,7 +56,7 @@ def _write_block(block, rows, columns, code, alpha, beta, y, y_row, y_column):
 
 def _column_product(tiles: TileFamily) -> Any:
     """The function for float32 or float16 weights."""
-    tile, element_bytes = tile_operation(tiles), 2 if tiles.half else 4
+    tile, heights, element_bytes = tile_operation(tiles), tiles.heights, 2 if tiles.half else 4
 
     @device
     def product(source, rows, columns, x, weights, finish, y, y_row, y_column):
@@ -84,10 +84,11 @@ def _column_product(tiles: TileFamily) -> Any:
         row = 0
         while row < rows:
             # Rows that go through tiles of one height: as many as there are of the tallest, then what is left.
-            height = _ROWS
-            while height > rows - row:
-                height >>= 1
-            end = row + ((rows - row) & -height)
+            height = 1
+            for candidate in heights:
+                if height == 1 and candidate <= rows - row:
+                    height = candidate
+            end = rows - (rows - row) % height
             column = 0
             while column < columns:
                 panels = 1

@@ -70,6 +70,11 @@ class TileFamily:
         return max(rows for rows, _ in self.shapes)
 
     @property
+    def heights(self) -> tuple[int, ...]:
+        """Rows of all tiles, the highest first."""
+        return tuple(sorted({rows for rows, _ in self.shapes}, reverse=True))
+
+    @property
     def columns(self) -> int:
         """Columns of the widest tile."""
         return max(vectors for _, vectors in self.shapes) * PANEL
@@ -229,7 +234,10 @@ def tile_operation(family: TileFamily) -> Any:
 COLUMN_TILES = TileFamily(
     "column",
     {
-        512: ((8, 2), (8, 1), (4, 4), (4, 2), (4, 1), (2, 4), (2, 2), (2, 1), (1, 8), (1, 4), (1, 2), (1, 1)),
+        512: (
+            *((8, 2), (8, 1), (6, 4), (6, 2), (6, 1), (4, 4), (4, 2), (4, 1)),
+            *((2, 4), (2, 2), (2, 1), (1, 8), (1, 4), (1, 2), (1, 1)),
+        ),
         128: ((4, 1), (2, 2), (2, 1), (1, 4), (1, 2), (1, 1)),
         64: ((2, 1), (1, 2), (1, 1)),
     }[REGISTER_FLOATS],

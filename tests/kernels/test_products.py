@@ -46,7 +46,7 @@ def random_weights(rng: np.random.Generator, inner: int, columns: int) -> np.nda
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
-@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 13, 33])
+@pytest.mark.parametrize("rows", [1, 2, 3, 6, 7, 8, 13, 14, 33])
 def test_dense(backend: str, layout: str, rows: int) -> None:
     rng = np.random.default_rng(rows)
     for inner, columns in ((1, 1), (5, 16), (64, 17), (129, 33), (40, 200), (33, 150)):
