@@ -195,6 +195,8 @@ def emit_convolution(
     pack = getattr(packing, kernel)
     if kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride):
         kernel, x = "conv_short", builder.dense(x)
+    if kernel == "conv_depthwise" and weights.shape[2:] == (1, 1) and not fits_layout("rows", x.shape, x.strides):
+        x = builder.dense(x)  # to copy in tiles costs less than to gather
     # Transformed weights are no rearrangement, and the transforms need contiguous rows.
     transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
     if transformable and packing_winograd.pays(*shapes):
