@@ -20,6 +20,7 @@ from .sequences import SEQUENCE_OPS
 
 RESOLVED: Mapping[str, Sequence[int]] = {
     **dict.fromkeys(("Constant", "Dropout", "Identity", "If", "Shape", "Size"), ()),
+    **dict.fromkeys(("OptionalGetElement", "OptionalHasElement"), ()),
     **SEQUENCE_OPS,
     **UNROLLED,
     **WORKED_OUT,
@@ -30,7 +31,7 @@ RESOLVED: Mapping[str, Sequence[int]] = {
 CHOOSING = {"If": (0,), "Loop": (1,)}
 """Operator -> the inputs that choose what runs."""
 
-NEEDS_NO_DATA = frozenset({"Shape", "Size"})
+NEEDS_NO_DATA = frozenset({"OptionalHasElement", "Shape", "Size"})
 
 Bound = dict[str, tuple[int, str]]
 """Symbolic dimension -> (size, the input that gave it)."""

@@ -136,8 +136,14 @@ def check_versions(model: ModelProto, what: str) -> int:
 def convert(model: ModelProto, what: str) -> ModelProto:
     """Return a network of an old operator set in the oldest one that is understood.
 
-    Raises UnsupportedError for what the converter can not translate.
+    Raises UnsupportedError for what the converter can not translate, or would translate to something else.
     """
+    for node in all_nodes(model):
+        if node.op_type == "Scan":  # the converter takes the axis away from inputs and outputs without a word
+            raise UnsupportedError(
+                f"Scan '{node.name or ', '.join(node.output)}' is of operator set 8, where it has a batch axis; "
+                "export it in operator set 9 or later"
+            )
     try:
         return convert_version(model, OLDEST_OPSET)
     except RuntimeError as error:

@@ -132,7 +132,7 @@ class _Specialiser:
         inputs = [scope[name] if name else "" for name in node.input]
         if node.op_type == "If":
             self._take_branch(node, inputs, scope)
-        elif node.op_type == "Identity":
+        elif node.op_type in ("Identity", "OptionalGetElement"):
             scope[node.output[0]] = inputs[0]
         elif node.op_type == "Dropout":
             self._drop_dropout(node, inputs, scope, inlined)
@@ -223,7 +223,7 @@ class _Specialiser:
         scope.update((name, inner[formal]) for formal, name in zip(body.output, node.output, strict=False) if name)
 
     def _value_without_reading(self, node: NodeProto, inputs: list[str]) -> np.ndarray | None:
-        """Return the value of a node that needs no input's data: Constant, Shape, Size."""
+        """Return the value of a node that needs no input's data: Constant, OptionalHasElement, Shape, Size."""
         if node.op_type == "Constant":
             return constant_value(node)
         if node.op_type == "Shape":
@@ -231,6 +231,8 @@ class _Specialiser:
             dims = self.types[inputs[0]].shape
             # Python's slice clamps and counts from the end exactly as the specification of `start` and `end` says.
             return np.array(dims[attributes.get("start", 0) : attributes.get("end")], np.int64)
+        if node.op_type == "OptionalHasElement":
+            return np.array(any(inputs))
         if node.op_type == "Size":
             return np.array(self.types[inputs[0]].size, np.int64)
         if node.op_type == "Range" and all(name in self.constants for name in inputs):

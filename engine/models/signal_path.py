@@ -18,7 +18,8 @@ from ..graph.limits import subgraphs
 from ..plan import OPERATORS
 
 _BLIND = frozenset(
-    {"SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap", "Shape", "Size"}
+    {"OptionalHasElement", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap"}
+    | {"Shape", "Size"}
 )
 """Operators whose outputs the signal's numbers do not reach, or (sequences that grow) not all of them."""
 

@@ -1,4 +1,8 @@
-"""What of ONNX's conformance suite is not run, and why: the one list. No operator that is claimed is on it."""
+"""What of ONNX's conformance suite is not run, and why: the one list.
+
+No operator that is claimed is on it: none that has a rule, and none that binding resolves (`graph.RESOLVED`: If, Loop,
+Scan, sequences inside a network, and what makes constants). All that is on it is refused when it is loaded or run.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,13 @@ OPERATORS = {
     "StringNormalizer": TEXT,
     "StringSplit": TEXT,
     "TfIdfVectorizer": TEXT,
-    "OptionalGetElement": "works on optional values, which have no place in a program of fixed shapes",
-    "OptionalHasElement": "works on optional values, which have no place in a program of fixed shapes",
     "SequenceMap": "maps over sequences whose length is not known before they arrive",
 }
 """Operator -> reason: cases that contain it."""
 
 BOUNDARY = {
     "string": TEXT,
-    "sequence": "takes or gives a sequence at the network's boundary; sequences are taken apart inside networks only",
+    "sequence": "takes or gives a sequence at the network's boundary; sequences are resolved inside networks only",
     "optional": "takes or gives an optional value at the network's boundary",
 }
 """Kind of a network's input or output -> reason."""
@@ -48,6 +50,6 @@ CASES = {
     "test_training_dropout_zero_ratio_mask": TRAINING,
     "test_batchnorm_epsilon_training_mode": TRAINING,
     "test_batchnorm_example_training_mode": TRAINING,
-    "test_scan_sum": "Scan of operator set 8 had a batch axis and other inputs; operator set 9 replaced it",
+    "test_scan_sum": "Scan of operator set 8 has a batch axis, which operator set 9 took away",
 }
-"""Case -> reason: modes of operators that are else claimed."""
+"""Case -> reason: modes of operators that are otherwise claimed."""

@@ -6,12 +6,17 @@ import pytest
 
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.skips import CASES, OPERATORS
+from wavetile.engine.errors import WavetileError
+from wavetile.engine.graph import RESOLVED
+from wavetile.engine.graph.functions import is_defined_by_others
 from wavetile.engine.graph.limits import all_nodes
 from wavetile.engine.onnx_backend import CpuBackend, ReferenceBackend
-from wavetile.engine.plan import OPERATORS as CLAIMED
+from wavetile.engine.plan import OPERATORS as RULED
 
+CLAIMED = RULED.keys() | RESOLVED.keys()
 ALL = all_cases()
 RUN = [case for case in ALL if case.reason_to_skip is None]
+SKIPPED = [case for case in ALL if case.reason_to_skip is not None]
 
 
 @pytest.mark.parametrize("backend", [CpuBackend, ReferenceBackend], ids=["cpu", "reference"])
@@ -25,8 +30,24 @@ def test_enough_is_run() -> None:
     assert all(case in RUN for case in ALL if case.suite.startswith("pytorch"))
 
 
+def operators_of(case: Case) -> set[str]:
+    return {node.op_type for node in all_nodes(case.model)}
+
+
 def test_no_claimed_operator_is_skipped() -> None:
     assert not CLAIMED & OPERATORS.keys()
+    assert set().union(*(operators_of(case) for case in ALL if case.name in CASES)) <= CLAIMED
+
+
+def test_what_is_run_is_claimed() -> None:
+    unclaimed = set().union(*map(operators_of, RUN)) - CLAIMED
+    assert {operator for operator in unclaimed if not is_defined_by_others(operator)} == set()
+
+
+@pytest.mark.parametrize("case", SKIPPED, ids=lambda case: f"{case.suite}-{case.name}")
+def test_what_is_skipped_is_refused(case: Case) -> None:
+    with pytest.raises(WavetileError):
+        case.check(ReferenceBackend)
 
 
 def test_every_skip_still_skips_something() -> None:
