@@ -1,4 +1,4 @@
-"""Native `chain`: a few element-wise steps over one shape, block by block, so that a short tensor pays one call.
+"""Native `chain`: several operators of `elementwise` over one shape as one call, whose values stay in the cache.
 
     x0, x1 ...   inputs of any strides; zero strides broadcast
     y0, y1       outputs of any strides

@@ -1,4 +1,6 @@
-"""Native unary, binary and where: y = f(a, b, ...) element by element, with broadcast through zero strides.
+"""Native unary, binary and where of float32, one operator a call: vectors along rows, broadcast through zero strides.
+
+`chain` runs several of these operators in one call; `general_arithmetic` has those of all other element types.
 
 Cheap functions are bound by memory, the transcendental ones by arithmetic; all but sine and cosine run as vectors. Each
 operator is a loop of its own over contiguous rows; strided rows pass through a block on the stack.

@@ -1,4 +1,7 @@
-"""Native arithmetic for every carrier, one element at a time, in int64 or float64. Bound by branches and libm."""
+"""Native unary, binary and reduce of any element type, one element at a time, in int64, uint64 or float64.
+
+Bound by branches and libm. Float32 alone has vectors: `elementwise` and `reduction`, and `chain` for several operators.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def _widen(tensor: TensorProto) -> None:
         tensor.CopyFrom(from_array(to_array(tensor).astype(np.float64), tensor.name))
 
 
-def _windows(x: np.ndarray, kernel: tuple[int, ...], attributes: dict[str, Any], outside: float) -> np.ndarray:
+def _windows(x: np.ndarray, kernel: Sequence[int], attributes: dict[str, Any], outside: float) -> np.ndarray:
     """[batch, channels, *out, *kernel] of x [batch, channels, *in], which is padded."""
     rank = len(kernel)
     pads, strides = attributes["pads"] or [0] * 2 * rank, attributes["strides"] or [1] * rank
@@ -55,7 +56,7 @@ class Conv(OpRun):
         windows = _windows(x, w.shape[2:], attributes, 0.0)[0]
         y = np.empty((1, len(w), *windows.shape[1 : w.ndim - 1]))
         kernel = list(range(windows.ndim - 1 - len(w.shape[2:]), windows.ndim - 1))
-        for first in range(y.shape[2]):  # the windows of all would be gigabytes
+        for first in range(windows.shape[1]):  # the windows of all would be gigabytes
             y[0, :, first] = np.tensordot(w, windows[:, first], ([1, *range(2, w.ndim)], [0, *kernel]))
         return (y if b is None else y + b.reshape(-1, *(1,) * (y.ndim - 2)),)
 

@@ -15,6 +15,7 @@ from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models import evaluator as module
 from wavetile.engine.models.evaluator import Evaluator
+from wavetile.engine.plan import compile_graph
 
 WAIT_S = 30.0
 
@@ -27,7 +28,7 @@ class SlowCompiler:
         self.started = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
-        self._compile = module.compile_graph
+        self._compile = compile_graph
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1

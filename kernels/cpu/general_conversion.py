@@ -1,7 +1,7 @@
-"""Native moves and conversions for every carrier, one element at a time.
+"""Native copy, where and conversions of any element type, one element at a time.
 
-Bound by their branches, not by memory: they serve integers, doubles and the doors between types; signals of float32
-have vectors (`movement`, `elementwise`).
+Bound by their branches, not by memory: they serve integers, doubles and the doors between types. Float32 alone has
+vectors: `movement` copies it, `elementwise` chooses from it.
 """
 
 from __future__ import annotations
