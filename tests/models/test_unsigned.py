@@ -199,7 +199,7 @@ def test_unsigned_words_stay_unsigned(name: str, backend: type[CpuBackend]) -> N
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("operator", sorted(OPERATORS))
+@pytest.mark.parametrize("operator", sorted(filter(onnx.defs.has, OPERATORS)))
 def test_no_operator_of_unsigned_words_is_forgotten(operator: str) -> None:
     schema = onnx.defs.get_schema(operator)
     allowed = {one.type_param_str: one.allowed_type_strs for one in schema.type_constraints}
