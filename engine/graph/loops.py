@@ -15,10 +15,9 @@ from onnx.numpy_helper import from_array
 
 from ..errors import ModelError, UnsupportedError
 from .attributes import read_attributes
+from .growing import Scope
 from .ir import TensorType
 from .network import read_array
-
-Scope = dict[str, str]
 
 UNROLLED: Mapping[str, Sequence[int]] = {"Loop": (0,), "Scan": ()}
 """Operator -> the inputs that its number of steps follows from."""
