@@ -37,10 +37,11 @@ _LESS, _LESS_OR_EQUAL = int(Binary.LESS), int(Binary.LESS_OR_EQUAL)
 _GREATER, _GREATER_OR_EQUAL = int(Binary.GREATER), int(Binary.GREATER_OR_EQUAL)
 _UNARY, _BINARY = 0, 1
 
-BLOCK = 512
-"""Elements of a register: what all of them take fits the first-level cache."""
+BLOCK = 1088
+"""Elements of a register: a few of them fit the first-level cache, and most tensors of a frame are one block."""
 
-_BLOCK_STEP = BLOCK + 3 * PANEL  # no two blocks a multiple of 4 KiB apart: a load would wait for the other's store
+# 2240 bytes more than 4 KiB: near a multiple of that, a load would wait for the store to another block.
+_BLOCK_STEP = BLOCK + 496
 _BLOCKS_FLOATS = _REGISTERS * _BLOCK_STEP
 _DIRECT, _PACKED, _SCALAR = 0, 1, 2
 """How a register gets its block: where the tensor lies, by packing, or once for all as a single number."""
