@@ -1,8 +1,9 @@
 """A barrier of threads in native code: who comes first spins for a while, then yields, then sleeps.
 
 Threads meet about every hundred microseconds while they compute side by side. A wait in the operating system would
-cost a good part of that; spinning for longer would take the processor from others who need it. Bound by the time that
-a cache line takes from core to core.
+cost a good part of that; spinning for longer would take the processor from others who need it.
+
+Bound by the time that a cache line takes from core to core.
 """
 
 from __future__ import annotations

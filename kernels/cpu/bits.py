@@ -1,4 +1,7 @@
-"""Native bits: float32 as integers and back, one element at a time. Bound by the loop around the elements."""
+"""Native bits: float32 as integers and back, one element at a time.
+
+Bound by the loop around the elements.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@
 A block is up to BLOCK elements: some whole rows of the two innermost axes, or a part of one row. Inputs that lie
 contiguous over a block are read where they are, the others are packed on the stack first; each step then runs one loop
 over the block, the same that the unary, binary and where kernels run, so the bits are theirs. What a step hands to the
-next stays in the first-level cache. Bound by the slowest steps' arithmetic; short tensors by about 20 ns a step.
+next stays in the first-level cache.
+
+Bound by the slowest steps' arithmetic; short tensors by about 20 ns a step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Native `conv_depthwise`: one input channel a group, vectors along the output's width. Bound by memory.
+"""Native `conv_depthwise`: one input channel a group, vectors along the output's width.
+
+Bound by memory.
 
     x     [batch, channels, height, width]  any strides (fastest with contiguous rows)
     y     [batch, output channels, height, width]  any strides (fastest with contiguous rows)

@@ -1,9 +1,10 @@
 """Native `conv_narrow`: convolution with vectors along the output channels, for the few steps that a stream adds.
 
 The inner loops are those of `dense`: rows are neighbouring outputs along the width (along the height where the width
-is 1). A convolution of a single output shares one pass over its weights among all lanes. Bound by reading the weights
-when there are few outputs, by arithmetic otherwise. Where windows reach over the edge, x is first copied to scratch
-with its padding.
+is 1). A convolution of a single output shares one pass over its weights among all lanes. Where windows reach over the
+edge, x is first copied to scratch with its padding.
+
+Bound by reading the weights when there are few outputs, by arithmetic otherwise.
 
     x     [batch, channels, height, width]  any strides
     y     [batch, output channels, height, width]  any strides

@@ -1,8 +1,9 @@
 """Native `conv_short`: convolution of short rows, a step of a stream, straight from x, vectors along the width.
 
 Where `conv_wide` first copies padded rows, this kernel masks what lies outside the image at each tap: right for a few
-hundred outputs a channel, where a copy costs as much as the arithmetic. Bound by arithmetic, or by its call below
-about 10 thousand multiply-adds.
+hundred outputs a channel, where a copy costs as much as the arithmetic.
+
+Bound by arithmetic, or by its call below about 10 thousand multiply-adds.
 
     x     [batch, channels, height, width]  contiguous rows; stride 1 or 2 along the width
     y     [batch, output channels, height, width]  any strides (fastest with contiguous rows)

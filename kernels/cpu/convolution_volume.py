@@ -1,8 +1,9 @@
 """Native `conv_volume`: convolution over depth, height and width with vectors along the width.
 
 A tile of 6 output channels x 64 columns (or 8 x 48) stays in registers while all taps pass by, as in `conv_wide`:
-networks of volumes have few channels and long windows, so a tile often holds every channel of its columns. Bound by
-arithmetic.
+networks of volumes have few channels and long windows, so a tile often holds every channel of its columns.
+
+Bound by arithmetic.
 
 The input rows that the windows of one output row read are copied to scratch: padded with zeros, sorted by column
 phase. Output rows whose windows share input rows follow each other, a dilation apart, so that a row is copied once

@@ -1,7 +1,9 @@
 """Native `conv_wide`: convolution with vectors along the output's width, for images and long signals.
 
 A tile of 8 output channels x 48 columns stays in registers while all taps pass by: one vector load from x for each 16
-columns, one broadcast for each output channel. Bound by arithmetic from about 16 input channels on.
+columns, one broadcast for each output channel.
+
+Bound by arithmetic from about 16 input channels on.
 
 Where windows reach over the edge, or columns are strided, or many output channels read the same input, the rows of
 one strip of columns are first copied to scratch: padded with zeros, sorted by column phase, channels a short way

@@ -2,9 +2,11 @@
 
 A quarter of the multiplications of `conv_wide`. Blocks of tiles go through three stages, so that what lies between
 stays in the second cache: the input of all channels is transformed to 36 planes, the planes are multiplied by the
-transformed kernels, 32 output channels at a time, and the products are transformed back. Bound by the products from
-about 32 channels on, by the transforms below. Tiles are counted through rows and images, so that narrow images fill
-vectors too; what a vector holds beyond its row is overwritten by the next row or never read.
+transformed kernels, 32 output channels at a time, and the products are transformed back. Tiles are counted
+through rows and images, so that narrow images fill vectors too; what a vector holds beyond its row is overwritten by
+the next row or never read.
+
+Bound by the products from about 32 channels on, by the transforms below.
 
     x     [batch, channels, height, width]  contiguous rows
     y     [batch, output channels, height, width]  contiguous rows

@@ -2,8 +2,8 @@
 
 `chain` runs several of these operators in one call; `general_arithmetic` has those of all other element types.
 
-Cheap functions are bound by memory, the transcendental ones by arithmetic; all but sine and cosine run as vectors. Each
-operator is a loop of its own over contiguous rows; strided rows pass through a block on the stack.
+Bound by memory where the function is cheap, by arithmetic where it is transcendental. All but sine and cosine run as
+vectors. Each operator is a loop of its own over contiguous rows; strided rows pass through a block on the stack.
 """
 
 from __future__ import annotations

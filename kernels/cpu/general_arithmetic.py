@@ -349,7 +349,9 @@ def _reduce_integers(operator, operands, x, element):
 def reduce_general(operands, context):
     """y [kept x 3] = x [kept x 3, reduced x 3] reduced over its last three axes; int64 or float64, any strides.
 
-    Elements are added in the order of the reduced axes. Bound by the latency of that addition.
+    Elements are added in the order of the reduced axes.
+
+    Bound by the latency of that addition.
     """
     operator, element = operands[_REDUCE_OPERATOR], element_type(operands, _REDUCE_X)
     x_at, y_at = _REDUCE_X, _REDUCE_Y

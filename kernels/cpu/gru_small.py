@@ -2,8 +2,13 @@
 
 Both directions of a layer, and layers that do not wait for each other, take a block of lanes each, so that one chain of
 waits serves them all. The hidden state never leaves its register, a product with R is a shuffle within blocks and a
-multiply-add, and the input part of the next step fills the waits of this one. Bound by the latency of one cell, about
-170 cycles a step: two exponentials and two divisions, one after the other.
+multiply-add, and the input part of the next step fills the waits of this one.
+
+    x       [groups, time, batch, input]  any strides
+    y       [groups, directions, time, batch, hidden]  contiguous rows
+    states  [groups, directions, batch, hidden]  contiguous rows
+
+Bound by the latency of one cell, about 170 cycles a step: two exponentials and two divisions, one after the other.
 """
 
 from __future__ import annotations

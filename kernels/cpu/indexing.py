@@ -1,6 +1,9 @@
-"""Native gathers and scatters at positions that arrive. Bound by memory, or by its latency where positions jump.
+"""Native gathers and scatters at positions that arrive.
 
-A position outside its axis touches nothing: such an element is gathered as 0, and its update is dropped.
+Bound by memory, or by its latency where positions jump.
+
+A position outside its axis touches nothing: such an element is gathered as 0, and its update is dropped. All tensors
+but a box's sizes have any strides.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 x     [outer, size, inner]  any strides (fastest with contiguous rows)
 y     [outer, output size, inner]  any strides
 
-With a long inner axis, rows of neighbours are blended as vectors: bound by memory. An inner axis of a few elements
-leaves a gather for each tap: bound by loads.
+Bound by memory where the inner axis is long: rows of neighbours are blended as vectors. An inner axis of a few elements
+leaves a gather for each tap and is bound by loads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Calls a kernel once for each lane: for operands that kernels take to be one for all lanes, but that arrive.
 
 Kernels find packed weights once and use them for every lane of a batch, which is where batches save their time.
-Weights that are themselves computed from the signal differ from lane to lane. Bound as the called kernel is.
+Weights that are themselves computed from the signal differ from lane to lane.
+
+Bound by what bounds the called kernel.
 """
 
 from __future__ import annotations

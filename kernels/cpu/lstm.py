@@ -1,7 +1,11 @@
 """Native LSTM, one direction, with the default activations: `recurrent` describes how.
 
-x [time, batch, input], y [time, batch, hidden]. Bound by reading the weights once a step from the cache that they fit
-into; below a hidden size of about 64 by the latency of products and gates. Source: ONNX LSTM.
+x [time, batch, input] and y [time, batch, hidden] of any strides, states [batch, hidden] with contiguous rows.
+
+Bound by reading the weights once a step from the cache that they fit into; below a hidden size of about 64 by the
+latency of products and gates.
+
+Source: ONNX LSTM.
 """
 
 from __future__ import annotations

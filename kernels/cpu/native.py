@@ -68,7 +68,7 @@ class NativeKernel:
 
     def __init__(self, name: str, function: Callable[[Any, Any], None]) -> None:
         self.name = name
-        self._function = function
+        self.function = function
         self._compiled: Any = None
 
     @property
@@ -77,8 +77,8 @@ class NativeKernel:
         with _COMPILING:
             if self._compiled is None:
                 self._compiled = compile_cached(
-                    lambda: numba.cfunc(SIGNATURE, cache=True, fastmath=FAST_MATH, error_model="numpy")(self._function),
-                    Path(self._function.__code__.co_filename),
+                    lambda: numba.cfunc(SIGNATURE, cache=True, fastmath=FAST_MATH, error_model="numpy")(self.function),
+                    Path(self.function.__code__.co_filename),
                 )
             return self._compiled.address
 

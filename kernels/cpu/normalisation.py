@@ -4,8 +4,11 @@
     scale, bias  of x's shape, zero strides repeat
 
 The variance is the mean square of what lies about the mean, as accurate as its rounding; sums run in float32 over at
-most RUN elements, in vector lanes, and in float64 over runs. Bound by the memory that x comes from, or, when it is
-short, by the latency of one sum after the other. Source: ONNX, LayerNormalization-17.
+most RUN elements, in vector lanes, and in float64 over runs.
+
+Bound by the memory that x comes from, or, when it is short, by the latency of one sum after the other.
+
+Source: ONNX, LayerNormalization-17.
 """
 
 from __future__ import annotations

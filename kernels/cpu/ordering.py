@@ -1,4 +1,7 @@
-"""Native arg_reduce, top_k, cumulate and unique. Bound by comparisons, or by the latency of a running sum."""
+"""Native arg_reduce, top_k, cumulate and unique.
+
+Bound by comparisons, or by the latency of a running sum.
+"""
 
 from __future__ import annotations
 

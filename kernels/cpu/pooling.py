@@ -1,4 +1,6 @@
-"""Native max_pool and average_pool, vectors along the output's width. Bound by memory.
+"""Native max_pool and average_pool, vectors along the output's width.
+
+Bound by memory.
 
 Windows of two columns, two apart, which halve an image, are combined down the rows first, as vectors lie, and then
 neighbour with neighbour.

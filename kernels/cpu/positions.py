@@ -1,4 +1,6 @@
-"""Native `max_pool_positions` and `place`, one element at a time: bound by the comparisons of each window.
+"""Native `max_pool_positions` and `place`, one element at a time.
+
+Bound by the comparisons of each window.
 
 x, y, positions     [batch, channels, depth, height, width]  any strides (`max_pool_positions`)
 x, positions, y     [count], [count], [elements]  dense (`place`)

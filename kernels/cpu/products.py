@@ -1,7 +1,7 @@
 """Native products: `dense` by weights that are packed in panels, `matmul` of two matrices that both arrive.
 
-Both are bound by arithmetic when there are many rows. A single row is bound by reading the weights, so the lanes of
-a batch then share one pass over them as if they were the rows of one matrix.
+Bound by arithmetic when there are many rows. A single row is bound by reading the weights, so the lanes of a batch then
+share one pass over them as if they were the rows of one matrix.
 """
 
 from __future__ import annotations

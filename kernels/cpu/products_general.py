@@ -4,9 +4,11 @@ a     [batch, batch, rows, inner]  any strides, any carrier
 b     [batch, batch, inner, columns]  any strides (fastest with contiguous rows), any carrier
 y     [batch, batch, rows, columns]  any strides, any carrier
 
-Sums stay on the stack, BLOCK columns at a time. Bound by arithmetic in vectors of float64 or int64 where b's rows are
-contiguous float32, else by loads of single elements. Integers of up to 16 bits travel as float32 and are summed in
-float64: 2^21 products of 2^32 stay below 2^53, so the result is exact.
+Sums stay on the stack, BLOCK columns at a time.
+
+Bound by arithmetic in vectors of float64 or int64 where b's rows are contiguous float32, else by loads of single
+elements. Integers of up to 16 bits travel as float32 and are summed in float64: 2^21 products of 2^32 stay below 2^53,
+so the result is exact.
 """
 
 from __future__ import annotations
@@ -134,7 +136,9 @@ def _eliminate(matrix, n):
 def determinant(operands, context):
     """y[b] = det x[b]: LU decomposition in float64 (G. Golub, C. Van Loan, Matrix Computations, section 3.4).
 
-    x [batch, n, n] and y [batch], float32 or float64, any strides. Bound by arithmetic, n^3 / 3 multiply-adds.
+    x [batch, n, n] and y [batch], float32 or float64, any strides.
+
+    Bound by arithmetic, n^3 / 3 multiply-adds.
     """
     o = operands
     x_type, y_type, n = element_type(o, _DET_X), element_type(o, _DET_Y), o[_DET_X + 2]

@@ -1,4 +1,6 @@
-"""Native quantisation, element by element, with broadcast through zero strides. Bound by memory.
+"""Native quantisation, element by element, with broadcast through zero strides.
+
+Bound by memory.
 
 Rows with one scale (per tensor, per channel before the last axis) run as vectors. Divisions
 are true ones, never products with a reciprocal (fastmath=False; without it Numba hands a caller's flags on): at a tie

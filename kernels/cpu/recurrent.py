@@ -6,7 +6,9 @@ weights. A row owns a region of its lane's scratch, in vectors of PANEL (P = pan
     hidden [P], second state [P], hidden part of the gates [P, gates], input part [steps, P, gates]
 
 Per group of rows: the input part of up to RECURRENT_STEPS steps as one matrix product, then step by step the hidden
-part for all rows, and the cells. Bound by reading the weights once a step (T = 1), else by the latency of the cells.
+part for all rows, and the cells.
+
+Bound by reading the weights once a step (T = 1), else by the latency of the cells.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """Native recurrent layers with all that ONNX allows, one direction: RNN, and the GRU and LSTM that others do not take.
 
 The input part of many steps is one product a row; then all rows go step by step, with one product for the hidden part.
-Products run on vectors, and so do sigmoid and tanh; other functions go number by number. Bound by reading R once a
-step, and for small layers by the functions. Equations: ONNX RNN, GRU and LSTM; with integer weights ONNX Runtime's
-DynamicQuantizeLSTM.
+Products run on vectors, and so do sigmoid and tanh; other functions go number by number.
+
+x [time, batch, input] and y [time, batch, hidden] have any strides, states contiguous rows.
+
+Bound by reading R once a step, and for small layers by the functions.
+
+Source: ONNX RNN, GRU and LSTM; with integer weights ONNX Runtime's DynamicQuantizeLSTM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Native `roi_align` and `max_roi_pool`: pooling over regions that arrive, one output at a time.
 
-Regions are few and small; bound by the scattered reads of x. No region can reach outside x, whatever it holds.
+Bound by the scattered reads of x; regions are few and small. No region can reach outside x, whatever it holds.
 
     x           [batch, channels, height, width]  any strides
     regions     [regions, 4 or 5]  any strides

@@ -1,4 +1,6 @@
-"""Native resize_linear: every source row is stretched once and blended with its neighbour. Bound by memory.
+"""Native resize_linear: every source row is stretched once and blended with its neighbour.
+
+Bound by memory.
 
 Where an image grows, 16 neighbours in a row read columns that fit into one vector: two permutations pick them.
 

@@ -1,7 +1,9 @@
 """Native `sample`: values between elements, one point at a time, all channels of a point together.
 
 Elements and weights along the axes are worked out once a point and multiplied out to at most 64 of each; every
-channel then sums as many products. Bound by the scattered reads of x.
+channel then sums as many products.
+
+Bound by the scattered reads of x.
 
     x       [batch, channels, depth, height, width]  any strides
     grid    [batch, points, axes]  any strides

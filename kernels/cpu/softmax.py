@@ -4,7 +4,10 @@
 
 Where the axis is contiguous, vectors run along it; where `inner` is, across it. Short rows stay in registers, a few at
 once, so that one fills the waits of another: the largest and the sum across a vector's lanes come one after the other.
-Bound by the exponentials. Source: ONNX, Softmax-13 and LogSoftmax-13.
+
+Bound by the exponentials.
+
+Source: ONNX, Softmax-13 and LogSoftmax-13.
 """
 
 from __future__ import annotations

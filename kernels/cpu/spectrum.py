@@ -1,7 +1,9 @@
 """Native Fourier transforms; real signals of long even length go through a complex transform of half the length.
 
-Rows of any length: x [rows, n] or [rows, n, 2] of (real, imaginary). Bound by the loads and stores of each pass, which
-stay in the first-level cache up to some 4000 points.
+Rows of any length and any stride from one to the next: signals [rows, n], contiguous; spectra and complex signals
+[rows, n, 2], (real, imaginary) side by side.
+
+Bound by the loads and stores of each pass, which stay in the first-level cache up to some 4000 points.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Native non_max_suppression: each class sorted by score, then every box against the better ones that stayed.
 
-Bound by the overlaps: boxes times those that stay. Source: ONNX NonMaxSuppression.
+Bound by the overlaps: boxes times those that stay.
+
+Source: ONNX NonMaxSuppression.
 """
 
 from __future__ import annotations

@@ -12,11 +12,15 @@ from .execute import definition
 
 @definition
 def chain(program: np.ndarray, **tensors: np.ndarray | None) -> None:
-    """Run the steps on registers: inputs x0, x1 ..., temporaries, outputs y0, y1.
+    """Run the steps on registers: inputs, temporaries, outputs.
 
     Args:
         program: [steps, CHAIN_WORDS] int32; `schemas.chain` says what the numbers are.
-        tensors: LOOP_RANK axes each, all of one shape, float32; None where absent. No output may be an input's memory.
+        tensors: all of one shape, float32; None where absent. No output may be an input's memory.
+            x0, x1, x2, x3, x4, x5: [LOOP_RANK axes]; zero strides broadcast.
+            y0, y1: [LOOP_RANK axes].
+
+    Source: `elementwise`, whose functions the steps are.
     """
     registers = [tensors[f"x{index}"] for index in range(CHAIN_INPUTS)]
     outputs = [tensors[f"y{index}"] for index in range(CHAIN_OUTPUTS)]

@@ -1,4 +1,12 @@
-"""Definitions of the convolutions: one formula, three ways of packing the weights."""
+"""Definitions of the convolutions: one formula, a packing of the weights for each.
+
+x: [batch, channels, height, width] float32
+weights: [elements] float32, packed by the function of `packing` that each names
+bias, slope: [output channels padded to PANEL] float32, or None
+y: [batch, output channels, output height, output width] float32
+
+Source: ONNX Conv.
+"""
 
 from __future__ import annotations
 

@@ -97,8 +97,10 @@ def unary(operator: Unary, alpha: float, beta: float, x: np.ndarray, y: np.ndarr
         operator: names f.
         alpha: the ONNX attribute of that name, rounded to float32; for others see `opcodes`.
         beta: likewise.
-        x: LOOP_RANK axes, float32.
-        y: the same shape; may be x's own memory.
+        x: [LOOP_RANK axes] float32.
+        y: [LOOP_RANK axes] float32; may be x's own memory.
+
+    Source: the ONNX operators by whose names `opcodes.Unary` goes (its SQUARE is x x).
     """
     with np.errstate(all="ignore"):
         y[...] = UNARY[operator](x.astype(np.float64), float(np.float32(alpha)), float(np.float32(beta)))
@@ -110,9 +112,10 @@ def binary(operator: Binary, a: np.ndarray, b: np.ndarray, y: np.ndarray) -> Non
 
     Args:
         operator: names f.
-        a: LOOP_RANK axes, float32; zero strides broadcast.
-        b: the same shape.
-        y: the same shape; may be a's or b's own memory.
+        a, b: [LOOP_RANK axes] float32; zero strides broadcast.
+        y: [LOOP_RANK axes] float32; may be a's or b's own memory.
+
+    Source: the ONNX operators by whose names `opcodes.Binary` goes.
     """
     with np.errstate(all="ignore"):
         y[...] = BINARY[operator](a.astype(np.float64), b.astype(np.float64))
@@ -123,9 +126,9 @@ def where(condition: np.ndarray, a: np.ndarray, b: np.ndarray, y: np.ndarray) ->
     """y = a where the condition is not 0, b elsewhere.
 
     Args:
-        condition: LOOP_RANK axes, float32.
-        a: the same shape.
-        b: the same shape.
-        y: the same shape; may be an input's own memory.
+        condition, a, b: [LOOP_RANK axes] float32; zero strides broadcast.
+        y: [LOOP_RANK axes] float32; may be an input's own memory.
+
+    Source: ONNX Where.
     """
     y[...] = np.where(condition != 0, a, b)

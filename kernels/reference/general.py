@@ -91,8 +91,10 @@ def copy_wide(x: np.ndarray, y: np.ndarray) -> None:
     """y = x.
 
     Args:
-        x: LOOP_RANK axes, int64 or float64; zero strides repeat.
-        y: the same shape and type.
+        x: [LOOP_RANK axes] int64 or float64; zero strides repeat.
+        y: [LOOP_RANK axes] of x's type.
+
+    Source: ONNX Expand, Transpose and Concat, what of them is not a view.
     """
     y[...] = x
 
@@ -102,10 +104,11 @@ def where_wide(condition: np.ndarray, a: np.ndarray, b: np.ndarray, y: np.ndarra
     """y = a where the condition is not 0, b elsewhere.
 
     Args:
-        condition: LOOP_RANK axes, float32.
-        a: the same shape, int64 or float64.
-        b: as a.
-        y: as a; may be an input's own memory.
+        condition: [LOOP_RANK axes] float32.
+        a, b: [LOOP_RANK axes] int64 or float64.
+        y: [LOOP_RANK axes] of their type; may be an input's own memory.
+
+    Source: ONNX Where.
     """
     y[...] = np.where(condition != 0, a, b)
 
@@ -119,8 +122,9 @@ def convert(unsigned: int, x: np.ndarray, y: np.ndarray) -> None:
 
     Args:
         unsigned: 1: the words of what is int64, of x or y, hold uint64.
-        x: LOOP_RANK axes, any carrier.
-        y: the same shape, any carrier.
+        x, y: [LOOP_RANK axes] any carrier.
+
+    Source: ONNX Cast.
     """
     if y.dtype.kind != "i" or x.dtype.kind == "i":
         y[...] = _words(x, unsigned)
@@ -143,10 +147,12 @@ def narrow_integer(x: np.ndarray, y: np.ndarray, bits: int, signed: int) -> None
     """y = the lowest bits of x, read as an integer of that many bits (two's complement if signed).
 
     Args:
-        x: LOOP_RANK axes, int64.
-        y: the same shape, any carrier.
+        x: [LOOP_RANK axes] int64.
+        y: [LOOP_RANK axes] any carrier.
         bits: 1 to 64.
         signed: 1 or 0.
+
+    Source: ONNX Cast, between integers.
     """
     if bits == 64:
         y[...] = x
@@ -162,12 +168,14 @@ def narrow_float(
     """y = x rounded, halves to even, to a float of fewer bits; subnormals included.
 
     Args:
-        x: LOOP_RANK axes, float32 or float64.
-        y: the same shape, float32.
+        x: [LOOP_RANK axes] float32 or float64.
+        y: [LOOP_RANK axes] float32.
         fraction_bits: stored bits of the significand.
         smallest_exponent: of normal numbers: float16's is -14.
         largest: finite value; float16's is 65504.
         overflow: what a larger one, and infinity, becomes.
+
+    Source: IEEE 754-2019, roundTiesToEven; ONNX Cast, for what is larger.
     """
     wide = x.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -188,8 +196,10 @@ def unary_general(
         operator: names f.
         unsigned: 1: the words of x and y hold uint64.
         alpha, beta: see `opcodes_general`.
-        x: LOOP_RANK axes, any carrier.
-        y: the same shape, any carrier; may be x's own memory.
+        x: [LOOP_RANK axes] any carrier.
+        y: [LOOP_RANK axes] any carrier; may be x's own memory.
+
+    Source: the ONNX operators by whose names `GeneralUnary` goes.
     """
     with np.errstate(all="ignore"):
         if x.dtype.kind == "i":
@@ -208,9 +218,10 @@ def binary_general(operator: GeneralBinary, unsigned: int, a: np.ndarray, b: np.
     Args:
         operator: names f.
         unsigned: 1: the words of a, b and y hold uint64.
-        a: LOOP_RANK axes, any carrier; zero strides broadcast.
-        b: the same shape and type.
-        y: the same shape, any carrier; may be a's or b's own memory.
+        a, b: [LOOP_RANK axes] of one carrier; zero strides broadcast.
+        y: [LOOP_RANK axes] any carrier; may be a's or b's own memory.
+
+    Source: the ONNX operators by whose names `GeneralBinary` goes.
     """
     with np.errstate(all="ignore"):
         if a.dtype.kind != "i":
@@ -254,8 +265,10 @@ def reduce_general(operator: Reduce, unsigned: int, x: np.ndarray, y: np.ndarray
     Args:
         operator: how elements are combined.
         unsigned: 1: the words of x and y hold uint64.
-        x: [kept, kept, kept, reduced, reduced, reduced], int64 or float64; not empty along reduced axes.
-        y: [kept, kept, kept], of x's type.
+        x: [3 kept, 3 reduced] int64 or float64; not empty along reduced axes.
+        y: [3 kept] of x's type.
+
+    Source: ONNX ReduceSum and its kin.
     """
     result = _REDUCE[operator](_words(x, unsigned).reshape(*x.shape[:3], -1))
     if x.dtype.kind == "i" and result.dtype.kind == "f":

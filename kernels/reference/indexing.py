@@ -24,6 +24,8 @@ def flat_positions(indices: np.ndarray, sizes: np.ndarray, y: np.ndarray) -> Non
         indices: [count, axes] int64; negative ones count from the end.
         sizes: [axes] int32, of the box.
         y: [count] int64.
+
+    Source: ONNX GatherND and ScatterND.
     """
     number, inside = np.zeros(len(indices), np.int64), np.ones(len(indices), bool)
     for axis, size in enumerate(sizes.tolist()):
@@ -38,9 +40,11 @@ def gather_at(x: np.ndarray, indices: np.ndarray, y: np.ndarray) -> None:
     """y[h, i, n] = x[h, indices[h, i], n], and 0 where the index is outside the axis.
 
     Args:
-        x: [4 heads, axis, inner], any carrier.
+        x: [4 heads, axis, inner] any carrier.
         indices: [4 heads, count] int64; negative ones count from the end.
         y: [4 heads, count, inner] of x's type.
+
+    Source: ONNX Gather, GatherElements and GatherND.
     """
     counted = _counted(indices, x.shape[-2])[..., None]
     y[...] = np.where(counted >= 0, np.take_along_axis(x, np.maximum(counted, 0), axis=-2), 0)
@@ -62,8 +66,10 @@ def scatter_at(reduction: Scatter, indices: np.ndarray, updates: np.ndarray, y: 
     Args:
         reduction: how an update meets what is there; integers wrap.
         indices: [4 heads, count] int64; negative ones count from the end.
-        updates: [4 heads, count, inner], any carrier; zero strides repeat.
+        updates: [4 heads, count, inner] any carrier; zero strides repeat.
         y: [4 heads, axis, inner] of updates' type, read and written.
+
+    Source: ONNX ScatterElements and ScatterND.
     """
     counted = _counted(indices, y.shape[-2])
     combine = _REDUCE[reduction]
@@ -79,9 +85,11 @@ def non_zero(x: np.ndarray, y: np.ndarray, count: np.ndarray) -> None:
     """y = the positions of x's elements that are not 0, ascending, then NOWHERE.
 
     Args:
-        x: [n], any carrier.
+        x: [n] any carrier.
         y: [n] int64.
         count: [1] int64: how many there are.
+
+    Source: ONNX NonZero.
     """
     found = np.flatnonzero(x)
     y[...] = NOWHERE

@@ -12,10 +12,12 @@ def interpolate(x: np.ndarray, positions: np.ndarray, weights: np.ndarray, y: np
     """y[o, j, i] = sum over t of weights[j, t] x[o, positions[j, t], i].
 
     Args:
-        x: [outer, size, inner].
-        positions: [output size, taps], each within x.
-        weights: [output size, taps].
-        y: [outer, output size, inner].
+        x: [outer, size, inner] float32.
+        positions: [output size, taps] int32, each within x.
+        weights: [output size, taps] float32.
+        y: [outer, output size, inner] float32.
+
+    Source: ONNX Resize, along one of its axes.
     """
     # x[:, positions] is [outer, output size, taps, inner].
     y[...] = (x[:, positions].astype(np.float64) * weights[:, :, None]).sum(2)

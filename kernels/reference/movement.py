@@ -12,8 +12,10 @@ def copy(x: np.ndarray, y: np.ndarray) -> None:
     """y = x.
 
     Args:
-        x: LOOP_RANK axes, float32; zero strides repeat.
-        y: the same shape.
+        x: [LOOP_RANK axes] float32; zero strides repeat.
+        y: [LOOP_RANK axes] float32.
+
+    Source: ONNX Expand, Transpose and Concat, what of them is not a view.
     """
     y[...] = x
 
@@ -23,8 +25,10 @@ def fill(y: np.ndarray, value: float) -> None:
     """y = value, rounded to float32.
 
     Args:
-        y: LOOP_RANK axes, float32.
+        y: [LOOP_RANK axes] float32.
         value: the number.
+
+    Source: ONNX Pad, mode constant.
     """
     y[...] = np.float32(value)
 
@@ -37,6 +41,8 @@ def gather(x: np.ndarray, indices: np.ndarray, y: np.ndarray) -> None:
         x: [outer, axis, inner] float32.
         indices: [count] int32, below the length of the axis.
         y: [outer, count, inner] float32.
+
+    Source: ONNX Gather; that an index below 0 gives 0 is for windows that reach over an edge.
     """
     for target, index in enumerate(indices.tolist()):
         y[:, target] = x[:, index] if index >= 0 else 0

@@ -21,14 +21,14 @@ def normalize(
     """y = (x - mean) / sqrt(variance + epsilon) * scale + bias, over the last two axes.
 
     Args:
-        x: [kept, kept, normalised, normalised] float32.
-        scale: of x's shape, or None for 1; zero strides repeat.
-        bias: of x's shape, or None for 0.
-        y: of x's shape.
-        mean: [kept, kept], or None.
-        inverse: [kept, kept] 1 / sqrt(variance + epsilon), or None.
+        x, y: [2 kept, 2 normalised] float32.
+        scale, bias: [2 kept, 2 normalised] float32, or None for 1 and 0; zero strides repeat.
+        mean: [2 kept] float32, or None.
+        inverse: [2 kept] float32: 1 / sqrt(variance + epsilon), or None.
         epsilon: added to the variance.
         centred: 0 takes the mean for 0 and the mean square for the variance.
+
+    Source: ONNX LayerNormalization, InstanceNormalization and RMSNormalization.
     """
     wide = x.astype(np.float64)
     with np.errstate(all="ignore"):

@@ -23,8 +23,10 @@ def arg_reduce(largest: int, last: int, x: np.ndarray, y: np.ndarray) -> None:
     Args:
         largest: 1: the largest; 0: the smallest.
         last: 1: the last one of several; 0: the first.
-        x: [outer, axis, inner], any carrier; the axis is not empty.
+        x: [outer, axis, inner] any carrier; the axis is not empty.
         y: [outer, inner] int64.
+
+    Source: ONNX ArgMax and ArgMin.
     """
     best = np.take_along_axis(x, _order(x, bool(largest))[:, :1], axis=1)
     found = (x == best) | ((x != x) & (best != best))
@@ -37,9 +39,11 @@ def top_k(largest: int, x: np.ndarray, values: np.ndarray, indices: np.ndarray) 
 
     Args:
         largest: 1: the largest, descending; 0: the smallest, ascending.
-        x: [outer, axis, inner], any carrier.
+        x: [outer, axis, inner] any carrier.
         values: [outer, k, inner] of x's type, k at most the length of the axis.
         indices: [outer, k, inner] int64: where they were.
+
+    Source: ONNX TopK.
     """
     indices[...] = _order(x, bool(largest))[:, : values.shape[1]]
     values[...] = np.take_along_axis(x, indices, axis=1)
@@ -52,8 +56,10 @@ def cumulate(operator: Cumulate, exclusive: int, x: np.ndarray, y: np.ndarray) -
     Args:
         operator: sum or product.
         exclusive: 1: without x[o, i, n] itself.
-        x: [outer, axis, inner], any carrier.
-        y: the same shape and type.
+        x: [outer, axis, inner] any carrier.
+        y: [outer, axis, inner] of x's type.
+
+    Source: ONNX CumSum and CumProd.
     """
     wide = x if x.dtype.kind == "i" else x.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -80,13 +86,15 @@ def unique(
 
     Args:
         ordered: 1: ascending, from the first element on, NaN last; 0: in the order of their first appearance.
-        x: [rows, width], any carrier.
+        x: [rows, width] any carrier.
         y: [rows, width] of x's type; the first count[0] rows hold the result, the others 0.
         first: [rows] int64: where each row of y first appears in x, then 0.
         inverse: [rows] int64: which row of y each row of x is.
         counts: [rows] int64: how often each row of y appears, then 0.
         count: [1] int64.
         scratch: of the native kernel.
+
+    Source: ONNX Unique.
     """
     order = np.lexsort(x.T[::-1]) if x.shape[1] else np.arange(len(x))
     groups: list[list[int]] = []

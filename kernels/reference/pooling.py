@@ -1,4 +1,10 @@
-"""Definitions of the pools."""
+"""Definitions of the pools.
+
+x: [batch, channels, height, width] float32
+y: [batch, channels, output height, output width] float32
+
+Source: ONNX MaxPool and AveragePool.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +35,7 @@ def _windows(o: dict[str, Any]) -> Iterator[tuple[int, int, np.ndarray, int]]:
 
 @definition
 def max_pool(**operands: Any) -> None:
-    """y[n, c, i, j] = the largest element of the window, -inf if none lies in x. x, y: [batch, channels, h, w]."""
+    """y[n, c, i, j] = the largest element of the window, -inf if none lies in x."""
     for i, j, window, _ in _windows(operands):
         operands["y"][:, :, i, j] = window.max(axis=2, initial=-np.inf)
 

@@ -21,8 +21,12 @@ def max_pool_positions(**o: Any) -> None:
     depth fastest. A window outside x gives -inf at -1.
 
     Args:
-        o: the schema's operands. x: [batch, channels, depth, height, width]; y and positions: [batch, channels,
-            output depth, output height, output width], positions int64.
+        o: the schema's operands.
+            x: [batch, channels, depth, height, width] float32.
+            y: [batch, channels, output depth, output height, output width] float32.
+            positions: [batch, channels, output depth, output height, output width] int64.
+
+    Source: ONNX MaxPool, with its output Indices.
     """
     x, y, positions = o["x"], o["y"], o["positions"]
     batch, channels, *size = x.shape
@@ -53,6 +57,8 @@ def place(x: np.ndarray, positions: np.ndarray, y: np.ndarray) -> None:
         x: [count] float32.
         positions: [count] int64.
         y: [elements] float32.
+
+    Source: ONNX MaxUnpool.
     """
     for value, position in zip(x, positions.tolist(), strict=True):
         if 0 <= position < len(y):

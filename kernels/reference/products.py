@@ -23,7 +23,14 @@ def dense(
 ) -> None:
     """y[r, c] = activation(sum over i of x[r, i] w[i, c] + bias[c]).
 
-    x: [rows, inner]. weights: packed [inner, columns]. bias, slope: [columns padded]. y: [rows, columns].
+    Args:
+        x: [rows, inner] float32.
+        weights: [elements] float32: [inner, columns], packed by `packing.dense`.
+        bias, slope: [columns padded to PANEL] float32, or None.
+        y: [rows, columns] float32.
+        activation, alpha, beta: as for `activation.activate`.
+
+    Source: ONNX Gemm.
     """
     columns = y.shape[1]
     sums = x @ packing.unpack_dense(weights, x.shape[1], columns)
@@ -34,5 +41,13 @@ def dense(
 
 @definition
 def matmul(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
-    """y[i, j] = a[i, j] @ b[i, j]. a: [..., rows, inner]. b: [..., inner, columns]. y: [..., rows, columns]."""
+    """y[i, j] = a[i, j] @ b[i, j].
+
+    Args:
+        a: [2 batches, rows, inner] float32.
+        b: [2 batches, inner, columns] float32.
+        y: [2 batches, rows, columns] float32.
+
+    Source: ONNX MatMul.
+    """
     y[...] = a @ b

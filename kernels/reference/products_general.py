@@ -12,9 +12,11 @@ def matmul_general(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
     """y[i, j] = a[i, j] @ b[i, j], summed in int64 where y is int64, else in float64.
 
     Args:
-        a: [..., rows, inner], any carrier; whole numbers where y is int64.
-        b: [..., inner, columns], likewise.
-        y: [..., rows, columns].
+        a: [2 batches, rows, inner] any carrier; whole numbers where y is int64.
+        b: [2 batches, inner, columns] likewise.
+        y: [2 batches, rows, columns] any carrier.
+
+    Source: ONNX MatMul and MatMulInteger.
     """
     sums = np.int64 if y.dtype.kind == "i" else np.float64
     y[...] = a.astype(sums) @ b.astype(sums)
@@ -22,5 +24,13 @@ def matmul_general(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
 
 @definition
 def determinant(x: np.ndarray, y: np.ndarray, scratch: np.ndarray) -> None:
-    """y[b] = det x[b], in float64. x: [batch, n, n], float32 or float64. y: [batch]."""
+    """y[b] = det x[b], in float64.
+
+    Args:
+        x: [batch, n, n] float32 or float64.
+        y: [batch] float32 or float64.
+        scratch: of the native kernel.
+
+    Source: ONNX Det.
+    """
     y[...] = np.linalg.det(x.astype(np.float64))

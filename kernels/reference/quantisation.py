@@ -14,11 +14,14 @@ def quantize(
     """y = round(x / scale) + zero_point, halves to even, limited to [low, high].
 
     Args:
-        x: LOOP_RANK axes, float32.
-        scale: the same shape (zero strides repeat it).
-        zero_point: the same shape, whole numbers.
-        y: the same shape; whole numbers.
+        x: [LOOP_RANK axes] float32.
+        scale: [LOOP_RANK axes] float32 (zero strides repeat it).
+        zero_point: [LOOP_RANK axes] whole numbers in float32, likewise.
+        y: [LOOP_RANK axes] whole numbers in float32.
+        low, high: limits of y.
         restored: 1: y is the number that each of these stands for, (whole number - zero_point) scale.
+
+    Source: ONNX QuantizeLinear.
     """
     y[...] = np.clip(np.rint(x / scale) + zero_point, np.float32(low), np.float32(high))
     if restored:
@@ -27,5 +30,12 @@ def quantize(
 
 @definition
 def dequantize(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, y: np.ndarray) -> None:
-    """y = (x - zero_point) scale; all LOOP_RANK axes of one shape, float32."""
+    """y = (x - zero_point) scale.
+
+    Args:
+        x, scale, zero_point: [LOOP_RANK axes] float32, zero strides repeat.
+        y: [LOOP_RANK axes] float32.
+
+    Source: ONNX DequantizeLinear.
+    """
     y[...] = (x - zero_point) * scale

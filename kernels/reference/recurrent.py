@@ -1,4 +1,16 @@
-"""Definitions of the recurrent kernels: LSTM and GRU as the ONNX operators define them, one direction."""
+"""Definitions of the recurrent kernels: LSTM and GRU as the ONNX operators define them, one direction.
+
+Where a kernel's own docstring says nothing else, all are float32 and
+
+x: [time, batch, input]
+input_weights, hidden_weights: [elements] packed by `packing_recurrent.gate_weights`
+bias: [elements] packed by `packing_recurrent.gate_bias`
+y: [time, batch, hidden]
+initial_hidden, initial_cell: [batch, hidden] or None for zeros
+last_hidden, last_cell: [batch, hidden] or None; may be the initial one's own memory
+
+Source: ONNX LSTM and GRU.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +154,17 @@ def gru_small(  # noqa: PLR0913  (the operands of the schema)
     linear_before_reset: int,
     candidate: Activation,
 ) -> None:
-    """`gru` for every group, [groups, time, batch, input] -> [groups, directions, time, batch, hidden]."""
+    """`gru` for every group and direction.
+
+    Args:
+        x: [groups, time, batch, input].
+        input_weights, hidden_weights: [elements] packed by `packing_recurrent.small_gate_weights`.
+        bias: [elements] packed by `packing_recurrent.small_gate_bias`.
+        initial_hidden, last_hidden: [groups, directions, batch, hidden] or None.
+        y: [groups, directions, time, batch, hidden].
+        direction: which of the directions there are.
+        linear_before_reset, candidate: as for `gru`.
+    """
     groups, directions, _, _, size = y.shape
     inner, block = x.shape[3], small_block(size)
     for group in range(groups):

@@ -50,6 +50,23 @@ def recurrent_general(  # noqa: PLR0913  (the operands of the schema)
 
     Where weights are integers, x is quantised in one, over as many steps as the longest row has, and h at each step,
     over the rows that had not ended before the last one.
+
+    Args:
+        x: [time, batch, input] float32.
+        input_weights, hidden_weights: [elements] float32: all gates as one, by `packing_recurrent.gate_weights`, or
+            integers by `packing_recurrent.integer_weights`.
+        input_scales, hidden_scales: [columns padded to PANEL] float32 of the integers; None where weights are real.
+        bias: [elements] float32: all gates as one, by `packing_recurrent.gate_bias`.
+        lengths: [batch] int64: steps of each row; None: all.
+        initial_hidden, initial_cell: [batch, hidden] float32 or None for zeros.
+        y: [time, batch, hidden] float32; zeros behind a row's length.
+        last_hidden, last_cell: [batch, hidden] float32 after a row's last step, or None.
+        cell: which of the three; `reverse`: 1 goes from a row's last step to its first.
+        scratch: of the native kernel.
+        options: clip, linear_before_reset, input_forget; f, g and h with alpha and beta.
+            peepholes: [3 hidden] float32, of i, o and f, or None.
+
+    Source: ONNX RNN, GRU and LSTM; ONNX Runtime's DynamicQuantizeLSTM.
     """
     time, batch, inner = x.shape
     columns = cell.gates * y.shape[2]

@@ -30,8 +30,10 @@ def reduce(operator: Reduce, x: np.ndarray, y: np.ndarray) -> None:
 
     Args:
         operator: how elements combine.
-        x: three kept axes, three reduced ones, float32.
-        y: the three kept axes.
+        x: [3 kept, 3 reduced] float32.
+        y: [3 kept] float32.
+
+    Source: ONNX ReduceSum and its kin.
     """
     with np.errstate(all="ignore"):
         y[...] = REDUCE[operator](x.astype(np.float64))
@@ -42,9 +44,10 @@ def softmax(x: np.ndarray, y: np.ndarray, logarithm: int) -> None:
     """y = exp(x) / sum of exp(x) over the middle axis, or the logarithm of that.
 
     Args:
-        x: [outer, axis, inner] float32.
-        y: the same shape.
+        x, y: [outer, axis, inner] float32.
         logarithm: 1 gives the logarithm.
+
+    Source: ONNX Softmax and LogSoftmax.
     """
     with np.errstate(all="ignore"):
         shifted = x.astype(np.float64) - x.max(axis=1, keepdims=True)

@@ -26,7 +26,7 @@ def roi_align(
 
     Points lie in a regular grid; those further than one element outside x count as 0. `largest` takes, of all points,
     the largest product of one of the four elements around it and its weight (as ONNX Runtime does). A region of an
-    image that is not there gives NaN. Source: ONNX RoiAlign; K. He et al., "Mask R-CNN" (2017).
+    image that is not there gives NaN.
 
     Args:
         x: [batch, channels, height, width] float32.
@@ -35,6 +35,8 @@ def roi_align(
         images: [regions] int64.
         y: [regions, channels, output height, output width] float32.
         samples: points along a side of a bin; 0 takes as many as it has elements.
+
+    Source: ONNX RoiAlign; K. He et al., "Mask R-CNN" (2017).
     """
     height, width = x.shape[2:]
     rows, columns = y.shape[2:]
@@ -98,12 +100,14 @@ def max_roi_pool(x: np.ndarray, regions: np.ndarray, y: np.ndarray, scale: float
     """y[r, c, i, j] = the largest element of bin (i, j) of region r, 0 where the bin is empty.
 
     Regions are rounded to whole elements, both ends included; bins to as many as they touch. A region of an image that
-    is not there gives NaN. Source: ONNX MaxRoiPool; R. Girshick, "Fast R-CNN" (2015).
+    is not there gives NaN.
 
     Args:
         x: [batch, channels, height, width] float32.
         regions: [regions, 5] float32: image, left, top, right, bottom; the last four times `scale`.
         y: [regions, channels, output height, output width] float32.
+
+    Source: ONNX MaxRoiPool; R. Girshick, "Fast R-CNN" (2015).
     """
     for r, region in enumerate(regions):
         image = int(np.nan_to_num(np.clip(region[0], -1, len(x)), nan=-1))

@@ -20,8 +20,17 @@ def resize_linear(
 ) -> None:
     """Blend two columns, then two rows, of each output.
 
-    x: [batch, channels, height, width]. rows: [output height, 2]; row_weights: [output height], the second row's.
-    columns, column_weights: alike; `near` changes no number. y: [batch, channels, output height, output width].
+    Args:
+        x: [batch, channels, height, width] float32.
+        rows: [output height, 2] int32.
+        row_weights: [output height] float32: the second row's.
+        columns: [output width, 2] int32.
+        column_weights: [output width] float32: the second column's.
+        near: changes no number; see `schemas.resize`.
+        y: [batch, channels, output height, output width] float32.
+        scratch: of the native kernel.
+
+    Source: ONNX Resize, mode linear.
     """
     wide = x[..., columns[:, 0]] * (1 - column_weights) + x[..., columns[:, 1]] * column_weights
     w = row_weights[:, None]

@@ -25,13 +25,15 @@ def sample(
     """y[n, c, p] = x[n, c] at the point grid[n, p], between elements by interpolation; a NaN in the grid counts as -1.
 
     Indices beyond the input are brought back to it before they are split into an element and a fraction (those of a
-    cubic interpolation are not, as in PyTorch), those of the elements around them again. Source: ONNX GridSample.
+    cubic interpolation are not, as in PyTorch), those of the elements around them again.
 
     Args:
         x: [batch, channels, depth, height, width] float32.
         grid: [batch, points, axes] float32, the width's coordinate first.
         y: [batch, channels, points] float32.
         interpolation, beyond, coordinates: see `opcodes_sampling`.
+
+    Source: ONNX GridSample.
     """
     axes = []
     for axis in range(3):

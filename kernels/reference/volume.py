@@ -22,8 +22,13 @@ def conv_volume(**o: Any) -> None:
     channels of the group of c. Weights are packed by `packing_volume.conv_volume`.
 
     Args:
-        o: the schema's operands. x: [batch, channels, depth, height, width]; y: [batch, output channels, depth,
-            height, width].
+        o: the schema's operands.
+            x: [batch, channels, depth, height, width] float32.
+            weights: [elements] float32.
+            bias, slope: [output channels padded to PANEL] float32, or None.
+            y: [batch, output channels, output depth, output height, output width] float32.
+
+    Source: ONNX Conv.
     """
     x, y, groups = o["x"], o["y"], o["groups"]
     batch, outputs, *size = y.shape
