@@ -33,14 +33,11 @@ def to_model(graph: Graph) -> ModelProto:
     """Return `graph` as an ONNX model with the same inputs, outputs and numbers, for other runtimes to run.
 
     Carried state stays what it is in ONNX, an input and an output. Raises UnsupportedError for the project's own
-    stream operators, ModelError for nodes of different operator sets.
+    stream operators, ModelError for nodes of operator sets that can not be one.
     """
-    versions = {node.opset for node in graph.nodes if node.domain != CONTRIB_DOMAIN}
-    if len(versions) > 1:
-        raise ModelError(f"graph '{graph.name}' mixes the operator sets {sorted(versions)}; an ONNX model has one")
-    opset = versions.pop() if versions else OLDEST_OPSET
+    opset = _operator_set(graph)
     exporter = _Exporter(graph)
-    nodes = [proto for node in graph.nodes for proto in exporter.protos(node)]
+    nodes = [proto for node in graph.nodes for proto in exporter.protos(replace(node, opset=opset))]
     constants = {**graph.constants, **exporter.constants}
     outputs = [make_value_info(name, to_type_proto(graph.types[name])) for name in graph.outputs]
     body = make_graph(
@@ -56,9 +53,25 @@ def to_model(graph: Graph) -> ModelProto:
     return make_model(body, opset_imports=imports, ir_version=find_min_ir_version_for(imports[:1]))
 
 
+def _operator_set(graph: Graph) -> int:
+    """The newest operator set of any node: an older node means the same there if its operator has not changed since."""
+    nodes = [node for node in graph.nodes if not node.domain]
+    newest = max((node.opset for node in nodes), default=OLDEST_OPSET)
+    for node in nodes:
+        kept = node.attributes.get(WRITTEN_OUT) or node.opset == newest
+        if not kept and schema_of(node.op, node.opset).since_version != schema_of(node.op, newest).since_version:
+            raise ModelError(
+                f"graph '{graph.name}' mixes the operator sets {sorted({one.opset for one in nodes})}, between which "
+                f"{node.op} has changed; an ONNX model has one"
+            )
+    return newest
+
+
 REDUCTION_AXES_OPSET = 18
-SWISH_OPSET = 24
 """From here on ReduceMean takes its axes as an input."""
+
+SWISH_OPSET = 24
+"""The first that has the operator."""
 
 
 class _Exporter:

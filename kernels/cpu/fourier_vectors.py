@@ -8,6 +8,7 @@ are int64; addresses and distances count bytes.
 from __future__ import annotations
 
 from math import cos, pi, sin
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -34,13 +35,13 @@ class _Emitter:
     def number(self, value: float) -> ir.Constant:
         return ir.Constant(self.vector, [ir.Constant(_FLOAT, value)] * self.width)
 
-    def add(self, a, b):
+    def add(self, a: Any, b: Any) -> Any:
         return self.builder.fadd(a, b)
 
-    def subtract(self, a, b):
+    def subtract(self, a: Any, b: Any) -> Any:
         return self.builder.fsub(a, b)
 
-    def multiply(self, a, b):
+    def multiply(self, a: Any, b: Any) -> Any:
         return self.builder.fmul(a, b)
 
     def plus(self, a: Complex, b: Complex) -> Complex:

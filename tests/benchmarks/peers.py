@@ -79,7 +79,7 @@ def torch_cell_call(
         with torch.inference_mode():
             return cell(x, state)
 
-    results = call() if operator == "LSTM" else [call()]
+    results: Any = call() if operator == "LSTM" else [call()]
     near = all(_is_near(result.numpy(), array[0]) for result, array in zip(results, expected, strict=True))
     return call if near else None
 

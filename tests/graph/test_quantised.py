@@ -11,9 +11,11 @@ from tests.graph.networks import Constants, assert_fusion_keeps_numbers, network
 SIX = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
 
 
-def fused(limit: list[str], scale: float, zero_point: int, dtype: str = "int8", **more: np.ndarray) -> list[str]:
+def fused(
+    limit: list[str], scale: float, zero_point: int, dtype: str = "int8", more: Constants | None = None
+) -> list[str]:
     """Operators that are left of: limit, quantise, dequantise."""
-    constants: Constants = {"s": np.array(scale, np.float32), "z": np.array(zero_point, dtype), **more}
+    constants: Constants = {"s": np.array(scale, np.float32), "z": np.array(zero_point, dtype), **(more or {})}
     nodes = [
         make_node(limit[0], ["x", *limit[1:]], ["r"]),
         make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
@@ -26,12 +28,12 @@ def fused(limit: list[str], scale: float, zero_point: int, dtype: str = "int8", 
 @pytest.mark.parametrize(("dtype", "zero_point"), [("int8", -128), ("uint8", 0)])
 def test_limits_that_the_integers_have_go(dtype: str, zero_point: int) -> None:
     assert fused(["Relu"], 0.01, zero_point, dtype) == ["QuantizeLinear"]
-    assert fused(["Clip", "low", "high"], 6 / 255, zero_point, dtype, **SIX) == ["QuantizeLinear"]
+    assert fused(["Clip", "low", "high"], 6 / 255, zero_point, dtype, SIX) == ["QuantizeLinear"]
 
 
 def test_other_limits_stay() -> None:
     assert fused(["Relu"], 0.01, -127) == ["Relu", "QuantizeLinear"]
-    assert fused(["Clip", "low", "high"], 6.1 / 255, -128, **SIX) == ["Clip", "QuantizeLinear"]
+    assert fused(["Clip", "low", "high"], 6.1 / 255, -128, more=SIX) == ["Clip", "QuantizeLinear"]
     assert fused(["Tanh"], 1 / 255, 0) == ["Tanh", "QuantizeLinear"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,12 @@ def hann(size: int) -> np.ndarray:
     return np.hanning(size + 1)[:-1]
 
 
-def convolution(weights: np.ndarray, *, batch: int = 1, biased: bool = False, **attributes: object) -> ModelProto:
+def convolution(
+    weights: np.ndarray, *, batch: int = 1, biased: bool = False, opset: int = 17, **attributes: Any
+) -> ModelProto:
     constants = {"w": weights} | ({"b": signal((len(weights),))} if biased else {})
     node = make_node("Conv", ["x", *constants], ["y"], name="spectrum", **attributes)
-    return network_proto([node], {"x": [batch, 1, SAMPLES]}, ["y"], constants)
+    return network_proto([node], {"x": [batch, 1, SAMPLES]}, ["y"], constants, opset=opset)
 
 
 WINDOWS = {
@@ -46,6 +49,11 @@ def test_a_fourier_basis(name: str, batch: int, step: int) -> None:
     model = convolution(basis(WINDOWS[name]), batch=batch, strides=[step])
     histogram = assert_fusion_keeps_numbers(model).histogram()
     assert histogram == {"Reshape": 2, "STFT": 1, "Transpose": 1}
+
+
+@pytest.mark.parametrize("opset", [15, 20])
+def test_a_fourier_basis_of_another_operator_set(opset: int) -> None:
+    assert "STFT" in assert_fusion_keeps_numbers(convolution(basis(hann(32)), opset=opset)).histogram()
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -85,15 +93,16 @@ def test_all_else_stays(name: str) -> None:
     assert assert_fusion_keeps_numbers(OTHERS[name]).histogram() == {"Conv": 1}
 
 
-def product(matrix: np.ndarray) -> ModelProto:
+def product(matrix: np.ndarray, opset: int = 17) -> ModelProto:
     """Frames [5, n], turned and multiplied by a matrix [2, bins, n], as tf2onnx writes an RFFT."""
     nodes = [make_node("Transpose", ["x"], ["t"], name="t"), make_node("MatMul", ["w", "t"], ["y"], name="p")]
-    return network_proto(nodes, {"x": [5, matrix.shape[2]]}, ["y"], {"w": matrix})
+    return network_proto(nodes, {"x": [5, matrix.shape[2]]}, ["y"], {"w": matrix}, opset=opset)
 
 
+@pytest.mark.parametrize("opset", [15, 17, 20])
 @pytest.mark.parametrize("size", [16, 25, 64])
-def test_a_product_with_the_fourier_matrix(size: int) -> None:
-    model = product(basis(np.ones(size)).reshape(2, -1, size))
+def test_a_product_with_the_fourier_matrix(size: int, opset: int) -> None:
+    model = product(basis(np.ones(size)).reshape(2, -1, size), opset)
     assert assert_fusion_keeps_numbers(model).histogram()["DFT"] == 1
     assert_matches(model, {"x": signal((5, size))}, "cpu")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from wavetile.kernels.contract import ALIGNMENT_BYTES, ElementType, Space, Tensor, TensorRef
+from wavetile.kernels.contract import ALIGNMENT_BYTES, ElementType, Kernel, Space, Tensor, TensorRef
 from wavetile.kernels.cpu.runner import CpuRunner
 from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
@@ -77,16 +77,87 @@ class _Region:
         return offset
 
 
-def run_kernel(name: str, backend: str, *, lanes: int = 1, runs: int = 1, **operands: Any) -> dict[str, np.ndarray]:
-    """Run a kernel, once or more often, and return what it wrote: operand name -> [lanes, *shape].
+def run_kernel(name: str, backend: str, *, lanes: int = 1, **operands: Any) -> dict[str, np.ndarray]:
+    """Run a kernel and return what it wrote: operand name -> [lanes, *shape]; see `PreparedKernel`."""
+    prepared = PreparedKernel(name, backend, lanes, operands)
+    prepared.run()
+    return prepared.results()
 
-    Scratch is added. Every byte that no operand owns is a guard of NaNs and must come back untouched;
-    reading one shows as NaN in the result. Lane i works on slot lanes - 1 - i.
+
+class PreparedKernel:
+    """A kernel with its operands in memory, scratch added.
+
+    Every byte that no operand owns is a guard of NaNs and must come back untouched; reading one shows as NaN in the
+    result. Lane i works on slot lanes - 1 - i.
     """
-    kernel = KERNEL_BY_NAME[name]
-    regions = {space: _Region() for space in Space}
+
+    def __init__(self, name: str, backend: str, lanes: int, operands: Mapping[str, Any]) -> None:
+        self._title, self._lanes = f"{name} on {backend}", lanes
+        self._kernel = KERNEL_BY_NAME[name]
+        regions = {space: _Region() for space in Space}
+        self._refs = _references(self._kernel, operands, regions)
+        self._memory = Memory(
+            aligned_bytes(regions[Space.WEIGHTS].size),
+            aligned_bytes(lanes, regions[Space.ARENA].size),
+            aligned_bytes(lanes, regions[Space.STATE].size),
+        )
+        self._slots = np.arange(lanes)[::-1]
+        for space in self._spaces:
+            space.reshape(-1).view(np.float32)[:] = np.nan
+        self._owned = [np.zeros(space.shape[-1], bool) for space in self._spaces]
+        for key, ref in self._refs.items():
+            if isinstance(ref, TensorRef):
+                self._fill(ref, operands.get(key))
+        words = self._kernel.encode(self._refs)
+        table = Table(
+            np.array([KERNEL_IDS[name]], np.int64), np.array(words, np.int64), np.array([0, len(words)], np.int64)
+        )
+        self._runner = RUNNERS[backend](table, self._memory)
+        self._runner.slots[:] = self._slots
+
+    def run(self) -> None:
+        """Run it once, or once more."""
+        self._runner.run(self._lanes)
+
+    def results(self) -> dict[str, np.ndarray]:
+        """What it wrote. Raises AssertionError if that was outside its operands."""
+        for space, mask in zip(self._spaces, self._owned, strict=True):
+            guards = space.reshape(-1, space.shape[-1])[:, ~mask]
+            assert guards.tobytes() == CANARY * (guards.size // 4), f"{self._title} wrote outside its operands"
+        written = [f.name for f in self._kernel.fields if isinstance(f, Tensor) and f.written]
+        return {
+            key: np.stack([self._view(self._refs[key], lane).copy() for lane in range(self._lanes)])
+            for key in written
+            if self._refs.get(key) is not None
+        }
+
+    @property
+    def _spaces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._memory.weights, self._memory.arena, self._memory.state
+
+    def _fill(self, ref: TensorRef, value: Any) -> None:
+        item = ref.element.dtype.itemsize
+        start = self._owned[ref.space][ref.offset_bytes :]
+        as_strided(start, (*ref.shape, item), [*(item * stride for stride in ref.strides), 1])[...] = True
+        for lane in range(self._lanes):
+            if isinstance(value, Constant):
+                self._view(ref, lane)[...] = value.array
+            elif isinstance(value, Lanes):
+                self._view(ref, lane)[...] = value.array[lane]
+
+    def _view(self, ref: TensorRef, lane: int) -> np.ndarray:
+        source = {
+            Space.WEIGHTS: self._memory.weights,
+            Space.ARENA: self._memory.arena[lane],
+            Space.STATE: self._memory.state[self._slots[lane]],
+        }[ref.space]
+        flat = source[ref.offset_bytes :].view(ref.element.dtype)
+        return as_strided(flat, ref.shape, [flat.itemsize * stride for stride in ref.strides])
+
+
+def _references(kernel: Kernel, operands: Mapping[str, Any], regions: Mapping[Space, _Region]) -> dict[str, Any]:
+    """Where each operand lies; numbers as they are."""
     refs: dict[str, Any] = {}
-    fields = {field.name: field for field in kernel.fields}
     for key, value in operands.items():
         if isinstance(value, Constant):
             space, shape, strides, element = Space.WEIGHTS, value.array.shape, None, _element(value.array)
@@ -108,51 +179,4 @@ def run_kernel(name: str, backend: str, *, lanes: int = 1, runs: int = 1, **oper
     if kernel.scratch is not None:
         size = kernel.scratch(refs)
         refs["scratch"] = TensorRef(Space.ARENA, regions[Space.ARENA].allot(4 * size), (size,), (1,))
-
-    memory = Memory(
-        aligned_bytes(regions[Space.WEIGHTS].size),
-        aligned_bytes(lanes, regions[Space.ARENA].size),
-        aligned_bytes(lanes, regions[Space.STATE].size),
-    )
-    for space in (memory.weights, memory.arena, memory.state):
-        space.reshape(-1).view(np.float32)[:] = np.nan
-    owned = [np.zeros(region.shape[-1], bool) for region in (memory.weights, memory.arena, memory.state)]
-    slots = np.arange(lanes)[::-1]
-
-    def view(ref: TensorRef, lane: int) -> np.ndarray:
-        source = {
-            Space.WEIGHTS: memory.weights,
-            Space.ARENA: memory.arena[lane],
-            Space.STATE: memory.state[slots[lane]],
-        }[ref.space]
-        flat = source[ref.offset_bytes :].view(ref.element.dtype)
-        return as_strided(flat, ref.shape, [flat.itemsize * stride for stride in ref.strides])
-
-    for key, ref in refs.items():
-        if not isinstance(ref, TensorRef):
-            continue
-        item = ref.element.dtype.itemsize
-        start = owned[ref.space][ref.offset_bytes :]
-        mark = as_strided(start, (*ref.shape, item), [*(item * stride for stride in ref.strides), 1])
-        mark[...] = True
-        value = operands.get(key)
-        for lane in range(lanes):
-            if isinstance(value, Constant):
-                view(ref, lane)[...] = value.array
-            elif isinstance(value, Lanes):
-                view(ref, lane)[...] = value.array[lane]
-
-    words = kernel.encode(refs)
-    table = Table(
-        np.array([KERNEL_IDS[name]], np.int64), np.array(words, np.int64), np.array([0, len(words)], np.int64)
-    )
-    runner = RUNNERS[backend](table, memory)
-    runner.slots[:] = slots
-    for _ in range(runs):
-        runner.run(lanes)
-
-    for space, mask in zip((memory.weights, memory.arena, memory.state), owned, strict=True):
-        guards = space.reshape(-1, space.shape[-1])[:, ~mask]
-        assert guards.tobytes() == CANARY * (guards.size // 4), f"{name} on {backend} wrote outside its operands"
-    written = [key for key, f in fields.items() if isinstance(f, Tensor) and f.written and refs.get(key) is not None]
-    return {key: np.stack([view(refs[key], lane).copy() for lane in range(lanes)]) for key in written}
+    return refs

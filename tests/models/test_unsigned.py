@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -179,7 +179,8 @@ def expected_of(case: Case) -> list[np.ndarray]:
     if case.expected is not None:
         return [np.asarray(case.expected(*case.inputs))]
     with np.errstate(all="ignore"):
-        return ReferenceEvaluator(network(case)).run(None, dict(zip("abc", case.inputs, strict=False)))
+        outputs: Any = ReferenceEvaluator(network(case)).run(None, dict(zip("abc", case.inputs, strict=False)))
+        return outputs
 
 
 @pytest.mark.parametrize("backend", [CpuBackend, ReferenceBackend], ids=["cpu", "reference"])

@@ -13,7 +13,10 @@ from ..ir import Graph, Node, TensorType
 from .rewriter import Rewriter
 
 STFT_OPSET = 17
-"""The first that has the operator."""
+"""The first that has STFT and DFT."""
+
+AXIS_INPUT_OPSET = 20
+"""The first in which DFT's axis is an input."""
 
 _FEWEST_SAMPLES = 16
 """Below, a convolution is as fast."""
@@ -76,12 +79,12 @@ def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> lis
     parts = between("parts", batch, 2, bins, frames)
     step_and_window = constant("step", step), constant("window", window, np.float32)
     shapes = constant("signal_shape", types[signal].shape), constant("shape", types[made].shape)
-    order = {"perm": [0, 3, 2, 1]}
+    order, opset = {"perm": [0, 3, 2, 1]}, max(conv.opset, STFT_OPSET)
     return [
-        Node("Reshape", f"{conv.name}.signal", (conv.inputs[0], shapes[0]), (signal,), {"allowzero": 0}, STFT_OPSET),
-        Node("STFT", conv.name, (signal, *step_and_window), (spectra,), {"onesided": 1}, STFT_OPSET),
-        Node("Transpose", f"{conv.name}.parts", (spectra,), (parts,), order, STFT_OPSET),
-        Node("Reshape", f"{conv.name}.bins", (parts, shapes[1]), (made,), {"allowzero": 0}, STFT_OPSET),
+        Node("Reshape", f"{conv.name}.signal", (conv.inputs[0], shapes[0]), (signal,), {"allowzero": 0}, opset),
+        Node("STFT", conv.name, (signal, *step_and_window), (spectra,), {"onesided": 1}, opset),
+        Node("Transpose", f"{conv.name}.parts", (spectra,), (parts,), order, opset),
+        Node("Reshape", f"{conv.name}.bins", (parts, shapes[1]), (made,), {"allowzero": 0}, opset),
     ]
 
 
@@ -105,10 +108,14 @@ def _multiplied(work: Rewriter, product: Node) -> list[Node] | None:
     rows, signal = between("rows", count, n), between("signal", count, n, 1)
     spectra = between("spectra", count, basis.shape[1], 2)
     shape = work.add_constant(f"{made}.signal_shape", np.asarray(types[signal].shape, np.int64))
-    turned, parts = {"perm": [1, 0]}, {"perm": [2, 1, 0]}
+    turned, parts, opset = {"perm": [1, 0]}, {"perm": [2, 1, 0]}, max(product.opset, STFT_OPSET)
+    along, attributes = (signal,), {"axis": 1, "onesided": 1}
+    if opset >= AXIS_INPUT_OPSET:
+        axis = work.add_constant(f"{made}.axis", np.asarray(attributes.pop("axis"), np.int64))
+        along = (signal, "", axis)
     return [
-        Node("Transpose", f"{product.name}.rows", product.inputs[1:], (rows,), turned, STFT_OPSET),
-        Node("Reshape", f"{product.name}.signal", (rows, shape), (signal,), {"allowzero": 0}, STFT_OPSET),
-        Node("DFT", product.name, (signal,), (spectra,), {"axis": 1, "onesided": 1}, STFT_OPSET),
-        Node("Transpose", f"{product.name}.parts", (spectra,), (made,), parts, STFT_OPSET),
+        Node("Transpose", f"{product.name}.rows", product.inputs[1:], (rows,), turned, opset),
+        Node("Reshape", f"{product.name}.signal", (rows, shape), (signal,), {"allowzero": 0}, opset),
+        Node("DFT", product.name, along, (spectra,), attributes, opset),
+        Node("Transpose", f"{product.name}.parts", (spectra,), (made,), parts, opset),
     ]
