@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..ir import Graph, Node
-from ..prune import prune
+from .rewriter import Rewriter
 
 WRITTEN_OUT = "written_out"
 """Attribute of a node that was folded: its operator set may be older than LayerNormalization, the 17th's."""
@@ -28,26 +28,21 @@ def fold_layer_norms(graph: Graph) -> Graph:
     The difference is squared by Pow or Mul; scale and bias are constants and may be absent. Nothing but these nodes
     may read what lies between.
     """
-    work = _Patterns(graph)
-    nodes, constants, types = [], dict(graph.constants), dict(graph.types)
+    patterns, work, types = _Patterns(graph), Rewriter(graph), graph.types
+    nodes = []
     for node in graph.nodes:
-        found = work.scaled(node)
+        found = patterns.scaled(node)
         if found is None or types[found[0].x].dtype != np.float32:  # narrow floats are rounded after each step
             nodes.append(node)
             continue
         norm, scale, bias = found
-        shape = types[norm.x].shape[norm.axis :]
-        name = scale
-        if not name:
-            name = f"{node.outputs[0]}.scale"
-            constants[name] = np.ones(shape, types[norm.x].dtype)
-            constants[name].setflags(write=False)
-            types[name] = replace(types[norm.x], shape=shape)
+        x = types[norm.x]
+        name = scale or work.add_constant(f"{node.outputs[0]}.scale", np.ones(x.shape[norm.axis :], x.dtype))
         attributes = {"axis": norm.axis, "epsilon": norm.epsilon, "stash_type": 1, WRITTEN_OUT: True}
         inputs = (norm.x, name, bias) if bias else (norm.x, name)
         nodes.append(Node("LayerNormalization", node.name, inputs, node.outputs, attributes, node.opset))
     # The quotient and the product that the last of the nodes takes in are read by nobody now.
-    return prune(replace(graph, nodes=nodes, constants=constants, types=types))
+    return work.finish(nodes)
 
 
 class _Patterns:

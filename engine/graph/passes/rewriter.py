@@ -45,15 +45,20 @@ class Rewriter:
         array = self.graph.constants.get(name) if name else None
         return array if array is not None and array.dtype.kind == "f" else None
 
-    def add_constant(self, base: str, array: np.ndarray) -> str:
-        """Define a new constant named after `base`; return its name."""
+    def add_value(self, base: str, kind: TensorType) -> str:
+        """Declare a new value named after `base`; return its name, which nothing else has."""
         name, number = base, 2
         while name in self.graph.types:
             name, number = f"{base}_{number}", number + 1
+        self.graph.types[name] = kind
+        return name
+
+    def add_constant(self, base: str, array: np.ndarray) -> str:
+        """Define a new constant named after `base`; return its name."""
         array = np.asarray(array, order="C")
         array.setflags(write=False)
+        name = self.add_value(base, TensorType(array.shape, array.dtype))
         self.graph.constants[name] = array
-        self.graph.types[name] = TensorType(array.shape, array.dtype)
         return name
 
     def merge(self, producer: Node, node: Node, inputs: tuple[str, ...], attributes: dict[str, Any]) -> Node:

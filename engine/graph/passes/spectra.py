@@ -64,15 +64,12 @@ def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> lis
     types, made, base = work.graph.types, conv.outputs[0], conv.inputs[1]
     batch, _, samples = types[conv.inputs[0]].shape
     frames, bins = types[made].shape[2], types[made].shape[1] // 2
-    dtype = types[made].dtype
 
     def constant(what: str, value: object, kind: type = np.int64) -> str:
         return work.add_constant(f"{base}.{what}", np.asarray(value, kind))
 
     def between(what: str, *shape: int) -> str:
-        name = f"{made}.{what}"
-        types[name] = TensorType(shape, dtype)
-        return name
+        return work.add_value(f"{made}.{what}", TensorType(shape, types[made].dtype))
 
     signal = between("signal", batch, samples, 1)
     spectra = between("spectra", batch, frames, bins, 2)
@@ -101,9 +98,7 @@ def _multiplied(work: Rewriter, product: Node) -> list[Node] | None:
     n, count = frames
 
     def between(what: str, *shape: int) -> str:
-        name = f"{made}.{what}"
-        types[name] = TensorType(shape, types[made].dtype)
-        return name
+        return work.add_value(f"{made}.{what}", TensorType(shape, types[made].dtype))
 
     rows, signal = between("rows", count, n), between("signal", count, n, 1)
     spectra = between("spectra", count, basis.shape[1], 2)

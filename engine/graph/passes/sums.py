@@ -59,10 +59,10 @@ def _join(work: Rewriter, convolutions: list[Node], add: Node) -> list[Node]:
         sources.append(source)
     weights = np.concatenate([work.graph.constants[conv.inputs[1]] for conv in convolutions], axis=1)
     biases = [work.graph.constants[conv.inputs[BIAS_INPUT]] for conv in convolutions if _has_bias(conv)]
-    inputs = [f"{name}.sources", work.add_constant(f"{name}.weight", weights)]
+    together = TensorType((types[name].shape[0], weights.shape[1], *spatial), types[name].dtype)
+    inputs = [work.add_value(f"{name}.sources", together), work.add_constant(f"{name}.weight", weights)]
     if biases:
         inputs.append(work.add_constant(f"{name}.bias", np.sum(biases, axis=0, dtype=np.float64).astype(weights.dtype)))
-    types[inputs[0]] = TensorType((types[name].shape[0], weights.shape[1], *spatial), types[name].dtype)
     concat = Node("Concat", f"{add.name}.sources", tuple(sources), (inputs[0],), {"axis": 1}, add.opset)
     attributes = {**convolutions[0].attributes, "strides": [1] * len(spatial)}
     conv = replace(convolutions[0], name=add.name, inputs=tuple(inputs), outputs=add.outputs, attributes=attributes)
@@ -73,11 +73,11 @@ def _has_bias(conv: Node) -> bool:
     return len(conv.inputs) > BIAS_INPUT and bool(conv.inputs[BIAS_INPUT])
 
 
-def _slice(work: Rewriter, conv: Node, output: str) -> Node:
+def _slice(work: Rewriter, conv: Node, base: str) -> Node:
     """The pixels that a strided convolution of single pixels reads."""
     source, made = (work.graph.types[name] for name in (conv.inputs[0], conv.outputs[0]))
+    output = work.add_value(base, TensorType((*source.shape[:2], *made.shape[2:]), source.dtype))
     steps, axes = conv.attributes["strides"], list(range(2, len(source.shape)))
     columns = {"starts": [0] * len(axes), "ends": source.shape[2:], "axes": axes, "steps": steps}
     inputs = [work.add_constant(f"{output}.{key}", np.array(value, np.int64)) for key, value in columns.items()]
-    work.graph.types[output] = TensorType((*source.shape[:2], *made.shape[2:]), source.dtype)
     return Node("Slice", output, (conv.inputs[0], *inputs), (output,), {}, conv.opset)
