@@ -11,7 +11,7 @@ from .execute import definition
 def quantize(
     x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, y: np.ndarray, low: float, high: float, restored: int
 ) -> None:
-    """y = round(x / scale) + zero_point, halves to even, limited to [low, high].
+    """y = round(x / scale) + zero_point, halves to even, limited to [low, high]; NaN becomes low.
 
     Args:
         x: [LOOP_RANK axes] float32.
@@ -23,7 +23,7 @@ def quantize(
 
     Source: ONNX QuantizeLinear.
     """
-    y[...] = np.clip(np.rint(x / scale) + zero_point, np.float32(low), np.float32(high))
+    y[...] = np.fmin(np.fmax(np.rint(x / scale) + zero_point, np.float32(low)), np.float32(high))
     if restored:
         dequantize(y, scale, zero_point, y)
 

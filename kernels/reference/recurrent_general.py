@@ -112,12 +112,12 @@ def _part(weights: np.ndarray, scales: np.ndarray | None, bias: np.ndarray, inne
 def quantised(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     """x as ONNX's DynamicQuantizeLinear has it: integers of 0 .. 255 minus the zero point, and their scale.
 
-    They span the least to the greatest of x and 0; an x of zeros alone has a scale of 1.
+    They span the least to the greatest of x and 0; an x of zeros alone has a scale of 1. NaN becomes the least.
     """
-    least, greatest = x.min(initial=0), x.max(initial=0)
+    least, greatest = (limit.reduce(x, axis=None, initial=np.float32(0)) for limit in (np.fmin, np.fmax))
     scale = (greatest - least) / np.float32(255) if greatest > least else np.float32(1)
     zero_point = np.clip(np.rint(-least / scale), 0, 255)
-    return np.clip(np.rint(x / scale) + zero_point, 0, 255) - zero_point, scale
+    return np.fmin(np.fmax(np.rint(x / scale) + zero_point, 0), 255) - zero_point, scale
 
 
 def _applied(name: str, x: np.ndarray, options: dict[str, Any]) -> np.ndarray:

@@ -92,3 +92,24 @@ def test_limits(backend: str, low: int, high: int) -> None:
         restored=0,
     )["y"]
     np.testing.assert_array_equal(y.ravel(), [low, low, low, low, high, high, high, high])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (-128.0, 127.0)])
+def test_what_is_no_number(low: float, high: float, backend: str) -> None:
+    """NaN becomes the least integer, as onnxruntime has it on x86; infinities are limited."""
+    x = np.resize(np.array([np.nan, np.inf, -np.inf, 2], np.float32), (1, *SHAPE))
+    one, zero = (Lanes(np.full((1, *SHAPE), value, np.float32)) for value in (1, 3))
+    y = run_kernel(
+        "quantize",
+        backend,
+        lanes=1,
+        x=Lanes(x),
+        scale=one,
+        zero_point=zero,
+        y=Out(SHAPE),
+        low=low,
+        high=high,
+        restored=0,
+    )["y"]
+    np.testing.assert_array_equal(y.ravel(), np.resize([low, high, low, 5], x.size))

@@ -113,6 +113,14 @@ def test_a_tie_moves_one_step_by_one_quantum(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_nan_counts_as_the_least(backend: str) -> None:
+    layer = LAYERS["LSTM_bidirectional"]
+    feeds = layer.feeds()
+    feeds["x"][1, 0, 2] = np.nan
+    assert_matches(quantised(layer), feeds, backend, tolerance=2e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_weights_that_arrive(backend: str) -> None:
     layer = LAYERS["LSTM_bidirectional"]
     model, feeds = quantised(layer, "uint8", per_column=True), layer.feeds()
