@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
@@ -138,13 +138,7 @@ class Evaluator:
             SignalError: an input is missing, unknown, or of another type or shape than declared.
             ModelError: shapes that contradict each other, or for which the network can not be compiled.
         """
-        # Inputs like the last ones were checked when their program was compiled; what is wrong with others shows after.
-        compiled = self._latest
-        try:
-            if compiled is not None and not (len(inputs) == len(self._names) and compiled.takes(inputs)):
-                compiled = None
-        except (KeyError, AttributeError, TypeError):
-            compiled = None
+        compiled = self._known(inputs)
         if compiled is None:
             inputs = self._checked(inputs)
             compiled = self._compiled(list(inputs.values()))
@@ -167,6 +161,24 @@ class Evaluator:
             for _ in range(threads):
                 self._turns.put(None)
         return outputs
+
+    def _known(self, inputs: Mapping[str, np.ndarray]) -> _Compiled | None:
+        """The program of inputs that are like earlier ones, which were checked when it was compiled."""
+        latest = self._latest
+        if latest is None or len(inputs) != len(self._names):
+            return None
+        try:
+            if latest.takes(inputs):
+                return latest
+            with self._lock:
+                for key, program in reversed(self._programs.items()):
+                    if program.done() and program.result().takes(inputs):
+                        self._programs.move_to_end(key)
+                        self._latest = program.result()
+                        return self._latest
+        except (KeyError, AttributeError, TypeError):
+            pass  # something is wrong with them, and checking them says what
+        return None
 
     def _take_turns(self, threads: int) -> None:
         """Wait until that many threads are free."""
@@ -196,24 +208,34 @@ class Evaluator:
     def _compiled(self, arrays: Sequence[np.ndarray]) -> _Compiled:
         """Find the program for inputs in the network's order; compile it, or wait for who does, if it is new."""
         key = self._key(arrays)
-        with self._lock:
-            known = self._programs.get(key)
-            program = Future() if known is None else known
-            self._programs[key] = program
-            self._programs.move_to_end(key)
-            if len(self._programs) > MAX_PROGRAMS:
-                self._programs.popitem(last=False)
-        if known is None:
+        while True:
+            with self._lock:
+                known = self._programs.get(key)
+                program = Future() if known is None else known
+                self._programs[key] = program
+                self._programs.move_to_end(key)
+                if len(self._programs) > MAX_PROGRAMS:
+                    self._programs.popitem(last=False)
+            if known is None:
+                self._fulfil(program, key, arrays)
             try:
-                program.set_result(self._compile(arrays))
-            # Whatever it is, it must reach those who wait as well.
-            except BaseException as error:  # noqa: BLE001
-                with self._lock:
-                    if self._programs.get(key) is program:
-                        del self._programs[key]
-                program.set_exception(error)
-        self._latest = program.result()
-        return self._latest
+                self._latest = program.result()
+            except CancelledError:
+                continue  # who compiled it was interrupted, which is no affair of those who wait
+            return self._latest
+
+    def _fulfil(self, program: Future[_Compiled], key: Key, arrays: Sequence[np.ndarray]) -> None:
+        """Compile a program for all who wait for it. One that fails is not kept."""
+        try:
+            program.set_result(self._compile(arrays))
+        except BaseException as error:
+            with self._lock:
+                if self._programs.get(key) is program:
+                    del self._programs[key]
+            if not isinstance(error, Exception):
+                program.cancel()
+                raise
+            program.set_exception(error)
 
     def _compile(self, arrays: Sequence[np.ndarray]) -> _Compiled:
         bound = {self._names[index]: arrays[index] for index in self._bound_at}
@@ -222,15 +244,16 @@ class Evaluator:
         computed = [name for name in graph.outputs if name not in graph.constants]
         ragged = {name: graph.ragged[name] for name in computed if name in graph.ragged}
         rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
+        program = None
+        if computed:
+            program = compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
         return _Compiled(
-            [(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
-            [(name, one.tobytes()) for name, one in bound.items()],
-            compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
-            if computed
-            else None,
-            {name: graph.types[name].dtype for name in computed},
-            {name: graph.constants[name] for name in graph.outputs if name in graph.constants},
-            ragged,
+            inputs=[(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
+            bound=[(name, one.tobytes()) for name, one in bound.items()],
+            program=program,
+            dtypes={name: graph.types[name].dtype for name in computed},
+            constants={name: graph.constants[name] for name in graph.outputs if name in graph.constants},
+            ragged=ragged,
         )
 
     def _checked(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -73,12 +73,17 @@ def one_tap_off(weights: np.ndarray) -> None:
     weights[20, 0, 16] += 1e-6
 
 
+def one_tap_where_the_window_is_zero(weights: np.ndarray) -> None:
+    weights[5, 0, 0] = 1e-7
+
+
 def turning_back(weights: np.ndarray) -> None:
     weights[17:] *= -1
 
 
 OTHERS = {
     "a tap that is off by a millionth": convolution(changed(one_tap_off)),
+    "a tap where the window has none": convolution(changed(one_tap_where_the_window_is_zero)),
     "sines of the other sign": convolution(changed(turning_back)),
     "half the bins": convolution(basis(hann(32))[:17]),
     "padded": convolution(basis(hann(32)), pads=[4, 4]),

@@ -106,3 +106,32 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(
             with pytest.raises(ModelError, match="does not compile"):
                 one.result(WAIT_S)
     np.testing.assert_array_equal(evaluator.run(ones(4))["y"], np.full(4, 2.0))
+
+
+def test_who_waits_for_one_that_is_interrupted_compiles_it_anew(
+    compiler: SlowCompiler, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = twice()
+    compiler.close()
+
+    def interrupt_first(*args: Any, **kwargs: Any) -> Any:
+        compiled = compiler(*args, **kwargs)
+        if compiler.calls == 1:
+            raise KeyboardInterrupt
+        return compiled
+
+    monkeypatch.setattr(module, "compile_graph", interrupt_first)
+    first = pool.submit(evaluator.run, ones(4))
+    assert compiler.started.wait(WAIT_S)
+    second = pool.submit(evaluator.run, ones(4))
+    compiler.gate.set()
+    with pytest.raises(KeyboardInterrupt):
+        first.result(WAIT_S)
+    np.testing.assert_array_equal(second.result(WAIT_S)["y"], np.full(4, 2.0))
+
+
+def test_shapes_that_take_turns_are_compiled_once_each(compiler: SlowCompiler) -> None:
+    evaluator = twice()
+    for count in (3, 5, 7) * 3:
+        np.testing.assert_array_equal(evaluator.run(ones(count))["y"], np.full(count, 2.0))
+    assert compiler.calls == 3

@@ -55,8 +55,7 @@ def fourier_window(rows: np.ndarray) -> np.ndarray | None:
     window = rows[0].astype(np.float64)
     angles = 2 * np.pi * (np.outer(np.arange(bins), np.arange(n)) % n) / n
     basis = np.concatenate([np.cos(angles), -np.sin(angles)]) * window
-    rounding = np.finfo(np.float32).eps * np.abs(window).max()
-    return rows[0] if np.abs(rows - basis).max() <= rounding else None
+    return rows[0] if (np.abs(rows - basis) <= np.finfo(np.float32).eps * np.abs(window)).all() else None
 
 
 def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> list[Node]:
