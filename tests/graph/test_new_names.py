@@ -11,13 +11,13 @@ from tests.graph.networks import Constants, Dims, assert_fusion_keeps_numbers, b
 from tests.graph.test_spectra import basis, hann
 from wavetile.engine.graph import fuse
 
-WINDOWED = basis(hann(32))
-FOURIER = basis(np.ones(32)).reshape(2, 17, 32)
+WINDOWED = basis(hann(128))
+FOURIER = basis(np.ones(128)).reshape(2, 65, 128)
 PIXELS = np.ones((6, 4, 1, 1), np.float32)
 
 NETWORKS: dict[str, tuple[list, dict[str, Dims], Constants]] = {
-    "spectra": ([make_node("Conv", ["x", "w"], ["y"])], {"x": [2, 1, 96]}, {"w": WINDOWED}),
-    "products with a Fourier matrix": ([make_node("MatMul", ["w", "x"], ["y"])], {"x": [32, 5]}, {"w": FOURIER}),
+    "spectra": ([make_node("Conv", ["x", "w"], ["y"])], {"x": [2, 1, 300]}, {"w": WINDOWED}),
+    "products with a Fourier matrix": ([make_node("MatMul", ["w", "x"], ["y"])], {"x": [128, 5]}, {"w": FOURIER}),
     "sums of convolutions": (
         [
             make_node("Conv", ["x", "w"], ["p"], strides=[2, 2]),

@@ -211,6 +211,14 @@ def test_prelu_with_one_slope_is_leaky_relu() -> None:
     assert fused.histogram() == {"LeakyRelu": 1}
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int32", "uint64"])
+def test_prelu_of_other_types_stays(dtype: str) -> None:
+    node = make_node("PRelu", ["x", "k"], ["y"])
+    kinds = {name: np.dtype(dtype).type for name in "xy"}
+    model = network_proto([node], {"x": [2, 3]}, ["y"], {"k": np.full((3,), 2, dtype)}, dtypes=kinds)
+    assert fuse(bound_graph(model)).histogram() == {"PRelu": 1}
+
+
 def test_prelu_with_a_slope_for_each_place_stays() -> None:
     node, inputs, constants = producer("ConvTranspose", bias=True)
     model = network_proto([node, make_node("PRelu", ["p", "k"], ["y"])], inputs, ["y"], {**constants, "k": normal(11)})

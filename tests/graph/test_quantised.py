@@ -29,6 +29,7 @@ def fused(
 def test_limits_that_the_integers_have_go(dtype: str, zero_point: int) -> None:
     assert fused(["Relu"], 0.01, zero_point, dtype) == ["QuantizeLinear"]
     assert fused(["Clip", "low", "high"], 6 / 255, zero_point, dtype, SIX) == ["QuantizeLinear"]
+    assert fused(["Clip", "low"], 0.01, zero_point, dtype, {"low": SIX["low"]}) == ["QuantizeLinear"]
 
 
 def test_other_limits_stay() -> None:

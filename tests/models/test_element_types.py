@@ -76,3 +76,13 @@ def test_a_range_without_end_is_refused(bounds: tuple[float, float, float]) -> N
     model = network("g (float a, float b, float c) => (float[N] y) { y = Range(a, b, c) }")
     with pytest.raises(ModelError, match="Range"):
         CpuBackend.run_model(model, [np.array(bound, np.float32) for bound in bounds])
+
+
+@BACKENDS
+def test_a_sum_of_truth_values_is_a_truth_value(backend: type[CpuBackend]) -> None:
+    model = network(
+        "g (bool[3] x, int64[3,1] i, bool[3] u) => (int32[3] y)"
+        ' { s = ScatterND<reduction="add">(x, i, u) y = Cast<to=6>(s) }'
+    )
+    x, indices, updates = np.array([True, False, False]), np.array([[0], [1], [1]]), np.array([True, True, True])
+    np.testing.assert_array_equal(backend.run_model(model, [x, indices, updates])[0], [1, 1, 0])

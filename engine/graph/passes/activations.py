@@ -112,11 +112,14 @@ def _fold_prelu(work: Rewriter, producer: Node, node: Node) -> Node | None:
 
 
 def simplify_prelus(graph: Graph) -> Graph:
-    """Return the graph with every PRelu whose slopes are all one number turned into LeakyRelu, its equal."""
+    """Return the graph with every PRelu whose slopes are all one number turned into LeakyRelu, its equal.
+
+    Those of other types stay: the one slope of a LeakyRelu is a float32.
+    """
     nodes = []
     for node in graph.nodes:
         slope = graph.constants.get(node.inputs[1]) if node.op == "PRelu" else None
-        if slope is not None and slope.size and (slope == slope.flat[0]).all():
+        if slope is not None and slope.dtype == np.float32 and slope.size and (slope == slope.flat[0]).all():
             node = replace(node, op="LeakyRelu", inputs=node.inputs[:1], attributes={"alpha": float(slope.flat[0])})
         nodes.append(node)
     return replace(graph, nodes=nodes)

@@ -45,8 +45,9 @@ def _unlimited(work: Rewriter, node: Node) -> Node | None:
             return None
         zero_point = work.graph.constants[node.inputs[2]]
     ends = np.iinfo(dtype)
-    low, high = (np.rint(np.float32(bound) / scale) + zero_point.astype(np.float64) for bound in bounds)
-    if (low > ends.min).any() or (high < ends.max).any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (np.rint(np.float32(bound) / scale) + zero_point.astype(np.float64) for bound in bounds)
+    if not ((low <= ends.min).all() and (high >= ends.max).all()):
         return None
     return work.absorb(limit, node, (limit.inputs[0], *node.inputs[1:]), node.attributes)
 

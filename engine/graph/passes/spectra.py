@@ -18,8 +18,11 @@ STFT_OPSET = 17
 AXIS_INPUT_OPSET = 20
 """The first in which DFT's axis is an input."""
 
-_FEWEST_SAMPLES = 16
+_FEWEST_SAMPLES = 128
 """Below, a convolution is as fast."""
+
+_RADICES = 2 * 3 * 5
+"""A transform whose length has another prime factor p takes n p operations, so many that a convolution is faster."""
 
 
 def transform_spectra(graph: Graph) -> Graph:
@@ -47,10 +50,11 @@ def _transformed(work: Rewriter, conv: Node) -> list[Node] | None:
 
 
 def fourier_window(rows: np.ndarray) -> np.ndarray | None:
-    """The window `[n]` of a Fourier basis `[2 (n // 2 + 1), n]` of float32; None if the rows are none."""
+    """The window `[n]` of a Fourier basis `[2 (n // 2 + 1), n]` of float32; None if they are none, or n is not fast."""
     n = rows.shape[1]
     bins = n // 2 + 1
-    if n < _FEWEST_SAMPLES or len(rows) != 2 * bins:
+    only_radices = pow(_RADICES, n.bit_length(), n) == 0
+    if n < _FEWEST_SAMPLES or not only_radices or len(rows) != 2 * bins:
         return None
     window = rows[0].astype(np.float64)
     angles = 2 * np.pi * (np.outer(np.arange(bins), np.arange(n)) % n) / n

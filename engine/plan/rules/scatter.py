@@ -61,12 +61,15 @@ def scatter_nd(node: Lowering, builder: Builder) -> View:
 def _operands(node: Lowering, builder: Builder) -> tuple[Scatter, View, View]:
     """The reduction, the data in memory that may be overwritten, and the updates.
 
-    Sums and products of narrow integers are computed in int64; the order of uint64 in that of int64.
+    Sums and products of narrow integers are computed in int64; the order of uint64 in that of int64. The sum of truth
+    values is the larger one.
     """
     name = node.attribute("reduction", "none").upper()
     if name not in Scatter.__members__:
         raise node.refuse(f"attribute reduction is {name.lower()!r}", "use none, add, mul, max or min")
     reduction = Scatter[name]
+    if reduction is Scatter.ADD and node.input_type(0) == np.bool_:
+        reduction = Scatter.MAX
     if reduction in _ORDERED and node.view(0).dtype == UINT64:
         return reduction, in_signed_order(builder, node.view(0)), in_signed_order(builder, node.view(2))
     if reduction in _ARITHMETIC:
