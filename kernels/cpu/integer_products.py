@@ -2,7 +2,7 @@
 
 A row goes to integers as ONNX's DynamicQuantizeLinear does it. Without their zero points these have up to 9 bits, as
 the weights have, and travel as float32. That adds up EXACT_PRODUCTS of their products exactly, so the vector code of
-real products serves for blocks of as many; blocks are added up as int32, which 33,000 products may fill. Bound by
+real products serves for blocks of as many; blocks are added up as int32, which MOST_PRODUCTS may fill. Bound by
 reading the weights.
 """
 

@@ -69,6 +69,9 @@ def _multiply_adds(operands: Mapping[str, Any]) -> int:
 EXACT_PRODUCTS = 256
 """Products of two integers of 9 bits, which float32 adds up exactly: 256 x 255^2 < 2^24."""
 
+MOST_PRODUCTS = 33_000
+"""As many as int32 adds up exactly: 33,000 x 255^2 < 2^31."""
+
 
 def _scratch(operands: Mapping[str, Any]) -> int:
     # Of each row: hidden state, cell state, reset state; the hidden part of the gates and the input part of many steps.

@@ -132,6 +132,12 @@ def test_weights_that_arrive(backend: str) -> None:
     assert_matches(model, feeds, backend, tolerance=2e-6)
 
 
+def test_sums_that_do_not_fit_are_refused() -> None:
+    layer = Layer("LSTM", time=1, batch=1, inner=33_001, hidden=1)
+    with pytest.raises(UnsupportedError, match=r"sums of 33001 products do not fit 32 bits; up to 33000 would work"):
+        compile_model(quantised(layer), layer.feeds())
+
+
 def test_it_is_not_cut_into_steps() -> None:
     """A range over several steps of the stream is not known at the first of them."""
     layer = Layer("LSTM", initial=False)

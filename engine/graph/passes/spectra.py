@@ -26,18 +26,19 @@ _RADICES = 2 * 3 * 5
 
 
 def transform_spectra(graph: Graph) -> Graph:
-    """Return the graph with every Conv by a windowed Fourier basis made an STFT, its parts put where Conv has them.
+    """Return the graph with such a Conv made an STFT, such a MatMul a DFT, and their parts put where they had them.
 
-    The weights are `[2 bins, 1, n]`, bins = n // 2 + 1: window * cos(2 pi k t / n) for all k, then the same with -sin.
-    The window is the first row, where cos is 1; all others must agree with it within the rounding of a float32. A
-    MatMul of `[2, bins, n]`, the same without a window, and frames `[n, frames]` is made a DFT.
+    The weights of the Conv are `[2 bins, 1, n]`, bins = n // 2 + 1: window * cos(2 pi k t / n) for all k, then the same
+    with -sin. The window is the first row, where cos is 1; all others must agree with it, tap by tap, within the
+    rounding of a float32. The matrix of the MatMul is `[2, bins, n]`, the same without a window, before frames
+    `[n, frames]`.
     """
     work = Rewriter(graph)
-    nodes = [new for node in graph.nodes for new in _transformed(work, node) or _multiplied(work, node) or [node]]
+    nodes = [new for node in graph.nodes for new in _stft_of_conv(work, node) or _dft_of_product(work, node) or [node]]
     return work.finish(nodes)
 
 
-def _transformed(work: Rewriter, conv: Node) -> list[Node] | None:
+def _stft_of_conv(work: Rewriter, conv: Node) -> list[Node] | None:
     """The nodes that give the same numbers, or None."""
     weights = work.constant(conv.inputs[1]) if conv.op == "Conv" and len(conv.reads) == 2 else None
     if weights is None or weights.dtype != np.float32 or weights.ndim != 3 or weights.shape[1] != 1:
@@ -46,7 +47,7 @@ def _transformed(work: Rewriter, conv: Node) -> list[Node] | None:
     if any(attributes["pads"]) or attributes["dilations"] != [1] or attributes.get("group", 1) != 1:
         return None
     window = fourier_window(weights[:, 0])
-    return None if window is None else _transform(work, conv, window, attributes["strides"][0])
+    return None if window is None else _stft(work, conv, window, attributes["strides"][0])
 
 
 def fourier_window(rows: np.ndarray) -> np.ndarray | None:
@@ -62,7 +63,7 @@ def fourier_window(rows: np.ndarray) -> np.ndarray | None:
     return rows[0] if (np.abs(rows - basis) <= np.finfo(np.float32).eps * np.abs(window)).all() else None
 
 
-def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> list[Node]:
+def _stft(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> list[Node]:
     """Signal [batch, 1, samples] -> [batch, samples, 1] -> [batch, frames, bins, 2] -> [batch, 2 bins, frames]."""
     types, made, base = work.graph.types, conv.outputs[0], conv.inputs[1]
     batch, _, samples = types[conv.inputs[0]].shape
@@ -88,7 +89,7 @@ def _transform(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> lis
     ]
 
 
-def _multiplied(work: Rewriter, product: Node) -> list[Node] | None:
+def _dft_of_product(work: Rewriter, product: Node) -> list[Node] | None:
     """Frames [n, frames] -> [frames, n, 1] -> [frames, bins, 2] -> [2, bins, frames], or None."""
     basis = work.constant(product.inputs[0]) if product.op == "MatMul" and len(product.reads) == 2 else None
     types, made = work.graph.types, product.outputs[0]

@@ -12,7 +12,7 @@ import numpy as np
 from ....kernels import packing_recurrent
 from ....kernels.opcodes import Activation
 from ....kernels.schemas.recurrent import SMALL_HIDDEN, Direction
-from ....kernels.schemas.recurrent_general import Cell
+from ....kernels.schemas.recurrent_general import MOST_PRODUCTS, Cell
 from ...graph.contrib import CONTRIB_DOMAIN
 from ..builder import Builder
 from ..view import View
@@ -99,6 +99,9 @@ def dynamic_quantize_lstm(node: Lowering, builder: Builder) -> list[View | None]
     call has a grid for each step, and its results are not those of the same network on the whole signal. So the first
     can be streamed, with its state as inputs and outputs; the second is not cut into steps (`plan.stepwise`).
     """
+    inner = max(node.shape(W)[1], node.shape(R)[1])
+    if inner > MOST_PRODUCTS:
+        raise node.refuse(f"sums of {inner} products do not fit 32 bits", f"up to {MOST_PRODUCTS} would work")
     return _lower(node, builder, Cell.LSTM, node.shape(R)[1])
 
 
