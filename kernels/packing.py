@@ -7,6 +7,7 @@ each other's inverse; a program keeps packed weights only, and the reference bac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def conv_wide(w: np.ndarray, groups: int = 1) -> np.ndarray:
     return _pack_convolution(w, groups, CHANNEL_BLOCK)
 
 
-def unpack_conv_wide(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+def unpack_conv_wide(packed: np.ndarray, shape: tuple[int, ...], groups: int = 1) -> np.ndarray:
     """The inverse of `conv_wide`; `shape` is that of the ONNX weights."""
     return _unpack_convolution(packed, shape, groups, CHANNEL_BLOCK)
 
@@ -113,9 +114,28 @@ def conv_narrow(w: np.ndarray, groups: int = 1) -> np.ndarray:
     return _pack_convolution(w, groups, PANEL)
 
 
-def unpack_conv_narrow(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+def unpack_conv_narrow(packed: np.ndarray, shape: tuple[int, ...], groups: int = 1) -> np.ndarray:
     """The inverse of `conv_narrow`; `shape` is that of the ONNX weights."""
     return _unpack_convolution(packed, shape, groups, PANEL)
+
+
+def conv_volume(w: np.ndarray, groups: int, block: int) -> np.ndarray:
+    """Weights of `conv_volume`.
+
+    Args:
+        w: [output channels, input channels / groups, kernel depth, kernel height, kernel width], as ONNX Conv.
+        block: output channels of a group that lie side by side.
+
+    Returns:
+        [groups, ceil(output channels / groups / block), kernel depth, kernel height, kernel width,
+        input channels / groups, block], flat.
+    """
+    return _pack_convolution(w, groups, block)
+
+
+def unpack_conv_volume(packed: np.ndarray, shape: tuple[int, ...], groups: int, block: int) -> np.ndarray:
+    """The inverse of `conv_volume`; `shape` is that of the ONNX weights."""
+    return _unpack_convolution(packed, shape, groups, block)
 
 
 def conv_depthwise(w: np.ndarray) -> np.ndarray:
@@ -127,7 +147,7 @@ def conv_depthwise(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w, np.float32).reshape(-1)
 
 
-def unpack_conv_depthwise(packed: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
+def unpack_conv_depthwise(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `conv_depthwise`; `shape` is that of the ONNX weights."""
     return packed[: int(np.prod(shape))].reshape(shape)
 
@@ -158,8 +178,8 @@ def choose_convolution(
     if kernel_height * kernel_width == 1 and tuple(x_shape[2:]) == tuple(y_shape[2:]):
         height, width = 1, height * width  # conv_wide reads such an image as one row
     along = kernel_width, strides[1], dilations[1]
-    columns = windows.phase_columns(windows.strip_columns(width, kernel_height * inputs), *along)
-    copied = kernel_height * inputs * windows.row_floats(windows.strip_phases(*along), columns)
+    _, _, row = windows.strip_layout(windows.strip_columns(width, kernel_height * inputs), *along)
+    copied = kernel_height * inputs * row
     if height * width == 1 or copied > LARGEST_STRIP_FLOATS:
         return "conv_narrow"
     inner = inputs * kernel_height * kernel_width
@@ -195,16 +215,14 @@ def pays_unfolded(
 
 
 def _pack_convolution(w: np.ndarray, groups: int, block: int) -> np.ndarray:
-    outputs, inputs, height, width = w.shape
-    per_group = w.reshape(groups, outputs // groups, inputs, height, width).transpose(0, 3, 4, 2, 1)
-    matrices = per_group.reshape(groups, height * width * inputs, outputs // groups)
-    return np.concatenate([_pack_blocks(matrix, block) for matrix in matrices])
+    outputs, inputs = w.shape[0] // groups, w.shape[1]
+    per_group = w.reshape(groups, outputs, inputs, -1).transpose(0, 3, 2, 1)
+    return np.concatenate([_pack_blocks(matrix, block) for matrix in per_group.reshape(groups, -1, outputs)])
 
 
-def _unpack_convolution(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int, block: int) -> np.ndarray:
-    outputs, inputs, height, width = shape
-    inner, columns = height * width * inputs, outputs // groups
-    size = -(-columns // block) * inner * block
-    matrices = np.stack([_unpack_blocks(part, inner, columns, block) for part in packed.reshape(-1, size)[:groups]])
-    per_group = matrices.reshape(groups, height, width, inputs, columns).transpose(0, 4, 3, 1, 2)
-    return per_group.reshape(shape)
+def _unpack_convolution(packed: np.ndarray, shape: tuple[int, ...], groups: int, block: int) -> np.ndarray:
+    outputs, inputs, taps = shape[0] // groups, shape[1], prod(shape[2:])
+    size = -(-outputs // block) * taps * inputs * block
+    parts = packed.reshape(-1, size)[:groups]
+    matrices = np.stack([_unpack_blocks(part, taps * inputs, outputs, block) for part in parts])
+    return matrices.reshape(groups, taps, inputs, outputs).transpose(0, 3, 2, 1).reshape(shape)

@@ -37,7 +37,7 @@ def conv_winograd(w: np.ndarray, groups: int = 1) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def unpack_conv_winograd(packed: np.ndarray, shape: tuple[int, int, int, int], groups: int = 1) -> np.ndarray:
+def unpack_conv_winograd(packed: np.ndarray, shape: tuple[int, ...], groups: int = 1) -> np.ndarray:
     """The inverse of `conv_winograd`, to within the rounding; `shape` is that of the ONNX weights."""
     outputs, inputs = shape[0] // groups, shape[1]
     blocks = -(-outputs // ROW_BLOCK)

@@ -55,22 +55,19 @@ def strip_columns(width: int, rows: int) -> int:
     return min(columns, -(-width // PANEL) * PANEL)
 
 
-def strip_phases(kernel: int, stride: int, dilation: int) -> int:
-    """Sets of columns, each `stride` apart, into which `conv_wide` sorts the input of a strip."""
-    return min(stride, (kernel - 1) * dilation + 1)
-
-
-def phase_columns(strip: int, kernel: int, stride: int, dilation: int) -> int:
-    """Elements of one phase of one input row of a strip of output columns, in whole vectors.
+def strip_layout(strip: int, kernel: int, stride: int, dilation: int) -> tuple[int, int, int]:
+    """How the input columns of a strip lie in its copy: sorted into phases, in each of which they are `stride` apart.
 
     A tap at column k * dilation reads phase (k * dilation) % stride, shifted by (k * dilation) // stride.
+
+    Returns:
+        phases; elements of one phase of a row, in whole vectors; elements of a row: an odd number of vectors, so that
+        rows spread over the cache's sets.
     """
-    return -(-(strip + (kernel - 1) * dilation // stride) // PANEL) * PANEL
-
-
-def row_floats(phases: int, columns: int) -> int:
-    """Elements of one input row of a strip: an odd number of vectors, so that rows spread over the cache's sets."""
-    return ((phases * columns // PANEL) | 1) * PANEL
+    reach = (kernel - 1) * dilation
+    phases = min(stride, reach + 1)
+    columns = -(-(strip + reach // stride) // PANEL) * PANEL
+    return phases, columns, ((phases * columns // PANEL) | 1) * PANEL
 
 
 def tap_floats(taps: int) -> int:
@@ -105,7 +102,7 @@ def conv_wide_scratch(operands: Mapping[str, Any]) -> int:
     # A 1x1 kernel may see the whole image as one row.
     width = prod(y.shape[2:]) if o["kernel_height"] * o["kernel_width"] == 1 else y.shape[3]
     along = o["kernel_width"], o["stride_width"], o["dilation_width"]
-    row = row_floats(strip_phases(*along), phase_columns(strip_columns(width, o["kernel_height"] * inputs), *along))
+    _, _, row = strip_layout(strip_columns(width, o["kernel_height"] * inputs), *along)
     return tap_floats(o["kernel_height"] * o["kernel_width"]) + o["kernel_height"] * inputs * row
 
 
@@ -165,5 +162,5 @@ def conv_volume_scratch(operands: Mapping[str, Any]) -> int:
     x, y, o = operands["x"], operands["y"], operands
     rows = o["kernel_depth"] * o["kernel_height"] * (x.shape[1] // o["groups"])
     along = o["kernel_width"], o["stride_width"], o["dilation_width"]
-    row = row_floats(strip_phases(*along), phase_columns(volume_strip(y.shape[4], rows), *along))
+    _, _, row = strip_layout(volume_strip(y.shape[4], rows), *along)
     return tap_floats(2 * o["kernel_depth"] * o["kernel_height"] * o["kernel_width"]) + rows * row

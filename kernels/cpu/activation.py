@@ -10,7 +10,7 @@ from ..opcodes import Activation
 from .activation_vectors import sigmoid, swish
 from .maths import expm1_negative_f32, tanh_f32
 from .memory import float_pointer
-from .vectors import device, load, load_first, stack_floats, store, store_first
+from .vectors import device, load, load_first, splat, stack_floats, store, store_first
 
 _RELU, _LEAKY_RELU, _PRELU = int(Activation.RELU), int(Activation.LEAKY_RELU), int(Activation.PRELU)
 _SIGMOID, _TANH, _ELU = int(Activation.SIGMOID), int(Activation.TANH), int(Activation.ELU)
@@ -69,6 +69,38 @@ def activate(address, vectors, code, alpha, beta):
         elif code == _CLIP:
             for i in range(PANEL):
                 y[i] = _clip(y[i], alpha, beta)
+
+
+@device
+def fill_starts(zeros, leaks, vectors, code, alpha):
+    """Native: what a tile gets where there is no bias and no slope a channel: zeros, and one leak for all.
+
+    Args:
+        zeros, leaks: addresses of vectors * PANEL float32.
+        code, alpha: the activation's, as for `activate`.
+    """
+    zero, leak = splat(_ZERO), splat(leak_of(code, alpha))
+    for v in range(vectors):
+        store(float_pointer(zeros + 4 * PANEL * v), zero)
+        store(float_pointer(leaks + 4 * PANEL * v), leak)
+
+
+@device
+def write_rows(block, block_row, rows, columns, code, alpha, beta, y, y_row, y_column):
+    """Native: apply an activation to the rows of a tile and write them with any strides.
+
+    Args:
+        block: address of the rows' float32, `block_row` elements (whole vectors) apart.
+        code, alpha, beta: the activation's, as for `activate`; one that the tile has applied is left alone.
+        y: address of the first output; y_row, y_column its strides in elements.
+    """
+    for r in range(rows):
+        line = block + 4 * block_row * r
+        if not is_stored(code):
+            activate(line, -(-columns // PANEL), code, alpha, beta)
+        values, written = float_pointer(line), float_pointer(y + 4 * r * y_row)
+        for c in range(columns):
+            written[c * y_column] = values[c]
 
 
 @device

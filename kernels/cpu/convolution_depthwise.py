@@ -18,12 +18,13 @@ from ..contract import PANEL, Context
 from ..opcodes import Activation
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_DEPTHWISE
-from .activation import activate, floor_of, is_stored, leak_of
+from .activation import floor_of, is_stored, leak_of, write_rows
 from .depthwise_rows import LARGEST_PLANE, LARGEST_WINDOW, depthwise_rows_tile
 from .depthwise_tiles import TILE_VECTORS, depthwise_tile, depthwise_tile_by_2
 from .memory import bits_to_float, float_pointer, locate
 from .native import native
 from .taps import inside, quotient
+from .tile_code import ROW_STEP
 from .vectors import (
     at_least,
     device,
@@ -111,17 +112,13 @@ def _output_row(o, line, rows, at, channels, floor, y):
                 floor,
             )
             done = depthwise_tile(*arguments) if stride == 1 else depthwise_tile_by_2(*arguments)
+            done = done % ROW_STEP * PANEL
         else:
             sums = _strided_columns(o, line, rows, start, at.weights, float_pointer(at.bias)[0])
             sums = at_least(splat(floor), leaky(sums, splat(float_pointer(at.leak)[0])))
             store_first(float_pointer(target if direct else block), sums, valid)
         if not direct:
-            columns = min(valid, done)
-            if not is_stored(code):
-                activate(block, -(-columns // PANEL), code, alpha, beta)
-            values, written = float_pointer(block), float_pointer(target)
-            for i in range(columns):
-                written[i * o[_Y + 8]] = values[i]
+            write_rows(block, _BLOCK_FLOATS, 1, min(valid, done), code, alpha, beta, target, 0, o[_Y + 8])
         left += done
 
 
@@ -153,7 +150,7 @@ def _one_long_row(o, x, at, channels, y):
     """Some neighbouring output channels of one image whose rows lie end to end."""
     first, outputs, floor = 0, o[_Y + 3] * o[_Y + 4], floor_of(o[_CODE])
     while first < outputs:
-        first += depthwise_rows_tile(
+        done = depthwise_rows_tile(
             channels,
             x,
             o[_X + 6],
@@ -176,6 +173,7 @@ def _one_long_row(o, x, at, channels, y):
             at.leak_step,
             floor,
         )
+        first += done % ROW_STEP * PANEL
 
 
 @native

@@ -20,7 +20,7 @@ from ..contract import PANEL, Context, Space
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_NARROW
 from .column_product import Finish, Rows, column_product
-from .memory import bits_to_float, float_pointer, locate, space_of, word_pointer
+from .memory import bits_to_float, float_pointer, locate, locate_constant, space_of, word_pointer
 from .native import native
 from .taps import quotient
 from .vectors import device, load_window, store
@@ -112,9 +112,9 @@ def _list_taps(o, row_step, column_step, offsets):
 def conv_narrow(operands, context):
     """y = activation(conv(x, weights) + bias)."""
     o = operands
-    weights = locate(o, _WEIGHTS, context, 0)
-    bias = locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0
-    slopes = locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0
+    weights = locate_constant(o, _WEIGHTS, context)
+    bias = locate_constant(o, _BIAS, context)
+    slopes = locate_constant(o, _SLOPE, context)
     padded = _needs_padding(
         o[_X + 3], o[_Y + 3], o[_KERNEL_HEIGHT], o[_STRIDE_HEIGHT], o[_DILATION_HEIGHT], o[_PAD_TOP]
     ) or _needs_padding(o[_X + 4], o[_Y + 4], o[_KERNEL_WIDTH], o[_STRIDE_WIDTH], o[_DILATION_WIDTH], o[_PAD_LEFT])

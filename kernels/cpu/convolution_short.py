@@ -20,11 +20,12 @@ from ..opcodes import Activation
 from ..packing import CHANNEL_BLOCK
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_SHORT
-from .activation import activate, activate_rows, floor_of, is_stored, leak_of
-from .memory import bits_to_float, float_pointer, locate
+from .activation import activate_rows, fill_starts, floor_of, is_stored, write_rows
+from .memory import bits_to_float, locate
 from .native import native
 from .short_tiles import SHORT_COLUMNS, SHORT_ROWS, short_columns, short_columns_by_2
 from .taps import inside, quotient
+from .tile_code import ROW_STEP, tile_columns
 from .vectors import device, stack_floats
 
 _LANES = int(Context.LANES)
@@ -38,8 +39,6 @@ _CODE, _ALPHA, _BETA, _SLOPE = (_P[field.name] for field in ACTIVATION)
 _X_CHANNEL, _X_ROW = _X + 6, _X + 7
 _Y_CHANNEL, _Y_ROW, _Y_COLUMN = _Y + 6, _Y + 7, _Y + 8
 _BLOCK_FLOATS = SHORT_ROWS * SHORT_COLUMNS
-_SPLITS = SHORT_COLUMNS > 2 * PANEL
-_ZERO = np.float32(0)
 _PRELU = int(Activation.PRELU)
 
 
@@ -57,27 +56,15 @@ class Group(NamedTuple):
 
 
 @device
-def _write_block(o, block, rows, columns, y):
-    """Apply an activation to a tile in `block` and write it with any strides."""
-    code, alpha, beta = o[_CODE], np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
-    for r in range(rows):
-        line = block + 4 * SHORT_COLUMNS * r
-        if not is_stored(code):
-            activate(line, -(-columns // PANEL), code, alpha, beta)
-        values, written = float_pointer(line), float_pointer(y + 4 * r * o[_Y_CHANNEL])
-        for i in range(columns):
-            written[i * o[_Y_COLUMN]] = values[i]
-
-
-@device
 def _columns(o, group, line, first, end, left, columns, y):
     """All output channels of `columns` neighbours from column `left` on; rows first .. end - 1 lie inside x."""
     block = stack_floats(_BLOCK_FLOATS)
+    alpha, beta = np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
     taps, kernel = o[_KERNEL_WIDTH], o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     start, stride = left * o[_STRIDE_WIDTH] - o[_PAD_LEFT], o[_STRIDE_WIDTH]
     direct = o[_Y_COLUMN] == 1
     step = group.outputs if direct else SHORT_ROWS  # as many as the block holds
-    vectors = 1
+    wide = columns
     for c in range(0, group.outputs, step):
         within = c % CHANNEL_BLOCK
         # Blocks lie end to end; within one, the taps of the rows above the image are left out.
@@ -105,10 +92,11 @@ def _columns(o, group, line, first, end, left, columns, y):
             group.leak_step,
             floor_of(o[_CODE]),
         )
-        vectors = short_columns(*arguments) if stride == 1 else short_columns_by_2(*arguments)
+        done = short_columns(*arguments) if stride == 1 else short_columns_by_2(*arguments)
+        wide = min(columns, done % ROW_STEP * PANEL)
         if not direct:
-            _write_block(o, block, channels, min(columns, vectors * PANEL), target)
-    return min(columns, vectors * PANEL)
+            write_rows(block, SHORT_COLUMNS, channels, wide, o[_CODE], alpha, beta, target, o[_Y_CHANNEL], o[_Y_COLUMN])
+    return wide
 
 
 @device
@@ -122,9 +110,7 @@ def _rows(o, group, y):
         line = group.x + 4 * (row + first * o[_DILATION_HEIGHT]) * o[_X_ROW]
         left = 0
         while left < width:
-            columns = min(SHORT_COLUMNS, width - left)
-            if _SPLITS and 0 < width - left - SHORT_COLUMNS <= PANEL:
-                columns = SHORT_COLUMNS - PANEL  # two tiles of two vectors: one of a single vector would starve
+            columns = tile_columns(width - left, SHORT_COLUMNS)
             at = y + 4 * (top * o[_Y_ROW] + left * o[_Y_COLUMN])
             left += _columns(o, group, line, first, end, left, columns, at)
         if o[_Y_COLUMN] == 1 and not is_stored(code):
@@ -135,15 +121,14 @@ def _rows(o, group, y):
 def conv_short(operands, context):
     """y = activation(conv(x, weights) + bias)."""
     o = operands
-    zero, same_leak = stack_floats(1), stack_floats(1)
-    float_pointer(zero)[0] = _ZERO
-    float_pointer(same_leak)[0] = leak_of(o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
+    zeros, same_leaks = stack_floats(PANEL), stack_floats(PANEL)
+    fill_starts(zeros, same_leaks, 1, o[_CODE], np.float32(bits_to_float(o[_ALPHA])))
     inputs, outputs = quotient(o[_X + 2], o[_GROUPS]), quotient(o[_Y + 2], o[_GROUPS])
     kernel = o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     group_weights = -(-outputs // CHANNEL_BLOCK) * CHANNEL_BLOCK * kernel * inputs
     weights = locate(o, _WEIGHTS, context, 0)
-    bias, bias_step = (locate(o, _BIAS, context, 0), 1) if o[_BIAS] >= 0 else (zero, 0)
-    leaks, leak_step = (locate(o, _SLOPE, context, 0), 1) if o[_CODE] == _PRELU else (same_leak, 0)
+    bias, bias_step = (locate(o, _BIAS, context, 0), 1) if o[_BIAS] >= 0 else (zeros, 0)
+    leaks, leak_step = (locate(o, _SLOPE, context, 0), 1) if o[_CODE] == _PRELU else (same_leaks, 0)
     for lane in range(context[_LANES]):
         x_base, y_base = locate(o, _X, context, lane), locate(o, _Y, context, lane)
         for n in range(o[_X + 1]):

@@ -24,14 +24,22 @@ from numba import njit, types
 
 from .. import windows
 from ..contract import PANEL, Context
-from ..opcodes import Activation
 from ..schemas.activation import ACTIVATION
-from ..schemas.volume import CONV_VOLUME
-from .activation import activate, floor_of, is_stored, leak_of
-from .memory import bits_to_float, float_pointer, locate, word_pointer
+from ..schemas.convolution import CONV_VOLUME
+from .convolution_strips import (
+    Buffers,
+    Channels,
+    channel_tiles,
+    of_group,
+    step_column,
+    strip_layout,
+    tap_floats,
+)
+from .memory import bits_to_float, float_pointer, locate, locate_constant, word_pointer
 from .native import native
 from .taps import inside, quotient
-from .tiles import ROW_STEP, VOLUME_TILES, tile_operation
+from .tile_code import tile_columns
+from .tiles import VOLUME_TILES
 from .vectors import (
     device,
     emit_prefetch,
@@ -39,7 +47,6 @@ from .vectors import (
     load_first,
     operation,
     splat,
-    stack_floats,
     store,
     store_first,
     strided_window,
@@ -61,45 +68,24 @@ _CHANNEL, _PLANE, _ROW, _COLUMN = 1, 2, 3, 4
 prefetch = operation("prefetch", types.void, (types.CPointer(types.float32),), emit_prefetch)
 """Native: ask for the line at a pointer, which need not be valid memory."""
 
-_tile = tile_operation(VOLUME_TILES)
-_ROWS, _COLUMNS = VOLUME_TILES.rows, VOLUME_TILES.columns
-_BLOCK_FLOATS = _ROWS * _COLUMNS
+_channel_tiles = channel_tiles(VOLUME_TILES)
+_COLUMNS = VOLUME_TILES.columns
 _ZERO = np.float32(0)
-_PRELU = int(Activation.PRELU)
 
 _volume_columns = njit(inline="always")(windows.volume_columns)
 _volume_strip = njit(inline="always")(windows.volume_strip)
-_strip_phases = njit(inline="always")(windows.strip_phases)
-_phase_columns = njit(inline="always")(windows.phase_columns)
-_row_floats = njit(inline="always")(windows.row_floats)
-_tap_floats = njit(inline="always")(windows.tap_floats)
 
 
 class Volume(NamedTuple):
-    """One group of channels, as the tiles see it; steps in float32 elements."""
+    """How the input of a strip lies in its copy; steps in float32 elements."""
 
-    inputs: int
-    outputs: int
     strip: int
     """Output columns of a strip."""
-    channel_step: int
-    """From one row of the copy to the next channel's."""
     row_step: int
     """From one row of all channels to the next."""
     phases: int
     phase_step: int
     """Sets of columns in a row of the copy, and from one to the next."""
-
-
-class Buffers(NamedTuple):
-    """Addresses for one group of one volume; `bias` may be 0."""
-
-    x: int
-    weights: int
-    bias: int
-    slopes: int
-    offsets: int
-    strip: int
 
 
 @device
@@ -138,7 +124,7 @@ def _clear(o, volume, strip):
 
 
 @device
-def _ask_for_rows(o, volume, buffers, plane, front, back, row, ready, start):
+def _ask_for_rows(o, volume, channels, buffers, plane, front, back, row, ready, start):
     """Prefetch the input rows that `_fill_rows` will copy: they lie too far apart for the hardware to foresee."""
     first, end = inside(row, o[_DILATION_HEIGHT], o[_KERNEL_HEIGHT], o[_X_SIZE + _ROW])
     if o[_X_STEP + _COLUMN] != 1:
@@ -149,13 +135,13 @@ def _ask_for_rows(o, volume, buffers, plane, front, back, row, ready, start):
         source = buffers.x + 4 * (plane + i * o[_DILATION_DEPTH]) * o[_X_STEP + _PLANE]
         for j in range(max(first, ready), end):
             line = source + 4 * (row + j * o[_DILATION_HEIGHT]) * o[_X_STEP + _ROW]
-            for c in range(volume.inputs):
+            for c in range(channels.inputs):
                 for column in range(left, right, PANEL):
                     prefetch(float_pointer(line + 4 * (c * o[_X_STEP + _CHANNEL] + column)))
 
 
 @njit(inline="always")
-def _fill_rows(o, volume, buffers, plane, front, back, row, first, end, turn, start):
+def _fill_rows(o, volume, channels, buffers, plane, front, back, row, first, end, turn, start):
     """Copy the input rows that taps first .. end - 1 of the height read, in the planes of taps front .. back - 1."""
     for i in range(front, back):
         source = buffers.x + 4 * (plane + i * o[_DILATION_DEPTH]) * o[_X_STEP + _PLANE]
@@ -165,16 +151,16 @@ def _fill_rows(o, volume, buffers, plane, front, back, row, first, end, turn, st
                 slot -= o[_KERNEL_HEIGHT]
             line = source + 4 * (row + j * o[_DILATION_HEIGHT]) * o[_X_STEP + _ROW]
             target = buffers.strip + 4 * (i * o[_KERNEL_HEIGHT] + slot) * volume.row_step
-            for c in range(volume.inputs):
-                _copy_row(o, volume, line + 4 * c * o[_X_STEP + _CHANNEL], start, target + 4 * c * volume.channel_step)
+            for c in range(channels.inputs):
+                _copy_row(o, volume, line + 4 * c * o[_X_STEP + _CHANNEL], start, target + 4 * c * channels.input_step)
 
 
 @device
-def _list_taps(o, volume, offsets, front, back, first, end, turn):
+def _list_taps(o, volume, channels, offsets, front, back, first, end, turn):
     """Write where the weights and the input of each tap lie; returns how many taps there are."""
     offset = word_pointer(offsets)
     stride, dilation, taps = o[_STRIDE_WIDTH], o[_DILATION_WIDTH], o[_KERNEL_WIDTH]
-    step = volume.inputs * o[_BLOCK]
+    step = channels.inputs * o[_BLOCK]
     tap = 0
     for i in range(front, back):
         for j in range(first, end):
@@ -188,83 +174,24 @@ def _list_taps(o, volume, offsets, front, back, first, end, turn):
                 offset[2 * tap + 1] = column + phase * volume.phase_step
                 tap += 1
                 weights += step
-                # A step of `dilation` columns, in phases of the stride.
-                phase += dilation
-                while phase >= stride:
-                    column += 1
-                    phase -= stride
+                column, phase = step_column(column, phase, stride, dilation)
     return tap
 
 
-@device
-def _columns(o, volume, buffers, taps, x, columns, y):
-    """All output channels of `columns` neighbours; x and y are the addresses of the first."""
-    block, zeros, same_leaks = stack_floats(_BLOCK_FLOATS), stack_floats(_ROWS), stack_floats(_ROWS)
-    side, window = o[_BLOCK], o[_KERNEL_DEPTH] * o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
-    code, alpha, beta = o[_CODE], np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
-    zero, leak = float_pointer(zeros), float_pointer(same_leaks)
-    for r in range(_ROWS):
-        zero[r] = _ZERO
-        leak[r] = leak_of(code, alpha)
-    floor = floor_of(code)
-    y_channel, y_column = o[_Y_STEP + _CHANNEL], o[_Y_STEP + _COLUMN]
-    direct = y_column == 1 and is_stored(code)
-    c, within, weights = 0, 0, buffers.weights
-    while c < volume.outputs:
-        at = y + 4 * c * y_channel
-        target, target_row = block, _COLUMNS
-        if direct:
-            target, target_row = at, y_channel
-        done = _tile(
-            weights + 4 * within,
-            1,
-            side,
-            x,
-            PANEL,
-            volume.channel_step,
-            buffers.offsets,
-            taps,
-            volume.inputs,
-            buffers.bias + 4 * c if buffers.bias != 0 else zeros,
-            target,
-            target_row,
-            min(volume.outputs - c, side - within),
-            columns,
-            buffers.slopes + 4 * c if code == _PRELU else same_leaks,
-            floor,
-        )
-        rows = done // ROW_STEP
-        if not direct:
-            for r in range(rows):
-                line = block + 4 * _COLUMNS * r
-                if not is_stored(code):
-                    activate(line, -(-columns // PANEL), code, alpha, beta)
-                values, written = float_pointer(line), float_pointer(at + 4 * r * y_channel)
-                for i in range(columns):
-                    written[i * y_column] = values[i]
-        c += rows
-        within += rows
-        if within >= side:
-            within = 0
-            weights += 4 * window * volume.inputs * side
-
-
 @njit(inline="always")
-def _output_row(o, volume, buffers, taps, left, y):
+def _output_row(o, volume, channels, buffers, taps, left, y):
     """One output row of one strip, whose first column is `left`."""
     column, stop = 0, min(volume.strip, o[_Y_SIZE + _COLUMN] - left)
     widest = min(_COLUMNS, _volume_columns(o[_BLOCK]))
     while column < stop:
-        columns = min(widest, stop - column)
-        if widest > 2 * PANEL and 0 < stop - column - widest <= PANEL:
-            columns = widest - PANEL  # so that the last tile is not a single vector, which would starve
-        target = y + 4 * (left + column) * o[_Y_STEP + _COLUMN]
-        _columns(o, volume, buffers, taps, buffers.strip + 4 * column, columns, target)
+        columns = tile_columns(stop - column, widest)
+        x, target = buffers.strip + 4 * column, y + 4 * (left + column) * channels.column_step
+        _channel_tiles(channels, channels.weights, x, buffers.offsets, taps, columns, target)
         column += columns
 
 
 @njit(inline="always")
-def _plane(o, volume, buffers, plane, front, back, y):
+def _plane(o, volume, channels, buffers, plane, front, back, y):
     """One output plane: strip by strip of columns, down the rows of each, those that share input rows together."""
     kernel, stride, dilation = o[_KERNEL_HEIGHT], o[_STRIDE_HEIGHT], o[_DILATION_HEIGHT]
     height, width = o[_Y_SIZE + _ROW], o[_Y_SIZE + _COLUMN]
@@ -278,20 +205,20 @@ def _plane(o, volume, buffers, plane, front, back, y):
             for top in range(lead, height, apart):
                 row = top * stride - o[_PAD_TOP]
                 first, end = inside(row, dilation, kernel, o[_X_SIZE + _ROW])
-                _fill_rows(o, volume, buffers, plane, front, back, row, max(first, ready), end, turn, start)
+                _fill_rows(o, volume, channels, buffers, plane, front, back, row, max(first, ready), end, turn, start)
                 ready = max(ready, end) - advance
                 if top + apart < height:
                     following, kept = row + apart * stride, ready
                 else:
                     following, kept = (lead + 1) * stride - o[_PAD_TOP], 0
-                _ask_for_rows(o, volume, buffers, plane, front, back, following, kept, start)
-                taps = _list_taps(o, volume, buffers.offsets, front, back, first, end, turn)
-                _output_row(o, volume, buffers, taps, left, y + 4 * top * o[_Y_STEP + _ROW])
+                _ask_for_rows(o, volume, channels, buffers, plane, front, back, following, kept, start)
+                taps = _list_taps(o, volume, channels, buffers.offsets, front, back, first, end, turn)
+                _output_row(o, volume, channels, buffers, taps, left, y + 4 * top * o[_Y_STEP + _ROW])
                 turn = (turn + advance) % kernel
 
 
 @njit(inline="always")
-def _group(o, volume, buffers, y):
+def _group(o, volume, channels, buffers, y):
     """One group of channels of one volume: its planes, those that share input planes together."""
     stride, dilation = o[_STRIDE_DEPTH], o[_DILATION_DEPTH]
     apart = dilation // gcd(stride, dilation)
@@ -299,7 +226,7 @@ def _group(o, volume, buffers, y):
         for at in range(lead, o[_Y_SIZE + _PLANE], apart):
             plane = at * stride - o[_PAD_FRONT]
             front, back = inside(plane, dilation, o[_KERNEL_DEPTH], o[_X_SIZE + _PLANE])
-            _plane(o, volume, buffers, plane, front, back, y + 4 * at * o[_Y_STEP + _PLANE])
+            _plane(o, volume, channels, buffers, plane, front, back, y + 4 * at * o[_Y_STEP + _PLANE])
 
 
 @native
@@ -307,28 +234,30 @@ def conv_volume(operands, context):
     """y = activation(conv(x, weights) + bias)."""
     o = operands
     inputs, outputs = quotient(o[_X_SIZE + _CHANNEL], o[_GROUPS]), quotient(o[_Y_SIZE + _CHANNEL], o[_GROUPS])
-    kernel, stride, dilation = o[_KERNEL_WIDTH], o[_STRIDE_WIDTH], o[_DILATION_WIDTH]
     window = o[_KERNEL_DEPTH] * o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
     strip = _volume_strip(o[_Y_SIZE + _COLUMN], o[_KERNEL_DEPTH] * o[_KERNEL_HEIGHT] * inputs)
-    phases, columns = _strip_phases(kernel, stride, dilation), _phase_columns(strip, kernel, stride, dilation)
-    row = _row_floats(phases, columns)
-    volume = Volume(inputs, outputs, strip, row, inputs * row, phases, columns)
-    group_weights = -(-outputs // o[_BLOCK]) * o[_BLOCK] * window * inputs
-    weights = locate(o, _WEIGHTS, context, 0)
-    bias = locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0
-    slopes = locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0
+    phases, columns, row = strip_layout(strip, o[_KERNEL_WIDTH], o[_STRIDE_WIDTH], o[_DILATION_WIDTH])
+    volume = Volume(strip, inputs * row, phases, columns)
+    all_channels = Channels(
+        inputs,
+        outputs,
+        row,
+        o[_BLOCK],
+        o[_BLOCK] * window * inputs,
+        locate_constant(o, _WEIGHTS, context),
+        locate_constant(o, _BIAS, context),
+        locate_constant(o, _SLOPE, context),
+        o[_CODE],
+        np.float32(bits_to_float(o[_ALPHA])),
+        np.float32(bits_to_float(o[_BETA])),
+        o[_Y_STEP + _CHANNEL],
+        o[_Y_STEP + _COLUMN],
+    )
     for lane in range(context[_LANES]):
         scratch = locate(o, _SCRATCH, context, lane)
         for n in range(o[_X_SIZE]):
             for g in range(o[_GROUPS]):
-                first = g * outputs
-                buffers = Buffers(
-                    locate(o, _X, context, lane) + 4 * (n * o[_X_STEP] + g * inputs * o[_X_STEP + _CHANNEL]),
-                    weights + 4 * g * group_weights,
-                    bias + 4 * first if bias != 0 else 0,
-                    slopes + 4 * first,
-                    scratch,
-                    scratch + 4 * _tap_floats(2 * window),
-                )
-                y = locate(o, _Y, context, lane) + 4 * (n * o[_Y_STEP] + first * o[_Y_STEP + _CHANNEL])
-                _group(o, volume, buffers, y)
+                x = locate(o, _X, context, lane) + 4 * (n * o[_X_STEP] + g * inputs * o[_X_STEP + _CHANNEL])
+                y = locate(o, _Y, context, lane) + 4 * (n * o[_Y_STEP] + g * outputs * o[_Y_STEP + _CHANNEL])
+                buffers = Buffers(x, scratch, scratch + 4 * tap_floats(2 * window))
+                _group(o, volume, of_group(all_channels, g), buffers, y)

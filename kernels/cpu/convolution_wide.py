@@ -22,16 +22,24 @@ from numba import njit
 
 from .. import windows
 from ..contract import PANEL, Context
-from ..opcodes import Activation
 from ..packing import CHANNEL_BLOCK
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_WIDE
-from .activation import activate, floor_of, is_stored, leak_of
-from .memory import bits_to_float, float_pointer, locate, word_pointer
+from .convolution_strips import (
+    Buffers,
+    Channels,
+    channel_tiles,
+    of_group,
+    step_column,
+    strip_layout,
+    tap_floats,
+)
+from .memory import bits_to_float, float_pointer, locate, locate_constant, word_pointer
 from .native import native
 from .taps import inside, quotient
-from .tiles import ROW_STEP, ROW_TILES, tile_operation
-from .vectors import device, evens, gather_window, load_window, odds, stack_floats, store
+from .tile_code import tile_columns
+from .tiles import ROW_TILES
+from .vectors import device, evens, gather_window, load_window, odds, store
 
 _LANES = int(Context.LANES)
 _P = CONV_WIDE.positions()
@@ -44,19 +52,12 @@ _CODE, _ALPHA, _BETA, _SLOPE = (_P[field.name] for field in ACTIVATION)
 _X_CHANNEL, _X_ROW, _X_COLUMN = _X + 6, _X + 7, _X + 8
 _Y_CHANNEL, _Y_ROW, _Y_COLUMN = _Y + 6, _Y + 7, _Y + 8
 
-_tile = tile_operation(ROW_TILES)
-_ROWS, _COLUMNS = ROW_TILES.rows, ROW_TILES.columns
-_BLOCK_FLOATS = _ROWS * _COLUMNS
-_SPLITS = _COLUMNS > 2 * PANEL
+_channel_tiles = channel_tiles(ROW_TILES)
+_COLUMNS = ROW_TILES.columns
 _ZERO = np.float32(0)
-_PRELU = int(Activation.PRELU)
 
 _needs_padding = njit(inline="always")(windows.needs_padding)
 _strip_columns = njit(inline="always")(windows.strip_columns)
-_strip_phases = njit(inline="always")(windows.strip_phases)
-_phase_columns = njit(inline="always")(windows.phase_columns)
-_row_floats = njit(inline="always")(windows.row_floats)
-_tap_floats = njit(inline="always")(windows.tap_floats)
 _copies_strips = njit(inline="always")(windows.copies_strips)
 
 
@@ -83,17 +84,6 @@ class Image(NamedTuple):
     phases: int
     phase_step: int
     """Sets of columns in a row of the copy, and from one to the next."""
-
-
-class Buffers(NamedTuple):
-    """Addresses for one group of one image; `bias` may be 0."""
-
-    x: int
-    weights: int
-    bias: int
-    slopes: int
-    offsets: int
-    strip: int
 
 
 @device
@@ -131,78 +121,16 @@ def _list_taps(o, image, offsets, row, first, end):
     for _ in range(first, end):
         column, phase = slot * image.row_step, 0
         for _ in range(taps):
-            offset[tap] = column + phase
+            offset[tap] = column + phase * image.phase_step
             tap += 1
-            # A step of `dilation` columns, in phases of the stride.
-            left = dilation
-            while left >= stride:
-                column += 1
-                left -= stride
-            phase += left * image.phase_step
-            if phase >= stride * image.phase_step and stride > 1:
-                phase -= stride * image.phase_step
-                column += 1
+            column, phase = step_column(column, phase, stride, dilation)
         slot += step
         if slot >= slots:
             slot -= slots
 
 
 @device
-def _output_row(o, image, buffers, x, first, end, columns, y):
-    """All output channels of `columns` neighbours; x and y are the addresses of the first.
-
-    Rows first .. end - 1 of the kernel lie inside x, and their taps are listed.
-    """
-    block, zeros, same_leaks = stack_floats(_BLOCK_FLOATS), stack_floats(_ROWS), stack_floats(_ROWS)
-    taps, kernel = o[_KERNEL_WIDTH], o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
-    code, alpha, beta = o[_CODE], np.float32(bits_to_float(o[_ALPHA])), np.float32(bits_to_float(o[_BETA]))
-    zero, leak = float_pointer(zeros), float_pointer(same_leaks)
-    for r in range(_ROWS):
-        zero[r] = _ZERO
-        leak[r] = leak_of(code, alpha)
-    floor = floor_of(code)
-    direct = o[_Y_COLUMN] == 1 and is_stored(code)
-    c = 0
-    while c < image.outputs:
-        inside = c % CHANNEL_BLOCK
-        # Blocks lie end to end; within one, the taps of the rows above the image are left out.
-        skipped = ((c - inside) * kernel + first * taps * CHANNEL_BLOCK) * image.inputs + inside
-        at = y + 4 * c * o[_Y_CHANNEL]
-        target, target_row = block, _COLUMNS
-        if direct:
-            target, target_row = at, o[_Y_CHANNEL]
-        done = _tile(
-            buffers.weights + 4 * skipped,
-            1,
-            CHANNEL_BLOCK,
-            x,
-            PANEL,
-            image.channel_step,
-            buffers.offsets,
-            (end - first) * taps,
-            image.inputs,
-            buffers.bias + 4 * c if buffers.bias != 0 else zeros,
-            target,
-            target_row,
-            min(image.outputs - c, CHANNEL_BLOCK - inside),
-            columns,
-            buffers.slopes + 4 * c if code == _PRELU else same_leaks,
-            floor,
-        )
-        rows = done // ROW_STEP
-        if not direct:
-            for r in range(rows):
-                line = block + 4 * _COLUMNS * r
-                if not is_stored(code):
-                    activate(line, -(-columns // PANEL), code, alpha, beta)
-                values, written = float_pointer(line), float_pointer(at + 4 * r * o[_Y_CHANNEL])
-                for i in range(columns):
-                    written[i * o[_Y_COLUMN]] = values[i]
-        c += rows
-
-
-@device
-def _fill_strip(o, image, buffers, row, first, end, ready, start):
+def _fill_strip(o, image, channels, buffers, row, first, end, ready, start):
     """Copy the input rows that the taps first .. end - 1 read and that are not there yet."""
     for i in range(first, end):
         line = row + i * o[_DILATION_HEIGHT]
@@ -211,15 +139,15 @@ def _fill_strip(o, image, buffers, row, first, end, ready, start):
             if line < ready:
                 continue
             slot = line % o[_KERNEL_HEIGHT]
-        for c in range(image.inputs):
+        for c in range(channels.inputs):
             source = buffers.x + 4 * (c * o[_X_CHANNEL] + line * o[_X_ROW])
-            _copy_row(o, image, source, start, buffers.strip + 4 * (slot * image.row_step + c * image.channel_step))
+            _copy_row(o, image, source, start, buffers.strip + 4 * (slot * image.row_step + c * channels.input_step))
 
 
 @device
-def _group(o, image, buffers, y):
+def _group(o, image, channels, buffers, y):
     """One group of channels of one image: strip by strip of columns, down the rows of each."""
-    strip = image.strip
+    strip, taps = image.strip, o[_KERNEL_WIDTH]
     for left in range(0, image.width, strip):
         ready = -o[_PAD_TOP]  # the copy has the input rows before this one
         for top in range(image.height):
@@ -228,17 +156,18 @@ def _group(o, image, buffers, y):
             source = buffers.x + 4 * left
             if not image.direct:
                 start = left * o[_STRIDE_WIDTH] - o[_PAD_LEFT]
-                _fill_strip(o, image, buffers, row, first, end, ready, start)
+                _fill_strip(o, image, channels, buffers, row, first, end, ready, start)
                 ready = row + end
                 source = buffers.strip
             _list_taps(o, image, buffers.offsets, row, first, end)
+            # In each block of weights, the taps of the rows above the image are left out.
+            weights = channels.weights + 4 * first * taps * CHANNEL_BLOCK * channels.inputs
             column, stop = 0, min(strip, image.width - left)
             while column < stop:
-                columns = min(_COLUMNS, stop - column)
-                if _SPLITS and 0 < stop - column - _COLUMNS <= PANEL:
-                    columns = _COLUMNS - PANEL  # two tiles of two vectors: one of a single vector would starve
+                columns = tile_columns(stop - column, _COLUMNS)
                 target = y + 4 * (top * o[_Y_ROW] + (left + column) * o[_Y_COLUMN])
-                _output_row(o, image, buffers, source + 4 * column, first, end, columns, target)
+                x, count = source + 4 * column, (end - first) * taps
+                _channel_tiles(channels, weights, x, buffers.offsets, count, columns, target)
                 column += columns
 
 
@@ -261,9 +190,7 @@ def _image(o):
     sizes = (inputs, outputs, x_height, x_width, height, width, strip)
     if not copies:
         return Image(*sizes, 1, rolling, o[_X_CHANNEL], o[_X_ROW], 1, 0)
-    phases = _strip_phases(kernel, stride, dilation)
-    columns = _phase_columns(strip, kernel, stride, dilation)
-    row = _row_floats(phases, columns)
+    phases, columns, row = strip_layout(strip, kernel, stride, dilation)
     return Image(*sizes, 0, rolling, row, inputs * row, phases, columns)
 
 
@@ -273,22 +200,26 @@ def conv_wide(operands, context):
     o = operands
     image = _image(o)
     kernel = o[_KERNEL_HEIGHT] * o[_KERNEL_WIDTH]
-    group_weights = -(-image.outputs // CHANNEL_BLOCK) * CHANNEL_BLOCK * kernel * image.inputs
-    weights = locate(o, _WEIGHTS, context, 0)
-    bias = locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0
-    slopes = locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0
+    all_channels = Channels(
+        image.inputs,
+        image.outputs,
+        image.channel_step,
+        CHANNEL_BLOCK,
+        CHANNEL_BLOCK * kernel * image.inputs,
+        locate_constant(o, _WEIGHTS, context),
+        locate_constant(o, _BIAS, context),
+        locate_constant(o, _SLOPE, context),
+        o[_CODE],
+        np.float32(bits_to_float(o[_ALPHA])),
+        np.float32(bits_to_float(o[_BETA])),
+        o[_Y_CHANNEL],
+        o[_Y_COLUMN],
+    )
     for lane in range(context[_LANES]):
         scratch = locate(o, _SCRATCH, context, lane)
         for n in range(o[_X + 1]):
             for g in range(o[_GROUPS]):
-                first = g * image.outputs
-                buffers = Buffers(
-                    locate(o, _X, context, lane) + 4 * (n * o[_X + 5] + g * image.inputs * o[_X_CHANNEL]),
-                    weights + 4 * g * group_weights,
-                    bias + 4 * first if bias != 0 else 0,
-                    slopes + 4 * first,
-                    scratch,
-                    scratch + 4 * _tap_floats(kernel),
-                )
-                y = locate(o, _Y, context, lane) + 4 * (n * o[_Y + 5] + first * o[_Y_CHANNEL])
-                _group(o, image, buffers, y)
+                x = locate(o, _X, context, lane) + 4 * (n * o[_X + 5] + g * image.inputs * o[_X_CHANNEL])
+                y = locate(o, _Y, context, lane) + 4 * (n * o[_Y + 5] + g * image.outputs * o[_Y_CHANNEL])
+                buffers = Buffers(x, scratch, scratch + 4 * tap_floats(kernel))
+                _group(o, image, of_group(all_channels, g), buffers, y)

@@ -27,7 +27,7 @@ from ..opcodes import Activation
 from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_WINOGRAD
 from .activation import activate, floor_of, is_stored, leak_of
-from .memory import bits_to_float, float_pointer, locate
+from .memory import bits_to_float, float_pointer, locate, locate_constant
 from .native import native
 from .taps import quotient
 from .vectors import device, load, stack_floats, store_first
@@ -233,9 +233,9 @@ def conv_winograd(operands, context):
     """y = activation(conv(x, weights) + bias)."""
     o = operands
     image = _image(o)
-    weights = locate(o, _WEIGHTS, context, 0)
-    bias = locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0
-    slopes = locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0
+    weights = locate_constant(o, _WEIGHTS, context)
+    bias = locate_constant(o, _BIAS, context)
+    slopes = locate_constant(o, _SLOPE, context)
     group_weights = -(-image.outputs // _ROW_BLOCK) * _ROW_BLOCK * _PLANES * image.inputs
     for lane in range(context[_LANES]):
         lines = locate(o, _SCRATCH, context, lane)

@@ -121,3 +121,9 @@ def locate(operands, position, context, lane):
     if space == _STATE:
         index = word_pointer(context[_SLOTS])[lane]
     return context[space] + context[_WEIGHTS_STRIDE + space] * index + (operands[position] & _MASK)
+
+
+@njit(inline="always")
+def locate_constant(operands, position, context):
+    """Native: byte address of a tensor operand that all lanes share, such as weights; 0 where it was left out."""
+    return locate(operands, position, context, 0) if operands[position] >= 0 else 0

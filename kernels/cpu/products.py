@@ -14,9 +14,10 @@ from ..contract import PANEL, Context, Space
 from ..schemas.activation import ACTIVATION
 from ..schemas.products import DENSE, MATMUL
 from .column_product import Finish, Rows, column_product, half_column_product
-from .memory import bits_to_float, float_pointer, locate, space_of, stack_words
+from .memory import bits_to_float, float_pointer, locate, locate_constant, space_of, stack_words
 from .native import native
-from .tiles import MATRIX_TILES, ROW_STEP, tile_operation
+from .tile_code import ROW_STEP
+from .tiles import MATRIX_TILES, tile_operation
 from .vectors import address_of, device, stack_floats
 
 _LANES, _ARENA_STRIDE = int(Context.LANES), int(Context.ARENA_STRIDE)
@@ -46,13 +47,13 @@ def _dense_with(product: Any) -> Any:
         offsets[0] = 0
         source = Rows(row_step, inner, o[_X + 4], 1, address_of(offsets))
         finish = Finish(
-            locate(o, _BIAS, context, 0) if o[_BIAS] >= 0 else 0,
+            locate_constant(o, _BIAS, context),
             o[_CODE],
             bits_to_float(o[_ALPHA]),
             bits_to_float(o[_BETA]),
-            locate(o, _SLOPE, context, 0) if o[_SLOPE] >= 0 else 0,
+            locate_constant(o, _SLOPE, context),
         )
-        weights = locate(o, _WEIGHTS, context, 0)
+        weights = locate_constant(o, _WEIGHTS, context)
         for lane in range(lanes):
             x, y = locate(o, _X, context, lane), locate(o, _Y, context, lane)
             product(source, rows, o[_Y + 2], x, weights, finish, y, y_row, o[_Y + 4])

@@ -14,18 +14,18 @@ the same loops.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 
 from ..contract import PANEL
 from .half import emit_load_half
+from .tile_code import ADDRESS_IR, Operands, add_product, first_tile, sums_of, word
 from .vectors import (
     FLOAT_IR,
     REGISTER_FLOATS,
-    VECTOR_IR,
     WORD_IR,
     emit_at_least,
     emit_leaky,
@@ -33,17 +33,12 @@ from .vectors import (
     emit_mask,
     emit_masked_load,
     emit_masked_store,
-    emit_multiply_add,
     emit_splat,
     emit_store,
-    operation,
 )
 
-_ADDRESS = FLOAT_IR.as_pointer()
 _WORDS = WORD_IR.as_pointer()
 _HALVES = ir.IntType(16).as_pointer()
-ROW_STEP = 256
-"""A tile returns rows * ROW_STEP + vectors."""
 
 
 @dataclass(frozen=True)
@@ -81,82 +76,71 @@ class TileFamily:
 
 
 _PARAMETERS = {
-    "a": _ADDRESS,
+    "a": ADDRESS_IR,
     "a_row": WORD_IR,
     "a_step": WORD_IR,
-    "b": _ADDRESS,
+    "b": ADDRESS_IR,
     "b_vector": WORD_IR,
     "b_step": WORD_IR,
     "offsets": _WORDS,
     "taps": WORD_IR,
     "inner": WORD_IR,
-    "start": _ADDRESS,
-    "y": _ADDRESS,
+    "start": ADDRESS_IR,
+    "y": ADDRESS_IR,
     "y_row": WORD_IR,
     "rows_left": WORD_IR,
     "columns_left": WORD_IR,
-    "leaks": _ADDRESS,
+    "leaks": ADDRESS_IR,
     "floor": FLOAT_IR,
 }
 
 
-def _word(value: int) -> ir.Constant:
-    return ir.Constant(WORD_IR, value)
-
-
-def _function(module: ir.Module, name: str, returns: ir.Type) -> tuple[ir.Function, dict[str, Any]]:
-    function = ir.Function(module, ir.FunctionType(returns, list(_PARAMETERS.values())), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    return function, dict(zip(_PARAMETERS, function.args, strict=True))
-
-
-def _tile(module: ir.Module, family: TileFamily, rows: int, vectors: int) -> ir.Function:
+def _tile(builder: ir.IRBuilder, o: Operands, rows: int, vectors: int, family: TileFamily) -> None:
     """The function of one tile: compute it and store it."""
-    function, o = _function(module, f"{family.name}_{rows}x{vectors}", ir.VoidType())
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    a_row = _word(1) if family.neighbours else o["a_row"]
-    row_offsets = [builder.mul(a_row, _word(r)) for r in range(rows)]
-    mask = emit_mask(builder, builder.sub(o["columns_left"], _word((vectors - 1) * PANEL)))
-    sums = [cgutils.alloca_once(builder, VECTOR_IR) for _ in range(rows * vectors)]  # LLVM makes registers of them
+    a_row = word(1) if family.neighbours else o["a_row"]
+    row_offsets = [builder.mul(a_row, word(r)) for r in range(rows)]
+    mask = emit_mask(builder, builder.sub(o["columns_left"], word((vectors - 1) * PANEL)))
+    sums = sums_of(builder, rows * vectors)
     for total, first in zip(sums, _spread(builder, family, o["start"], rows, vectors, mask), strict=True):
         builder.store(first, total)
     with cgutils.for_range(builder, o["taps"]) as tap:
-        done = builder.mul(tap.index, o["inner"])
-        if family.offsets == "both":
-            pair = builder.gep(o["offsets"], [builder.mul(tap.index, _word(2))])
-            a_start, b_start = builder.load(pair), builder.load(builder.gep(pair, [_word(1)]))
-        else:
-            offset = builder.load(builder.gep(o["offsets"], [tap.index]))
-            a_start = offset if family.offsets == "a" else builder.mul(done, o["a_step"])
-            b_start = offset if family.offsets == "b" else builder.mul(done, o["b_step"])
-        a = builder.gep(o["a"], [a_start])
-        b = builder.gep(builder.bitcast(o["b"], _HALVES) if family.half else o["b"], [b_start])
+        a, b = _run_starts(builder, o, family, tap.index)
         with cgutils.for_range(builder, o["inner"]) as step:
             a_now = builder.gep(a, [builder.mul(step.index, o["a_step"])])
             b_now = builder.gep(b, [builder.mul(step.index, o["b_step"])])
             columns = []
             for v in range(vectors):
-                where = builder.gep(b_now, [builder.mul(o["b_vector"], _word(v))])
+                where = builder.gep(b_now, [builder.mul(o["b_vector"], word(v))])
                 columns.append(_load_columns(builder, family, where, None if v < vectors - 1 else mask))
             for r in range(rows):
                 number = emit_splat(builder, builder.load(builder.gep(a_now, [row_offsets[r]])))
                 for v in range(vectors):
-                    total = sums[r * vectors + v]
-                    builder.store(emit_multiply_add(builder, number, columns[v], builder.load(total)), total)
+                    add_product(builder, sums[r * vectors + v], number, columns[v])
     limit = emit_splat(builder, o["floor"])
     leaks = _spread(builder, family, o["leaks"], rows, vectors, mask)
     for r in range(rows):
         for v in range(vectors):
             index = r * vectors + v
             value = emit_at_least(builder, limit, emit_leaky(builder, builder.load(sums[index]), leaks[index]))
-            target = builder.gep(o["y"], [builder.add(builder.mul(o["y_row"], _word(r)), _word(v * PANEL))])
+            target = builder.gep(o["y"], [builder.add(builder.mul(o["y_row"], word(r)), word(v * PANEL))])
             if v < vectors - 1:
                 emit_store(builder, target, value)
             else:
                 emit_masked_store(builder, target, value, mask)
-    builder.ret_void()
-    return function
+
+
+def _run_starts(builder: ir.IRBuilder, o: Operands, family: TileFamily, tap: Any) -> tuple[Any, Any]:
+    """Pointers to the first numbers of `a` and of `b` in a run."""
+    done = builder.mul(tap, o["inner"])
+    if family.offsets == "both":
+        pair = builder.gep(o["offsets"], [builder.mul(tap, word(2))])
+        a_start, b_start = builder.load(pair), builder.load(builder.gep(pair, [word(1)]))
+    else:
+        offset = builder.load(builder.gep(o["offsets"], [tap]))
+        a_start = offset if family.offsets == "a" else builder.mul(done, o["a_step"])
+        b_start = offset if family.offsets == "b" else builder.mul(done, o["b_step"])
+    b = builder.bitcast(o["b"], _HALVES) if family.half else o["b"]
+    return builder.gep(o["a"], [a_start]), builder.gep(b, [b_start])
 
 
 def _load_columns(builder: ir.IRBuilder, family: TileFamily, where: Any, mask: Any) -> Any:
@@ -169,33 +153,13 @@ def _load_columns(builder: ir.IRBuilder, family: TileFamily, where: Any, mask: A
 def _spread(builder: ir.IRBuilder, family: TileFamily, numbers: Any, rows: int, vectors: int, mask: Any) -> list[Any]:
     """A vector for each accumulator, from one number for each row or each column."""
     if family.bias == "rows":
-        each = [emit_splat(builder, builder.load(builder.gep(numbers, [_word(r)]))) for r in range(rows)]
+        each = [emit_splat(builder, builder.load(builder.gep(numbers, [word(r)]))) for r in range(rows)]
         return [number for number in each for _ in range(vectors)]
     each = []
     for v in range(vectors):
-        where = builder.gep(numbers, [_word(v * PANEL)])
+        where = builder.gep(numbers, [word(v * PANEL)])
         each.append(emit_load(builder, where) if v < vectors - 1 else emit_masked_load(builder, where, mask))
     return each * rows
-
-
-def _dispatcher(module: ir.Module, family: TileFamily) -> ir.Function:
-    """The function that runs the first tile of the family that is not larger than what is left."""
-    name = f"{family.name}_tile"
-    if name in module.globals:
-        return module.globals[name]
-    tiles = [(rows, vectors, _tile(module, family, rows, vectors)) for rows, vectors in family.shapes]
-    function, o = _function(module, name, WORD_IR)
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    for rows, vectors, tile in tiles:
-        fits = builder.and_(
-            builder.icmp_signed(">=", o["rows_left"], _word(rows)),
-            builder.icmp_signed(">", o["columns_left"], _word((vectors - 1) * PANEL)),
-        )
-        with builder.if_then(fits):
-            builder.call(tile, function.args)
-            builder.ret(_word(rows * ROW_STEP + vectors))
-    builder.ret(_word(ROW_STEP + 1))
-    return function
 
 
 def tile_operation(family: TileFamily) -> Any:
@@ -217,16 +181,7 @@ def tile_operation(family: TileFamily) -> Any:
     Returns:
         rows * ROW_STEP + vectors, as many as were computed; the last vector may be a part of one.
     """
-
-    def emit(builder: ir.IRBuilder, *values: Any) -> Any:
-        arguments = [
-            builder.inttoptr(value, kind) if isinstance(kind, ir.PointerType) else value
-            for value, kind in zip(values, _PARAMETERS.values(), strict=True)
-        ]
-        return builder.call(_dispatcher(builder.module, family), arguments)
-
-    kinds = tuple(types.float32 if kind == FLOAT_IR else types.int64 for kind in _PARAMETERS.values())
-    return operation(f"{family.name}_tile", types.int64, kinds, emit)
+    return first_tile(f"{family.name}_tile", _PARAMETERS, family.shapes, partial(_tile, family=family))
 
 
 # With AVX-512 the 4 cycles of a multiply-add are hidden from 8 accumulators on, and two loads a cycle feed two

@@ -150,14 +150,14 @@ def emit_leaky(builder: ir.IRBuilder, value: Any, leak: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", value, ZERO_IR), builder.fmul(value, leak), value)
 
 
-def _window_mask(builder: ir.IRBuilder, lanes: Any, limit: Any) -> Any:
-    # One unsigned comparison finds both what is before 0 and what is behind the limit.
+def emit_inside(builder: ir.IRBuilder, lanes: Any, limit: Any) -> Any:
+    """The mask of the lanes (int32) in 0 .. limit - 1 (an int64): one unsigned comparison finds both ends."""
     return builder.icmp_unsigned("<", lanes, emit_lanes(builder, limit))
 
 
 def _load_window(builder, row, start, limit, outside):
     columns = builder.add(emit_lanes(builder, start), IOTA_IR)
-    mask = _window_mask(builder, columns, limit)
+    mask = emit_inside(builder, columns, limit)
     return emit_masked_load(builder, builder.gep(row, [start]), mask, emit_splat(builder, outside))
 
 
@@ -171,7 +171,7 @@ def _gather_window(builder, row, start, step, limit, stride, outside):
     pointers = builder.inttoptr(builder.add(address, offsets), ir.VectorType(FLOAT_IR.as_pointer(), PANEL))
     name = f"llvm.masked.gather.v{PANEL}f32.v{PANEL}p0"
     function = _declare(builder, name, VECTOR_IR, [pointers.type, _LANE, _MASK, VECTOR_IR])
-    mask = _window_mask(builder, columns, limit)
+    mask = emit_inside(builder, columns, limit)
     return builder.call(function, [pointers, ir.Constant(_LANE, 4), mask, emit_splat(builder, outside)])
 
 

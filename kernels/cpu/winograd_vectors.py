@@ -8,6 +8,7 @@ Output: the way back, with bias, the activations that a tile applies as it is st
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -16,8 +17,8 @@ from numba.core import cgutils
 
 from ..contract import PANEL
 from ..winograd import INNER_POINT, OUTER_POINT, REACH, ROW_BLOCK, TILE
+from .tile_code import ADDRESS_IR, Operands, add_product, function_of, pointers, word
 from .vectors import (
-    FLOAT_IR,
     IOTA_IR,
     PREFETCH_BYTES,
     REGISTER_FLOATS,
@@ -25,6 +26,7 @@ from .vectors import (
     WORD_IR,
     ZERO_IR,
     emit_at_least,
+    emit_inside,
     emit_lanes,
     emit_leaky,
     emit_load,
@@ -36,7 +38,6 @@ from .vectors import (
     operation,
 )
 
-_ADDRESS = FLOAT_IR.as_pointer()
 _LANES = ir.VectorType(ir.IntType(32), PANEL)
 _P, _Q = INNER_POINT, OUTER_POINT
 
@@ -48,12 +49,8 @@ def _number(value: float) -> ir.Constant:
     return ir.Constant(VECTOR_IR, [value] * PANEL)
 
 
-def _word(value: int) -> ir.Constant:
-    return ir.Constant(WORD_IR, value)
-
-
 def _pointer(builder: ir.IRBuilder, address: Any) -> Any:
-    return builder.inttoptr(address, _ADDRESS)
+    return builder.inttoptr(address, ADDRESS_IR)
 
 
 def _shuffle(builder: ir.IRBuilder, low: Any, high: Any, order: list[int]) -> Any:
@@ -90,12 +87,12 @@ def _transform_output(builder: ir.IRBuilder, m: list[Any]) -> list[Any]:
 
 def _store_lines(builder: ir.IRBuilder, target: Any, step: Any, vectors: list[Any]) -> None:
     for i, vector in enumerate(vectors):
-        emit_store(builder, builder.gep(target, [builder.mul(step, _word(i))]), vector)
+        emit_store(builder, builder.gep(target, [builder.mul(step, word(i))]), vector)
 
 
 def _column_lines(builder: ir.IRBuilder, x: Any, x_row: Any, target: Any, line: Any) -> None:
     source = _pointer(builder, x)
-    d = [emit_load(builder, builder.gep(source, [builder.mul(x_row, _word(i))])) for i in range(REACH)]
+    d = [emit_load(builder, builder.gep(source, [builder.mul(x_row, word(i))])) for i in range(REACH)]
     _store_lines(builder, _pointer(builder, target), line, _transform_input(builder, d))
 
 
@@ -105,10 +102,10 @@ def _window_lines(
     columns = builder.add(emit_lanes(builder, column), IOTA_IR)
     d = []
     for i in range(REACH):
-        here = builder.add(row, _word(i))
+        here = builder.add(row, word(i))
         # No column of a row above or below the image is inside.
-        limit = builder.select(builder.icmp_unsigned("<", here, height), width, _word(0))
-        mask = builder.icmp_unsigned("<", columns, emit_lanes(builder, limit))
+        limit = builder.select(builder.icmp_unsigned("<", here, height), width, word(0))
+        mask = emit_inside(builder, columns, limit)
         where = builder.gep(_pointer(builder, x), [builder.add(builder.mul(here, x_row), column)])
         d.append(emit_masked_load(builder, where, mask))
     _store_lines(builder, _pointer(builder, target), line, _transform_input(builder, d))
@@ -116,7 +113,7 @@ def _window_lines(
 
 def _tile_columns(builder: ir.IRBuilder, source: Any) -> list[Any]:
     """From 16 tiles' columns in a row: the six columns of each tile, a vector each."""
-    v = [emit_load(builder, builder.gep(source, [_word(PANEL * i)])) for i in range(TILE + 1)]
+    v = [emit_load(builder, builder.gep(source, [word(PANEL * i)])) for i in range(TILE + 1)]
     evens, odds = [list(range(first, 2 * PANEL, 2)) for first in (0, 1)]
     half = [[_shuffle(builder, v[i], v[i + 1], order) for i in (0, 2)] for order in (evens, odds)]
     zero, two = (_shuffle(builder, *half[0], order) for order in (evens, odds))
@@ -130,56 +127,48 @@ def _tile_columns(builder: ir.IRBuilder, source: Any) -> list[Any]:
 
 def _line_planes(builder: ir.IRBuilder, source: Any, line: Any, target: Any, plane: Any) -> None:
     lines, planes = _pointer(builder, source), _pointer(builder, target)
-    with cgutils.for_range(builder, _word(REACH)) as loop:
+    with cgutils.for_range(builder, word(REACH)) as loop:
         columns = _tile_columns(builder, builder.gep(lines, [builder.mul(loop.index, line)]))
-        first = builder.gep(planes, [builder.mul(builder.mul(loop.index, _word(REACH)), plane)])
+        first = builder.gep(planes, [builder.mul(builder.mul(loop.index, word(REACH)), plane)])
         _store_lines(builder, first, plane, _transform_input(builder, columns))
 
 
-def _product_function(module: ir.Module, rows: int, vectors: int) -> ir.Function:
+_PRODUCT = {
+    "weights": ADDRESS_IR,
+    "inputs": ADDRESS_IR,
+    "input_row": WORD_IR,
+    "inner": WORD_IR,
+    "products": ADDRESS_IR,
+    "product_row": WORD_IR,
+}
+
+
+def _product_tile(builder: ir.IRBuilder, o: Operands, rows: int, vectors: int) -> None:
     """products[r, v] = sum over c of weights[c, r] inputs[c, v]; whole vectors."""
-    name = f"winograd_product_{rows}x{vectors}"
-    if name in module.globals:
-        return module.globals[name]
-    kinds = [_ADDRESS, _ADDRESS, WORD_IR, WORD_IR, _ADDRESS, WORD_IR]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    weights, inputs, input_row, inner, products, product_row = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
     sums = [cgutils.alloca_once_value(builder, ZERO_IR) for _ in range(rows * vectors)]
-    with cgutils.for_range(builder, inner) as step:
-        w = builder.gep(weights, [builder.mul(step.index, _word(ROW_BLOCK))])
-        x = builder.gep(inputs, [builder.mul(step.index, input_row)])
-        columns = [emit_load(builder, builder.gep(x, [_word(v * PANEL)])) for v in range(vectors)]
-        emit_prefetch(builder, builder.gep(w, [_word(PREFETCH_BYTES // 4)]))
+    with cgutils.for_range(builder, o["inner"]) as step:
+        w = builder.gep(o["weights"], [builder.mul(step.index, word(ROW_BLOCK))])
+        x = builder.gep(o["inputs"], [builder.mul(step.index, o["input_row"])])
+        columns = [emit_load(builder, builder.gep(x, [word(v * PANEL)])) for v in range(vectors)]
+        emit_prefetch(builder, builder.gep(w, [word(PREFETCH_BYTES // 4)]))
         for r in range(rows):
-            number = emit_splat(builder, builder.load(builder.gep(w, [_word(r)])))
+            number = emit_splat(builder, builder.load(builder.gep(w, [word(r)])))
             for v in range(vectors):
-                total = sums[r * vectors + v]
-                builder.store(emit_multiply_add(builder, number, columns[v], builder.load(total)), total)
+                add_product(builder, sums[r * vectors + v], number, columns[v])
     for r in range(rows):
-        row = builder.gep(products, [builder.mul(product_row, _word(r))])
+        row = builder.gep(o["products"], [builder.mul(o["product_row"], word(r))])
         for v in range(vectors):
-            emit_store(builder, builder.gep(row, [_word(v * PANEL)]), builder.load(sums[r * vectors + v]))
-    builder.ret_void()
-    return function
+            emit_store(builder, builder.gep(row, [word(v * PANEL)]), builder.load(sums[r * vectors + v]))
 
 
 def _product(rows: int, vectors: int) -> Any:
-    def emit(builder: ir.IRBuilder, *values: Any) -> Any:
-        weights, inputs, input_row, inner, products, product_row = values
-        arguments = [
-            _pointer(builder, weights),
-            _pointer(builder, inputs),
-            input_row,
-            inner,
-            _pointer(builder, products),
-            product_row,
-        ]
-        builder.call(_product_function(builder.module, rows, vectors), arguments)
+    name = f"winograd_product_{rows}x{vectors}"
 
-    return operation(f"product_{rows}x{vectors}", types.void, (types.int64,) * 6, emit)
+    def emit(builder: ir.IRBuilder, *values: Any) -> Any:
+        tile = partial(_product_tile, rows=rows, vectors=vectors)
+        builder.call(function_of(builder.module, name, _PRODUCT, tile), pointers(builder, _PRODUCT, values))
+
+    return operation(name, types.void, (types.int64,) * len(_PRODUCT), emit)
 
 
 def _in_order(builder: ir.IRBuilder, columns: list[Any]) -> list[Any]:
@@ -197,7 +186,7 @@ def _output_rows(
     planes, target = _pointer(builder, source), _pointer(builder, y)
     columns = []
     for j in range(REACH):
-        where = [builder.mul(plane, _word(REACH * i + j)) for i in range(REACH)]
+        where = [builder.mul(plane, word(REACH * i + j)) for i in range(REACH)]
         columns.append(_transform_output(builder, [emit_load(builder, builder.gep(planes, [at])) for at in where]))
     start, floor = (emit_splat(builder, number) for number in (start, floor))
     leak = leak and emit_splat(builder, leak)
@@ -205,9 +194,9 @@ def _output_rows(
         sums = _transform_output(builder, [columns[j][i] for j in range(REACH)])
         done = [builder.fadd(s, start) for s in sums]
         done = [emit_at_least(builder, floor, emit_leaky(builder, d, leak) if leak else d) for d in done]
-        row = builder.gep(target, [builder.mul(y_row, _word(i))])
+        row = builder.gep(target, [builder.mul(y_row, word(i))])
         for v, vector in enumerate(_in_order(builder, done)):
-            emit_store(builder, builder.gep(row, [_word(v * PANEL)]), vector)
+            emit_store(builder, builder.gep(row, [word(v * PANEL)]), vector)
 
 
 _INT, _FLOAT = types.int64, types.float32

@@ -10,61 +10,55 @@ Source: ONNX Conv.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from .. import packing, packing_winograd
+from ..schemas.window import window_of
+from ..windows import window_span
 from .activation import activate
 from .execute import definition
 
 
 def _convolve(w: np.ndarray, o: dict[str, Any]) -> None:
-    """y[n, c, i, j] = activation(bias[c] + sum over d, k, l of w[c, d, k, l] x[n, d', i', j']).
+    """y[n, c, i, j] = activation(bias[c] + sum over d, k, l of w[c, d, k, l] x[n, d', i', j']), and so in volumes.
 
     i' = i stride_height + k dilation_height - pad_top, j' alike; x is 0 outside. d' runs over the input channels of
-    the group of c. x: [batch, channels, height, width]. w: [output channels, channels / groups, kernel height,
-    kernel width]. y: [batch, output channels, height, width].
+    the group of c.
+
+    Args:
+        w: [output channels, channels / groups, (kernel depth,) kernel height, kernel width].
+        o: the schema's operands.
     """
     x, y, groups = o["x"], o["y"], o["groups"]
-    batch, outputs, height, width = y.shape
-    _, inputs, kernel_height, kernel_width = w.shape
-    stride = o["stride_height"], o["stride_width"]
-    dilation = o["dilation_height"], o["dilation_width"]
-    pad = o["pad_top"], o["pad_left"]
-    spans = [
-        (size - 1) * s + (kernel - 1) * d + 1
-        for size, kernel, s, d in zip((height, width), w.shape[2:], stride, dilation, strict=True)
-    ]
+    batch, outputs, *size = y.shape
+    inputs, kernel = w.shape[1], w.shape[2:]
+    window = window_of(o, len(size))
+    spans = list(map(window_span, size, kernel, window.stride, window.dilation))
     padded = np.zeros((*x.shape[:2], *spans), np.float32)
     # What lies behind the last window is not read.
-    inside = [min(size, span - before) for size, span, before in zip(x.shape[2:], spans, pad, strict=True)]
-    if min(inside) > 0:
-        rows, columns = slice(pad[0], pad[0] + inside[0]), slice(pad[1], pad[1] + inside[1])
-        padded[:, :, rows, columns] = x[:, :, : inside[0], : inside[1]]
+    inside = [max(min(n, span - before), 0) for n, span, before in zip(x.shape[2:], spans, window.pad, strict=True)]
+    target = (slice(before, before + n) for before, n in zip(window.pad, inside, strict=True))
+    padded[(slice(None), slice(None), *target)] = x[(slice(None), slice(None), *map(slice, inside))]
     grouped = padded.reshape(batch, groups, inputs, *spans)
-    weights = w.reshape(groups, outputs // groups, inputs, kernel_height, kernel_width)
-    sums = np.zeros((batch, groups, outputs // groups, height, width), np.float32)
-    for k in range(kernel_height):
-        for j in range(kernel_width):
-            top, left = k * dilation[0], j * dilation[1]
-            window = grouped[
-                :,
-                :,
-                :,
-                top : top + (height - 1) * stride[0] + 1 : stride[0],
-                left : left + (width - 1) * stride[1] + 1 : stride[1],
-            ]
-            sums += np.einsum("goc,ngchw->ngohw", weights[..., k, j], window)
+    weights = w.reshape(groups, outputs // groups, inputs, *kernel)
+    sums = np.zeros((batch, groups, outputs // groups, *size), np.float32)
+    for tap in product(*map(range, kernel)):
+        starts = [t * d for t, d in zip(tap, window.dilation, strict=True)]
+        ends = [start + (n - 1) * s + 1 for start, n, s in zip(starts, size, window.stride, strict=True)]
+        part = grouped[(..., *map(slice, starts, ends, window.stride))]
+        sums += np.einsum("goc,ngc...->ngo...", weights[(..., *tap)], part)
     sums = sums.reshape(y.shape)
-    if o["bias"] is not None:
-        sums += o["bias"][:outputs, None, None]
-    slope = None if o["slope"] is None else o["slope"][:outputs, None, None]
+    bias, slope = (v if v is None else v[:outputs].reshape(-1, *[1] * len(size)) for v in (o["bias"], o["slope"]))
+    if bias is not None:
+        sums += bias
     y[...] = activate(sums, o["activation"], o["alpha"], o["beta"], slope)
 
 
-def _weights_shape(o: dict[str, Any]) -> tuple[int, int, int, int]:
-    return o["y"].shape[1], o["x"].shape[1] // o["groups"], o["kernel_height"], o["kernel_width"]
+def _weights_shape(o: dict[str, Any]) -> tuple[int, ...]:
+    return o["y"].shape[1], o["x"].shape[1] // o["groups"], *window_of(o, o["y"].ndim - 2).kernel
 
 
 @definition
@@ -96,3 +90,16 @@ def conv_winograd(**operands: Any) -> None:
 def conv_depthwise(**operands: Any) -> None:
     """`_convolve` of weights packed by `packing.conv_depthwise`; the number of groups is that of the input channels."""
     _convolve(packing.unpack_conv_depthwise(operands["weights"], _weights_shape(operands)), operands)
+
+
+@definition
+def conv_volume(**operands: Any) -> None:
+    """`_convolve` of weights packed by `packing.conv_volume`, through volumes.
+
+    Args:
+        operands: the schema's.
+            x: [batch, channels, depth, height, width] float32.
+            y: [batch, output channels, output depth, output height, output width] float32.
+    """
+    shape, groups, block = _weights_shape(operands), operands["groups"], operands["block"]
+    _convolve(packing.unpack_conv_volume(operands["weights"], shape, groups, block), operands)

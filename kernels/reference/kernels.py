@@ -26,7 +26,6 @@ from . import (
     resize,
     sampling,
     spectrum,
-    volume,
 )
 
 __all__ = [
@@ -53,5 +52,4 @@ __all__ = [
     "resize",
     "sampling",
     "spectrum",
-    "volume",
 ]

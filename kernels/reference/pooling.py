@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..schemas.window import window_of
 from .execute import definition
 
 
@@ -20,12 +21,13 @@ def _windows(o: dict[str, Any]) -> Iterator[tuple[int, int, np.ndarray, int]]:
     """(output row, output column, window [batch, channels, taps that lie in x], taps in x and its padding)."""
     x, y = o["x"], o["y"]
     axes = []
-    for axis, name, before, after in ((2, "height", "pad_top", "pad_bottom"), (3, "width", "pad_left", "pad_right")):
-        size, taps = x.shape[axis], np.arange(o[f"kernel_{name}"]) * o[f"dilation_{name}"]
-        starts = np.arange(y.shape[axis]) * o[f"stride_{name}"] - o[before]
-        indices = [start + taps for start in starts]
+    ends = o["pad_bottom"], o["pad_right"]
+    for kernel, stride, dilation, before, after, size, count in zip(
+        *window_of(o, 2), ends, x.shape[2:], y.shape[2:], strict=True
+    ):
+        indices = [start * stride - before + np.arange(kernel) * dilation for start in range(count)]
         inside = [i[(i >= 0) & (i < size)] for i in indices]
-        counted = [int(((i >= -o[before]) & (i < size + o[after])).sum()) for i in indices]
+        counted = [int(((i >= -before) & (i < size + after)).sum()) for i in indices]
         axes.append(list(zip(inside, counted, strict=True)))
     for i, (rows, row_count) in enumerate(axes[0]):
         for j, (columns, column_count) in enumerate(axes[1]):

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..schemas.window import window_of
 from .execute import definition
-
-_AXES = ("depth", "height", "width")
-_SIDES = ("front", "top", "left")
 
 
 @definition
@@ -34,9 +32,9 @@ def max_pool_positions(**o: Any) -> None:
     numbers = order.transpose() if o["column_major"] else order
     first = np.arange(batch * channels).reshape(batch, channels) * int(np.prod(size))
     axes = []
-    for axis, side, limit, count in zip(_AXES, _SIDES, size, y.shape[2:], strict=True):
-        taps = np.arange(o[f"kernel_{axis}"]) * o[f"dilation_{axis}"]
-        starts = np.arange(count) * o[f"stride_{axis}"] - o[f"pad_{side}"]
+    for kernel, stride, dilation, pad, limit, count in zip(*window_of(o, 3), size, y.shape[2:], strict=True):
+        taps = np.arange(kernel) * dilation
+        starts = np.arange(count) * stride - pad
         axes.append([(start + taps)[(start + taps >= 0) & (start + taps < limit)] for start in starts])
     for at in product(*map(range, y.shape[2:])):
         window = np.ix_(*(axis[index] for axis, index in zip(axes, at, strict=True)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..contract import Kernel
 from .bits import BITS
 from .chain import CHAIN
-from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_SHORT, CONV_WIDE, CONV_WINOGRAD
+from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_SHORT, CONV_VOLUME, CONV_WIDE, CONV_WINOGRAD
 from .elementwise import BINARY, UNARY, WHERE
 from .general import (
     BINARY_GENERAL,
@@ -38,7 +38,6 @@ from .reduction import REDUCE, SOFTMAX
 from .resize import RESIZE_LINEAR
 from .sampling import MAX_ROI_POOL, ROI_ALIGN, SAMPLE
 from .spectrum import COMPLEX_FFT, INVERSE_REAL_FFT, REAL_FFT
-from .volume import CONV_VOLUME
 
 KERNELS: tuple[Kernel, ...] = (
     *(COPY, FILL, GATHER),

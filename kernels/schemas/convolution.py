@@ -1,4 +1,4 @@
-"""Convolutions; names of axes: batch, channels, height, width."""
+"""Convolutions; names of axes: batch, channels, depth (of volumes), height, width."""
 
 from __future__ import annotations
 
@@ -9,39 +9,36 @@ from typing import Any
 from .. import windows, winograd
 from ..contract import Int, Kernel, Layout, Tensor
 from .activation import ACTIVATION
-
-
-def _conv_multiply_adds(operands: Mapping[str, Any]) -> int:
-    x, y = operands["x"], operands["y"]
-    window = operands["kernel_height"] * operands["kernel_width"]
-    return prod(y.shape) * (x.shape[1] // operands["groups"]) * window
+from .window import window_fields, window_of
 
 
 def _conv(
-    name: str, scratch: Callable[[Mapping[str, Any]], int] | None = None, x: Layout = "any", y: Layout = "any"
+    name: str,
+    scratch: Callable[[Mapping[str, Any]], int] | None = None,
+    x: Layout = "any",
+    y: Layout = "any",
+    axes: int = 2,
+    blocks: tuple[Int, ...] = (),
 ) -> Kernel:
-    extra = (Tensor("scratch", 1, "dense", written=True),) if scratch else ()
+    def multiply_adds(operands: Mapping[str, Any]) -> int:
+        inputs = operands["x"].shape[1] // operands["groups"]
+        return prod(operands["y"].shape) * inputs * prod(window_of(operands, axes).kernel)
+
     return Kernel(
         name,
         (
-            Tensor("x", 4, x),  # [batch, channels, height, width]
+            Tensor("x", axes + 2, x),  # [batch, channels, (depth,) height, width]
             Tensor("weights", 1, "dense"),  # packed by packing.<name>
             Tensor("bias", 1, "dense", optional=True),  # [output channels padded to PANEL]
-            Tensor("y", 4, y, written=True),  # [batch, output channels, height, width]
+            Tensor("y", axes + 2, y, written=True),  # [batch, output channels, (depth,) height, width]
             Int("groups"),
-            Int("kernel_height"),
-            Int("kernel_width"),
-            Int("stride_height"),
-            Int("stride_width"),
-            Int("dilation_height"),
-            Int("dilation_width"),
-            Int("pad_top"),
-            Int("pad_left"),  # bottom and right padding follow from the size of y
+            *blocks,
+            *window_fields(axes),
             *ACTIVATION,
-            *extra,
+            *((Tensor("scratch", 1, "dense", written=True),) if scratch else ()),
         ),
         scratch=scratch,
-        multiply_adds=_conv_multiply_adds,
+        multiply_adds=multiply_adds,
     )
 
 
@@ -55,3 +52,5 @@ CONV_NARROW = _conv("conv_narrow", windows.conv_narrow_scratch)
 CONV_WINOGRAD = _conv("conv_winograd", winograd.conv_winograd_scratch, "rows", "rows")
 # One input channel a group, vectors along the width.
 CONV_DEPTHWISE = _conv("conv_depthwise")
+# Volumes; as many output channels as `block` says lie side by side in the weights.
+CONV_VOLUME = _conv("conv_volume", windows.conv_volume_scratch, axes=3, blocks=(Int("block"),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..contract import Int, Kernel, Tensor
+from .window import window_fields
 
 
 def _pool(name: str) -> Kernel:
@@ -11,14 +12,7 @@ def _pool(name: str) -> Kernel:
         (
             Tensor("x", 4),
             Tensor("y", 4, written=True),
-            Int("kernel_height"),
-            Int("kernel_width"),
-            Int("stride_height"),
-            Int("stride_width"),
-            Int("dilation_height"),
-            Int("dilation_width"),
-            Int("pad_top"),
-            Int("pad_left"),
+            *window_fields(2),
             Int("pad_bottom"),
             Int("pad_right"),
             Int("count_include_pad"),  # average only: 1 counts padding (not what ceil_mode adds) in the divisor

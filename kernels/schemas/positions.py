@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..contract import Int, Kernel, Tensor
+from .window import window_fields
 
 MAX_POOL_POSITIONS = Kernel(
     "max_pool_positions",
@@ -10,10 +11,7 @@ MAX_POOL_POSITIONS = Kernel(
         Tensor("x", 5),  # [batch, channels, depth, height, width]
         Tensor("y", 5, written=True),  # the largest elements
         Tensor("positions", 5, written=True, dtype="carrier"),  # int64: theirs in the whole of x
-        *(Int(f"kernel_{axis}") for axis in ("depth", "height", "width")),
-        *(Int(f"stride_{axis}") for axis in ("depth", "height", "width")),
-        *(Int(f"dilation_{axis}") for axis in ("depth", "height", "width")),
-        *(Int(f"pad_{side}") for side in ("front", "top", "left")),
+        *window_fields(3),
         Int("column_major"),  # 1: positions count along the depth first, then the height, then the width
     ),
 )

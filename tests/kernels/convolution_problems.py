@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from wavetile.kernels import packing, packing_winograd
+from wavetile.kernels import packing, packing_winograd, windows
 from wavetile.kernels.contract import Space
 from wavetile.kernels.opcodes import Activation
+from wavetile.kernels.schemas.window import window_operands
 
 from .harness import Constant, run_kernel
 from .layouts import random_input, random_output
@@ -22,6 +23,7 @@ PACK = {
     "conv_narrow": packing.conv_narrow,
     "conv_winograd": packing_winograd.conv_winograd,
     "conv_depthwise": lambda w, groups: packing.conv_depthwise(w),
+    "conv_volume": packing.conv_volume,
 }
 
 
@@ -68,29 +70,30 @@ ALPHA_BETA = {
 
 @dataclass
 class ConvProblem:
-    """One convolution; ends of the padding may be negative for none, and sizes are those of x."""
+    """One convolution of images or volumes; sizes are those of x, ends of the padding may be negative for none."""
 
     batch: int = 1
     inputs: int = 1
     outputs: int = 1
     groups: int = 1
-    size: tuple[int, int] = (1, 1)
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Top, left, bottom, right."""
+    size: tuple[int, ...] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
+    dilation: tuple[int, ...] = (1, 1)
+    pads: tuple[int, ...] = (0, 0, 0, 0)
+    """Those at the start of each axis, then those at the end."""
     activation: Activation = Activation.NONE
     biased: bool = True
     seed: int = field(default=0)
 
     @property
-    def output_size(self) -> tuple[int, int]:
-        return tuple(  # type: ignore[return-value]
-            (self.size[i] + self.pads[i] + self.pads[i + 2] - (self.kernel[i] - 1) * self.dilation[i] - 1)
-            // self.stride[i]
-            + 1
-            for i in range(2)
+    def output_size(self) -> tuple[int, ...]:
+        axes = len(self.size)
+        return tuple(
+            (n + before + after - (k - 1) * d - 1) // s + 1
+            for n, before, after, k, d, s in zip(
+                self.size, self.pads[:axes], self.pads[axes:], self.kernel, self.dilation, self.stride, strict=True
+            )
         )
 
     def check(
@@ -101,8 +104,12 @@ class ConvProblem:
         layout: str,
         tolerance: dict[str, Any],
         space: Space = Space.ARENA,
+        block: int | None = None,
     ) -> np.ndarray:
-        """Run the problem with x in `space`, hold it against ONNX Runtime; what the kernel gave, [lanes, ...]."""
+        """Run the problem with x in `space`, hold it against ONNX Runtime; what the kernel gave, [lanes, ...].
+
+        `block`: of the weights of `conv_volume`; None takes what the engine does.
+        """
         rng = np.random.default_rng(self.seed)
         shape = (self.outputs, self.inputs // self.groups, *self.kernel)
         w = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
@@ -111,23 +118,19 @@ class ConvProblem:
         alpha, beta = ALPHA_BETA.get(self.activation, (0.1, 0.0))
         x = random_input((self.batch, self.inputs, *self.size), lanes, rng, layout)
         x = replace(x, space=space)
+        block = block or windows.volume_block(self.outputs // self.groups)
+        blocks = {"block": block} if kernel == "conv_volume" else {}
         got = run_kernel(
             kernel,
             backend,
             lanes=lanes,
             x=x,
-            weights=Constant(PACK[kernel](w, self.groups)),
+            weights=Constant(PACK[kernel](w, self.groups, **blocks)),
             bias=Constant(packing.bias(b)) if self.biased else None,
             y=random_output((self.batch, self.outputs, *self.output_size), rng, layout),
             groups=self.groups,
-            kernel_height=self.kernel[0],
-            kernel_width=self.kernel[1],
-            stride_height=self.stride[0],
-            stride_width=self.stride[1],
-            dilation_height=self.dilation[0],
-            dilation_width=self.dilation[1],
-            pad_top=self.pads[0],
-            pad_left=self.pads[1],
+            **blocks,
+            **window_operands(self.kernel, self.stride, self.dilation, self.pads[: len(self.size)]),
             activation=self.activation,
             alpha=alpha,
             beta=beta,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wavetile.kernels.schemas.window import window_operands
+
 from .convolution_problems import onnx_node
 from .harness import Lanes, Out, run_kernel
 from .layouts import BACKENDS, random_input, random_output
@@ -14,21 +16,13 @@ from .tolerances import TOLERANCES
 def run_pool(
     kernel: str, backend: str, x: Lanes, y: Out, window: dict[str, tuple[int, ...]], include: int = 0
 ) -> np.ndarray:
-    height, width = window["kernel"]
     return run_kernel(
         kernel,
         backend,
         lanes=x.array.shape[0],
         x=x,
         y=y,
-        kernel_height=height,
-        kernel_width=width,
-        stride_height=window["stride"][0],
-        stride_width=window["stride"][1],
-        dilation_height=window["dilation"][0],
-        dilation_width=window["dilation"][1],
-        pad_top=window["pads"][0],
-        pad_left=window["pads"][1],
+        **window_operands(window["kernel"], window["stride"], window["dilation"], window["pads"][:2]),
         pad_bottom=window["pads"][2],
         pad_right=window["pads"][3],
         count_include_pad=include,

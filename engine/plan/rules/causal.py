@@ -6,7 +6,7 @@ from ....kernels.opcodes import Activation
 from ..builder import Builder
 from ..view import View
 from .convolution import Window, emit_convolution, filter_weights, packed_bias
-from .registry import Lowering, rule
+from .registry import Lowering, activation_operands, rule
 
 
 @rule("CausalConvWithState")
@@ -31,7 +31,6 @@ def causal_conv(node: Lowering, builder: Builder) -> list[View]:
     y = builder.allocate(x.shape)
     window = Window((1, 1), (1, 1), (0, 0), channels)
     code = Activation.NONE if activation == "none" else Activation.SWISH
-    after = {"activation": code, "alpha": 1.0, "beta": 0.0, "slope": None}
-    bias = packed_bias(node, builder)
+    bias, after = packed_bias(node, builder), activation_operands(code, alpha=1.0)
     emit_convolution(builder, both[:, :, None], weights, bias, y[:, :, None], window, after)
     return [y, both[:, :, length:]]

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ....kernels import packing, packing_volume, packing_winograd, windows
+from ....kernels import packing, packing_winograd, windows
 from ....kernels.contract import fits_layout
+from ....kernels.schemas.window import window_operands
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
-from .registry import Lowering, rule
+from .registry import Lowering, activation_operands, rule
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def emit_convolution(
     bias: View | None,
     y: View,
     window: Window,
-    activation: dict[str, Any],
+    activation: dict[str, Any] | None = None,
 ) -> None:
     """One convolution by the kernel that suits its shape.
 
@@ -180,77 +181,67 @@ def emit_convolution(
         weights: [output channels, channels / groups, (kernel depth,) kernel height, kernel width].
         bias: packed, or None.
         y: [batch, output channels, (depth,) height, width], any strides.
+        activation: as `activation_operands` gives it, or none.
     """
+    blocks = {}
     if x.rank == 5:
-        _emit_volume(builder, x, weights, bias, y, window, activation)
-        return
+        block = windows.volume_block(y.shape[1] // window.groups)
+        kernel, blocks = "conv_volume", {"block": block}
+        packed = weights.packed(builder, lambda w: packing.conv_volume(w, window.groups, block))
+    else:
+        x, weights, y, window = _arranged(builder, x, weights, y, window)
+        kernel, packed = _image_kernel(builder, x, weights, y, window)
+    builder.emit(
+        kernel,
+        x=x,
+        weights=packed,
+        bias=bias,
+        y=y,
+        groups=window.groups,
+        **blocks,
+        **window_operands(weights.shape[2:], window.stride, window.dilation, window.pad),
+        **(activation or activation_operands()),
+    )
+
+
+def _arranged(
+    builder: Builder, x: View, weights: Weights, y: View, window: Window
+) -> tuple[View, Weights, View, Window]:
+    """The same convolution of images, along rows that are as long as can be."""
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
     for rewritten in (as_unfolded, as_phases):
         x, weights, y, window = rewritten(builder, x, weights, y, window) or (x, weights, y, window)
     x, y = as_one_row(x, y, weights.shape[2:], window)
-    shapes = x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
+    kernel = _direct_kernel(x, weights, y, window)
+    pixels = kernel == "conv_depthwise" and weights.shape[2:] == (1, 1)
+    if kernel == "conv_short" or (pixels and not fits_layout("rows", x.shape, x.strides)):
+        x = builder.dense(x)  # for single pixels, to copy in tiles costs less than to gather
+    return x, weights, y, window
+
+
+def _shapes(x: View, weights: Weights, y: View, window: Window) -> tuple:
+    """A convolution as `packing.choose_convolution` takes it."""
+    return x.shape, weights.shape, y.shape, window.groups, window.stride, window.dilation
+
+
+def _direct_kernel(x: View, weights: Weights, y: View, window: Window) -> str:
+    """The fastest kernel that multiplies by the weights as they are."""
+    shapes = _shapes(x, weights, y, window)
     kernel = packing.choose_convolution(*shapes)
-    pack = getattr(packing, kernel)
-    if kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride):
-        kernel, x = "conv_short", builder.dense(x)
-    if kernel == "conv_depthwise" and weights.shape[2:] == (1, 1) and not fits_layout("rows", x.shape, x.strides):
-        x = builder.dense(x)  # to copy in tiles costs less than to gather
+    short = kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride)
+    return "conv_short" if short else kernel
+
+
+def _image_kernel(builder: Builder, x: View, weights: Weights, y: View, window: Window) -> tuple[str, View]:
+    """The fastest kernel for a convolution of images, and the weights as it reads them."""
     # Transformed weights are no rearrangement, and the transforms need contiguous rows.
     transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
-    if transformable and packing_winograd.pays(*shapes):
-        kernel, pack = "conv_winograd", packing_winograd.conv_winograd
-    builder.emit(
-        kernel,
-        x=x,
-        weights=weights.packed(builder, pack if kernel == "conv_depthwise" else lambda w: pack(w, window.groups)),
-        bias=bias,
-        y=y,
-        groups=window.groups,
-        kernel_height=weights.shape[2],
-        kernel_width=weights.shape[3],
-        stride_height=window.stride[0],
-        stride_width=window.stride[1],
-        dilation_height=window.dilation[0],
-        dilation_width=window.dilation[1],
-        pad_top=window.pad[0],
-        pad_left=window.pad[1],
-        **activation,
-    )
-
-
-def _emit_volume(
-    builder: Builder,
-    x: View,
-    weights: Weights,
-    bias: View | None,
-    y: View,
-    window: Window,
-    activation: dict[str, Any],
-) -> None:
-    """One convolution of volumes, arguments as `emit_convolution`."""
-    block = windows.volume_block(y.shape[1] // window.groups)
-    geometry = (
-        ("kernel", weights.shape[2:]),
-        ("stride", window.stride),
-        ("dilation", window.dilation),
-    )
-    builder.emit(
-        "conv_volume",
-        x=x,
-        weights=weights.packed(builder, lambda w: packing_volume.conv_volume(w, window.groups, block)),
-        bias=bias,
-        y=y,
-        groups=window.groups,
-        block=block,
-        **{
-            f"{what}_{axis}": value
-            for what, values in geometry
-            for axis, value in zip(("depth", "height", "width"), values, strict=True)
-        },
-        pad_front=window.pad[0],
-        pad_top=window.pad[1],
-        pad_left=window.pad[2],
-        **activation,
-    )
+    if transformable and packing_winograd.pays(*_shapes(x, weights, y, window)):
+        return "conv_winograd", weights.packed(builder, lambda w: packing_winograd.conv_winograd(w, window.groups))
+    kernel = _direct_kernel(x, weights, y, window)
+    if kernel == "conv_depthwise":
+        return kernel, weights.packed(builder, packing.conv_depthwise)
+    pack = packing.conv_narrow if kernel == "conv_narrow" else packing.conv_wide
+    return kernel, weights.packed(builder, lambda w: pack(w, window.groups))

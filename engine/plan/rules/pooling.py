@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....kernels.opcodes import Activation, Binary, Reduce, Unary
+from ....kernels.opcodes import Binary, Reduce, Unary
+from ....kernels.schemas.window import window_operands
 from ..builder import Builder
 from ..view import View
 from .arriving import Weights
@@ -103,14 +104,7 @@ def _emit_pool(node: Lowering, builder: Builder, x: View, y: View, window: PoolW
         "max_pool" if node.op == "MaxPool" else "average_pool",
         x=x,
         y=y,
-        kernel_height=window.kernel[0],
-        kernel_width=window.kernel[1],
-        stride_height=window.stride[0],
-        stride_width=window.stride[1],
-        dilation_height=window.dilation[0],
-        dilation_width=window.dilation[1],
-        pad_top=window.before[0],
-        pad_left=window.before[1],
+        **window_operands(window.kernel, window.stride, window.dilation, window.before),
         pad_bottom=window.after[0],
         pad_right=window.after[1],
         count_include_pad=node.attribute("count_include_pad", 0),
@@ -123,18 +117,9 @@ def _pool_with_positions(node: Lowering, builder: Builder) -> list[View]:
     y = builder.allocate(node.output_shape())
     positions = builder.allocate(node.output_shape(), dtype=np.int64)
     x, values, places = (_as_volume(as_image(node, view)) for view in (x, y, positions))
-    lead = len(window.kernel) - 3
-    sizes = (
-        ("kernel", window.kernel, ("depth", "height", "width")),
-        ("stride", window.stride, ("depth", "height", "width")),
-        ("dilation", window.dilation, ("depth", "height", "width")),
-        ("pad", window.before, ("front", "top", "left")),
-    )
-    geometry = {
-        f"{what}_{axis}": value
-        for what, given, axes in sizes
-        for axis, value in zip(axes, ((0 if what == "pad" else 1,) * -lead) + given, strict=True)
-    }
+    lead = 3 - len(window.kernel)
+    sizes = window.kernel, window.stride, window.dilation, window.before
+    geometry = window_operands(*((first,) * lead + size for first, size in zip((1, 1, 1, 0), sizes, strict=True)))
     column_major = node.attribute("storage_order", 0)
     builder.emit("max_pool_positions", x=x, y=values, positions=places, **geometry, column_major=column_major)
     return [y, positions]
@@ -153,8 +138,7 @@ def lp_pool(node: Lowering, builder: Builder) -> View:
     sums = builder.allocate(node.output_shape())
     ones = Weights(np.ones((channels, 1, *window.kernel), np.float32))
     geometry = Window(window.stride, window.dilation, window.before, channels)
-    plain = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
-    emit_convolution(builder, powers, ones, None, as_image(node, sums), geometry, plain)
+    emit_convolution(builder, powers, ones, None, as_image(node, sums), geometry)
     return to_root(builder, sums, p)
 
 

@@ -12,7 +12,7 @@ from ..builder import Builder
 from ..carriers import FLOAT32
 from ..view import View
 from .elementwise import apply_binary, apply_unary
-from .registry import Lowering, rule
+from .registry import Lowering, activation_operands, rule
 
 _AFTER = {
     Activation.RELU: Unary.RELU,
@@ -109,7 +109,7 @@ def dense_product(
         weights=builder.constant(packing.dense(weights.astype(np.float32))),
         bias=None if bias is None else builder.constant(packing.bias(bias)),
         y=y,
-        **(activation or {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}),
+        **(activation or activation_operands()),
     )
 
 

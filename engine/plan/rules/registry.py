@@ -53,6 +53,13 @@ ACTIVATIONS = {
 }
 
 
+def activation_operands(
+    code: Activation = Activation.NONE, alpha: float = 0.0, beta: float = 0.0, slope: View | None = None
+) -> dict[str, Any]:
+    """What a kernel does to its result before it writes it, as its operands (`schemas.activation`)."""
+    return {"activation": code, "alpha": alpha, "beta": beta, "slope": slope}
+
+
 def rule(
     *operators: str, domain: str = "", shaping: tuple[int, ...] = (), keeps_range: bool = False
 ) -> Callable[[Lower], Lower]:
@@ -153,16 +160,12 @@ class Lowering:
     def activation(self, channels: int) -> dict[str, Any]:
         """The activation that fusion put into this node, as operands of a kernel; `channels` sizes a PRelu slope."""
         name = self.attribute("activation")
-        operands: dict[str, Any] = {
-            "activation": ACTIVATIONS[name] if name else Activation.NONE,
-            "alpha": float(self.attribute("activation_alpha", 0.0)),
-            "beta": float(self.attribute("activation_beta", 0.0)),
-            "slope": None,
-        }
+        slope = None
         if name == "PRelu":
-            slope = np.broadcast_to(self._graph.constants[self.attribute("slope")].reshape(-1), (channels,))
-            operands["slope"] = self._builder.constant(packing.bias(slope))
-        return operands
+            slopes = np.broadcast_to(self._graph.constants[self.attribute("slope")].reshape(-1), (channels,))
+            slope = self._builder.constant(packing.bias(slopes))
+        alpha, beta = (float(self.attribute(f"activation_{letter}", 0.0)) for letter in ("alpha", "beta"))
+        return activation_operands(ACTIVATIONS[name] if name else Activation.NONE, alpha, beta, slope)
 
     def take_over(self, index: int) -> View | None:
         """The view of an input whose memory this node may overwrite, since it alone reads it; else None.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....kernels.opcodes import Activation, Binary
+from ....kernels.opcodes import Binary
 from ....kernels.opcodes_sampling import Beyond, Coordinates, Interpolation
 from ..builder import Builder
 from ..view import View
@@ -88,8 +88,7 @@ def deform_conv(node: Lowering, builder: Builder) -> View:
     pointwise = weights.rearranged(lambda w: w.reshape(w.shape[0], -1, 1, 1))
     y = builder.allocate((batch, weights.shape[0], 1, points))
     window = Window((1, 1), (1, 1), (0, 0), node.attribute("group", 1))
-    plain = {"activation": Activation.NONE, "alpha": 0.0, "beta": 0.0, "slope": None}
-    emit_convolution(builder, columns, pointwise, packed_bias(node, builder, 3), y, window, plain)
+    emit_convolution(builder, columns, pointwise, packed_bias(node, builder, 3), y, window)
     return builder.reshape(y, node.output_shape())
 
 
