@@ -98,7 +98,7 @@ def product(matrix: np.ndarray, opset: int = 17) -> ModelProto:
 @pytest.mark.parametrize("size", [128, 135, 320])
 def test_a_product_with_the_fourier_matrix(size: int, opset: int) -> None:
     model = product(basis(np.ones(size)).reshape(2, -1, size), opset)
-    assert fuse(bound_graph(model)).histogram()["DFT"] == 1
+    assert fuse(bound_graph(model)).histogram()["STFT"] == 1
     assert_matches(model, {"x": signal((5, size))}, "cpu")
 
 

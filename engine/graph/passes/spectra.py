@@ -1,4 +1,4 @@
-"""Convolutions and products with a Fourier basis: made the Fourier transforms that they are.
+"""Convolutions and products with a Fourier basis: made the short-time Fourier transforms that they are.
 
 Exporters write a spectrogram as a Conv of one channel whose weights are the rows of a Fourier matrix, each times a
 window; tf2onnx as a MatMul of the matrix and frames. A fast transform needs a few per cent of their multiply-adds, and
@@ -13,10 +13,7 @@ from ..ir import Graph, Node, TensorType
 from .rewriter import Rewriter
 
 STFT_OPSET = 17
-"""The first that has STFT and DFT."""
-
-AXIS_INPUT_OPSET = 20
-"""The first in which DFT's axis is an input."""
+"""The first that has the operator."""
 
 _FEWEST_SAMPLES = 128
 """Below, a convolution is as fast."""
@@ -26,7 +23,7 @@ _RADICES = 2 * 3 * 5
 
 
 def transform_spectra(graph: Graph) -> Graph:
-    """Return the graph with such a Conv made an STFT, such a MatMul a DFT, and their parts put where they had them.
+    """Return the graph with such convolutions and products made STFTs, and the parts put where they had them.
 
     The weights of the Conv are `[2 bins, 1, n]`, bins = n // 2 + 1: window * cos(2 pi k t / n) for all k, then the same
     with -sin. The window is the first row, where cos is 1; all others must agree with it, tap by tap, within the
@@ -34,12 +31,12 @@ def transform_spectra(graph: Graph) -> Graph:
     `[n, frames]`.
     """
     work = Rewriter(graph)
-    nodes = [new for node in graph.nodes for new in _stft_of_conv(work, node) or _dft_of_product(work, node) or [node]]
+    nodes = [new for node in graph.nodes for new in _of_convolution(work, node) or _of_product(work, node) or [node]]
     return work.finish(nodes)
 
 
-def _stft_of_conv(work: Rewriter, conv: Node) -> list[Node] | None:
-    """The nodes that give the same numbers, or None."""
+def _of_convolution(work: Rewriter, conv: Node) -> list[Node] | None:
+    """The nodes that give the same numbers as a convolution of [batch, 1, samples], or None."""
     weights = work.constant(conv.inputs[1]) if conv.op == "Conv" and len(conv.reads) == 2 else None
     if weights is None or weights.dtype != np.float32 or weights.ndim != 3 or weights.shape[1] != 1:
         return None
@@ -47,7 +44,27 @@ def _stft_of_conv(work: Rewriter, conv: Node) -> list[Node] | None:
     if any(attributes["pads"]) or attributes["dilations"] != [1] or attributes.get("group", 1) != 1:
         return None
     window = fourier_window(weights[:, 0])
-    return None if window is None else _stft(work, conv, window, attributes["strides"][0])
+    if window is None:
+        return None
+    batch, _, samples = work.graph.types[conv.inputs[0]].shape
+    frames = work.graph.types[conv.outputs[0]].shape[2]
+    return _stft(work, conv, conv.inputs[0], (batch, samples, frames), attributes["strides"][0], window)
+
+
+def _of_product(work: Rewriter, product: Node) -> list[Node] | None:
+    """The nodes that give the same numbers as a product with [n, frames], which become one signal; or None."""
+    basis = work.constant(product.inputs[0]) if product.op == "MatMul" and len(product.reads) == 2 else None
+    types = work.graph.types
+    shape = types[product.inputs[1]].shape if basis is not None else ()
+    if basis is None or basis.dtype != np.float32 or basis.ndim != 3 or len(basis) != 2 or len(shape) != 2:
+        return None
+    window = fourier_window(basis.reshape(-1, basis.shape[2]))
+    if window is None or (window != 1).any():
+        return None
+    n, frames = shape
+    rows = work.add_value(f"{product.outputs[0]}.rows", TensorType((frames, n), basis.dtype))
+    turned = Node("Transpose", f"{product.name}.rows", product.inputs[1:], (rows,), {"perm": [1, 0]}, product.opset)
+    return [turned, *_stft(work, product, rows, (1, frames * n, frames), n, window)]
 
 
 def fourier_window(rows: np.ndarray) -> np.ndarray | None:
@@ -63,58 +80,36 @@ def fourier_window(rows: np.ndarray) -> np.ndarray | None:
     return rows[0] if (np.abs(rows - basis) <= np.finfo(np.float32).eps * np.abs(window)).all() else None
 
 
-def _stft(work: Rewriter, conv: Node, window: np.ndarray, step: int) -> list[Node]:
-    """Signal [batch, 1, samples] -> [batch, samples, 1] -> [batch, frames, bins, 2] -> [batch, 2 bins, frames]."""
-    types, made, base = work.graph.types, conv.outputs[0], conv.inputs[1]
-    batch, _, samples = types[conv.inputs[0]].shape
-    frames, bins = types[made].shape[2], types[made].shape[1] // 2
+def _stft(
+    work: Rewriter, node: Node, signal: str, sizes: tuple[int, int, int], step: int, window: np.ndarray
+) -> list[Node]:
+    """Signal -> [batch, samples, 1] -> [batch, frames, bins, 2] -> [batch, 2, bins, frames] -> the shape of the node.
 
-    def constant(what: str, value: object, kind: type = np.int64) -> str:
-        return work.add_constant(f"{base}.{what}", np.asarray(value, kind))
+    Args:
+        sizes: batch, samples, frames.
+    """
+    made, opset = node.outputs[0], max(node.opset, STFT_OPSET)
+    batch, samples, frames = sizes
+    bins = len(window) // 2 + 1
+
+    def constant(what: str, value: object, dtype: type = np.int64) -> str:
+        return work.add_constant(f"{made}.{what}", np.asarray(value, dtype))
 
     def between(what: str, *shape: int) -> str:
-        return work.add_value(f"{made}.{what}", TensorType(shape, types[made].dtype))
+        return work.add_value(f"{made}.{what}", TensorType(shape, np.dtype(np.float32)))
 
-    signal = between("signal", batch, samples, 1)
-    spectra = between("spectra", batch, frames, bins, 2)
+    def reshape(what: str, source: str, target: str) -> Node:
+        shape = constant(f"{what}_shape", work.graph.types[target].shape)
+        return Node("Reshape", f"{node.name}.{what}", (source, shape), (target,), {"allowzero": 0}, opset)
+
+    column, spectra = between("signal", batch, samples, 1), between("spectra", batch, frames, bins, 2)
     parts = between("parts", batch, 2, bins, frames)
-    step_and_window = constant("step", step), constant("window", window, np.float32)
-    shapes = constant("signal_shape", types[signal].shape), constant("shape", types[made].shape)
-    order, opset = {"perm": [0, 3, 2, 1]}, max(conv.opset, STFT_OPSET)
+    windowed = (
+        (constant("window", window, np.float32),) if (window != 1).any() else ("", constant("length", len(window)))
+    )
     return [
-        Node("Reshape", f"{conv.name}.signal", (conv.inputs[0], shapes[0]), (signal,), {"allowzero": 0}, opset),
-        Node("STFT", conv.name, (signal, *step_and_window), (spectra,), {"onesided": 1}, opset),
-        Node("Transpose", f"{conv.name}.parts", (spectra,), (parts,), order, opset),
-        Node("Reshape", f"{conv.name}.bins", (parts, shapes[1]), (made,), {"allowzero": 0}, opset),
-    ]
-
-
-def _dft_of_product(work: Rewriter, product: Node) -> list[Node] | None:
-    """Frames [n, frames] -> [frames, n, 1] -> [frames, bins, 2] -> [2, bins, frames], or None."""
-    basis = work.constant(product.inputs[0]) if product.op == "MatMul" and len(product.reads) == 2 else None
-    types, made = work.graph.types, product.outputs[0]
-    frames = types[product.inputs[1]].shape if basis is not None else ()
-    if basis is None or basis.dtype != np.float32 or basis.ndim != 3 or len(basis) != 2 or len(frames) != 2:
-        return None
-    window = fourier_window(basis.reshape(-1, basis.shape[2]))
-    if window is None or (window != 1).any():
-        return None
-    n, count = frames
-
-    def between(what: str, *shape: int) -> str:
-        return work.add_value(f"{made}.{what}", TensorType(shape, types[made].dtype))
-
-    rows, signal = between("rows", count, n), between("signal", count, n, 1)
-    spectra = between("spectra", count, basis.shape[1], 2)
-    shape = work.add_constant(f"{made}.signal_shape", np.asarray(types[signal].shape, np.int64))
-    turned, parts, opset = {"perm": [1, 0]}, {"perm": [2, 1, 0]}, max(product.opset, STFT_OPSET)
-    along, attributes = (signal,), {"axis": 1, "onesided": 1}
-    if opset >= AXIS_INPUT_OPSET:
-        axis = work.add_constant(f"{made}.axis", np.asarray(attributes.pop("axis"), np.int64))
-        along = (signal, "", axis)
-    return [
-        Node("Transpose", f"{product.name}.rows", product.inputs[1:], (rows,), turned, opset),
-        Node("Reshape", f"{product.name}.signal", (rows, shape), (signal,), {"allowzero": 0}, opset),
-        Node("DFT", product.name, along, (spectra,), attributes, opset),
-        Node("Transpose", f"{product.name}.parts", (spectra,), (made,), parts, opset),
+        reshape("signal", signal, column),
+        Node("STFT", node.name, (column, constant("step", step), *windowed), (spectra,), {"onesided": 1}, opset),
+        Node("Transpose", f"{node.name}.parts", (spectra,), (parts,), {"perm": [0, 3, 2, 1]}, opset),
+        reshape("bins", parts, made),
     ]
