@@ -86,3 +86,22 @@ def test_a_sum_of_truth_values_is_a_truth_value(backend: type[CpuBackend]) -> No
     )
     x, indices, updates = np.array([True, False, False]), np.array([[0], [1], [1]]), np.array([True, True, True])
     np.testing.assert_array_equal(backend.run_model(model, [x, indices, updates])[0], [1, 1, 0])
+
+
+TYPES = (("float", "float32"), ("float16", "float16"), ("double", "float64"))
+"""Names of ONNX and of NumPy; layers take float32 alone in."""
+
+
+@BACKENDS
+@pytest.mark.parametrize("before", ["p = Identity(x)", "p = Conv(x, one)"], ids=["alone", "fused"])
+def test_absent_limits_are_those_of_the_type(backend: type[CpuBackend], before: str) -> None:
+    for kind, name in TYPES[: 1 if "Conv" in before else 3]:
+        model = network(
+            f"g ({kind}[1,1,5] x) => ({kind}[1,1,5] low, {kind}[1,1,5] high) {{"
+            f" t = Constant<value_float = 2.0>() two = CastLike(t, x) one = Constant<value = float[1,1,1] {{1}}>()"
+            f" {before} low = Clip(p, two) q = Neg(p) r = Neg(q) high = Clip(r, , two) }}"
+        )
+        x, most = np.array([[[-np.inf, -3, 0, 5, np.inf]]], name), np.finfo(name).max
+        low, high = backend.run_model(model, [x])
+        np.testing.assert_array_equal(low, np.clip(x, 2, most))
+        np.testing.assert_array_equal(high, np.clip(x, -most, 2))

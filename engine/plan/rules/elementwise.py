@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from ....kernels.opcodes import Binary, Unary
@@ -210,18 +211,23 @@ def gelu(node: Lowering, builder: Builder) -> View:
 
 @rule("Clip")
 def clip(node: Lowering, builder: Builder) -> View:
-    """Bounds are attributes below opset 11, optional inputs later, constant or not; the upper one wins."""
-    x = node.operand(0)
+    """Bounds are attributes below opset 11, optional inputs later, constant or not; the upper one wins.
+
+    An absent bound is the type's own: infinities become the numbers next to them, integers stay.
+    """
+    x, dtype = node.operand(0), node.output_type()
+    own = None if dtype.kind in "iu" else ml_dtypes.finfo(dtype)
+    lowest, highest = (-np.inf, np.inf) if own is None else (float(own.min), float(own.max))
     arriving = any(node.has(index) and node.constant(index) is None for index in (1, 2))
     if x.dtype == np.float32 and not arriving:
-        low, high = node.argument(1, "min", -np.inf), node.argument(2, "max", np.inf)
+        low, high = float(node.argument(1, "min", lowest)), float(node.argument(2, "max", highest))
         if low <= high:
-            return apply_unary(builder, Unary.CLIP, x, float(low), float(high))
-    for index, name, operator in ((1, "min", Binary.MAX), (2, "max", Binary.MIN)):
+            return apply_unary(builder, Unary.CLIP, x, low, high)
+    for index, name, bound, operator in ((1, "min", lowest, Binary.MAX), (2, "max", highest, Binary.MIN)):
         if node.has(index):
             x = apply_binary(builder, operator, x, node.operand(index))
-        elif name in node.node.attributes:
-            x = apply_binary(builder, operator, x, builder.constant(np.array(node.attribute(name), x.dtype)))
+        elif own is not None:
+            x = apply_binary(builder, operator, x, builder.constant(np.array(node.attribute(name, bound), x.dtype)))
     return x
 
 
