@@ -228,9 +228,8 @@ def _shapes(x: View, weights: Weights, y: View, window: Window) -> tuple:
 
 def _direct_kernel(x: View, weights: Weights, y: View, window: Window) -> str:
     """The fastest kernel that multiplies by the weights as they are."""
-    shapes = _shapes(x, weights, y, window)
-    kernel = packing.choose_convolution(*shapes)
-    short = kernel == "conv_wide" and packing.has_short_rows(*shapes[:3], window.stride)
+    kernel = packing.choose_convolution(*_shapes(x, weights, y, window))
+    short = kernel == "conv_wide" and packing.has_short_rows(x.shape, weights.shape, y.shape, window.stride)
     return "conv_short" if short else kernel
 
 
