@@ -39,10 +39,10 @@ def execute(options: argparse.Namespace) -> int:
 
 def warm_up_visibly(processes: int | None = None) -> WarmUp:
     """Compile what is missing under a progress bar; at once, and silent, where nothing is missing."""
-    from ...kernels.cpu import warmup
+    from ...kernels.cpu import machine_code, warmup
     from .console import counted_progress
 
-    if warmup.is_warm():
+    if machine_code.is_complete():
         return warmup.warm_up()
     with counted_progress("compiling kernels (once)") as progress:
         return warmup.warm_up(progress, processes=processes)

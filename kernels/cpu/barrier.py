@@ -15,14 +15,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..contract import ALIGNMENT_BYTES
 from .memory import word_pointer
 from .native import native
 
-BARRIER_BYTES = 128
-"""Two cache lines, zero at first: how many have arrived, and how often all have."""
-
-_GENERATION = 8
-"""Word of the second line."""
+_SECOND_LINE = ALIGNMENT_BYTES
 
 _SPINS = 2_000
 """Pauses of about 40 ns."""
@@ -112,9 +109,13 @@ def _sleep(typingctx):
 
 @native
 def barrier(operands, context):
-    """Wait until operands[1] threads have come; operands[0] is the address of BARRIER_BYTES."""
+    """Wait until operands[1] threads have come.
+
+    operands[0] is the address of two lines of ALIGNMENT_BYTES, zero at first: how many have arrived, and how often all
+    have.
+    """
     arrived = word_pointer(operands[0])
-    generation = word_pointer(operands[0] + 8 * _GENERATION)
+    generation = word_pointer(operands[0] + _SECOND_LINE)
     before = _load_acquire(generation)
     if _count_in(arrived) == operands[1] - 1:
         arrived[0] = 0

@@ -11,11 +11,8 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -23,8 +20,9 @@ from numba.core import cgutils
 
 from ..contract import PANEL
 from ..table import aligned_bytes
+from .machine_code import address
 from .memory import float_pointer
-from .native import compile_cached
+from .native import native
 from .vectors import (
     REGISTER_FLOATS,
     WORD_IR,
@@ -75,37 +73,45 @@ _multiply = operation("_multiply", types.void, (types.int64, _POINTER), _emit_mu
 _read = operation("_read", types.void, (_POINTER, types.int64, types.int64, _POINTER), _emit_read)
 
 
-def _multiply_native(steps, place):
-    _multiply(steps, float_pointer(place))
+@native
+def floor_multiply(operands, context):
+    """Multiply and add operands[0] times, to SUMS vectors at address operands[1].
+
+    Bound by the multiply-add units.
+    """
+    _multiply(operands[0], float_pointer(operands[1]))
 
 
-def _read_native(block, blocks, passes, place):
-    _read(float_pointer(block), blocks, passes, float_pointer(place))
+@native
+def floor_read(operands, context):
+    """Add up operands[1] blocks at address operands[0], operands[2] times, to a vector at address operands[3].
+
+    Bound by the memory that the blocks lie in.
+    """
+    _read(float_pointer(operands[0]), operands[1], operands[2], float_pointer(operands[3]))
 
 
-@cache
-def _compiled(function: Callable[..., None], arguments: int) -> tuple[Any, Callable[..., None]]:
-    signature = types.void(*[types.int64] * arguments)
-    compiled: Any = compile_cached(lambda: numba.cfunc(signature, cache=True)(function), Path(__file__))
-    return compiled, ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(compiled.address)
+def call(name: str, *words: int) -> None:
+    """Call a native function of this file, less the context."""
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address(name))
+    operands = np.array(words, np.int64)
+    function(operands.ctypes.data, None)
 
 
 def multiply_adds_per_second() -> float:
     """Multiply-adds of float32 that one core makes in a second."""
-    _, multiply = _compiled(_multiply_native, 2)
     place = np.full(SUMS * PANEL, 0.5, np.float32)
     steps = 20_000
-    return SUMS * PANEL * _best(lambda count: multiply(count, place.ctypes.data), steps)
+    return SUMS * PANEL * _best(lambda count: call("floor_multiply", count, place.ctypes.data), steps)
 
 
 def bytes_per_second(footprint_bytes: int) -> float:
     """Bytes that one core reads in a second from memory of this size that it reads again and again."""
-    _, read = _compiled(_read_native, 4)
     blocks = max(1, -(-footprint_bytes // BLOCK_BYTES))
     memory = aligned_bytes(blocks * BLOCK_BYTES)
     memory[:] = 0  # so that every page is there
     place = np.zeros(PANEL, np.float32)
-    passes = _best(lambda count: read(memory.ctypes.data, blocks, count, place.ctypes.data), 1)
+    passes = _best(lambda count: call("floor_read", memory.ctypes.data, blocks, count, place.ctypes.data), 1)
     return passes * blocks * BLOCK_BYTES
 
 

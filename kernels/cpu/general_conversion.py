@@ -15,7 +15,7 @@ from ..contract import ElementType
 from ..opcodes_general import Overflow
 from ..schemas.general import CONVERT, COPY_WIDE, NARROW_FLOAT, NARROW_INTEGER, WHERE_WIDE
 from .general_loops import load_float, load_integer, over_wide_rows, store_integer
-from .memory import bits_to_float, double_pointer, element_type, float_pointer, word_pointer
+from .memory import bits_to_float, double_bits, double_pointer, element_type, float_pointer, word_pointer
 from .native import native
 
 _COPY = COPY_WIDE.positions()
@@ -31,6 +31,7 @@ _FLOAT = NARROW_FLOAT.positions()
 _FLOAT_X, _FLOAT_Y, _FLOAT_FRACTION = _FLOAT["x"], _FLOAT["y"], _FLOAT["fraction_bits"]
 _FLOAT_EXPONENT, _FLOAT_LARGEST, _FLOAT_OVERFLOW = _FLOAT["smallest_exponent"], _FLOAT["largest"], _FLOAT["overflow"]
 _FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
+_DOUBLE_BIAS = 1023
 _SATURATE, _NAN = int(Overflow.SATURATE), int(Overflow.NAN)
 
 
@@ -155,8 +156,8 @@ def narrow_integer(operands, context):
 @njit(error_model="numpy")
 def _round(value, fraction_bits, smallest_exponent):
     """A finite value rounded, halves to even, to a float with so many fraction bits."""
-    _, exponent = math.frexp(value)
-    quantum = math.ldexp(1.0, max(exponent - 1, smallest_exponent) - fraction_bits)
+    exponent = ((double_bits(value) >> 52) & 0x7FF) - _DOUBLE_BIAS
+    quantum = bits_to_float((max(exponent, smallest_exponent) - fraction_bits + _DOUBLE_BIAS) << 52)
     return np.rint(value / quantum) * quantum
 
 
@@ -171,7 +172,7 @@ def _float_row(operator, largest, second, operands, a, a_step, b, b_step, c, c_s
     for i in range(count):
         value = load_float(a + i * a_step, source)
         if math.isfinite(value):
-            value = _round(value, np.int32(operands[_FLOAT_FRACTION]), np.int32(operands[_FLOAT_EXPONENT]))
+            value = _round(value, operands[_FLOAT_FRACTION], operands[_FLOAT_EXPONENT])
         if abs(value) > largest:
             value = math.copysign(limit, value)
         float_pointer(y + i * y_step)[0] = np.float32(value)

@@ -13,6 +13,7 @@ from . import (
     convolution_wide,
     convolution_winograd,
     elementwise,
+    floor,
     general_arithmetic,
     general_conversion,
     gru,
@@ -37,6 +38,7 @@ from . import (
     softmax,
     spectrum,
     suppression,
+    walk,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "convolution_wide",
     "convolution_winograd",
     "elementwise",
+    "floor",
     "general_arithmetic",
     "general_conversion",
     "gru",
@@ -74,4 +77,5 @@ __all__ = [
     "softmax",
     "spectrum",
     "suppression",
+    "walk",
 ]

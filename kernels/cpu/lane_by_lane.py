@@ -8,27 +8,15 @@ Bound by what bounds the called kernel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ..contract import Context, Kernel, Space
+from ..contract import Context
 from .memory import call_kernel, stack_words
 from .native import native
 from .turns import NATIVE_CONTEXT_WORDS
 from .vectors import address_of
 
-SHARED_OPERANDS = frozenset({"weights", "bias", "slope", "input_weights", "hidden_weights", "peepholes"})
-"""Operands that native kernels look up once, for all lanes together."""
-
 _LANES, _SLOTS = int(Context.LANES), int(Context.SLOTS)
 _ARENA_BASE, _ARENA_STRIDE = int(Context.ARENA_BASE), int(Context.ARENA_STRIDE)
 _WORDS = NATIVE_CONTEXT_WORDS
-
-
-def differs_by_lane(kernel: Kernel, operands: Sequence[int]) -> bool:
-    """Whether an operand that the kernel looks up once lies in memory that every lane has for itself."""
-    values = kernel.decode(operands)
-    shared = (values[name] for name in SHARED_OPERANDS & values.keys())
-    return any(tensor is not None and tensor.space is not Space.WEIGHTS for tensor in shared)
 
 
 @native

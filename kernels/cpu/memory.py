@@ -55,6 +55,16 @@ def bits_to_float(typingctx, word):
 
 
 @intrinsic
+def double_bits(typingctx, value):
+    """Native: the word that holds the bits of a float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.int64(types.float64), codegen
+
+
+@intrinsic
 def float_bits(typingctx, value):
     """Native: the int32 that holds the bits of a float32."""
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..contract import ALIGNMENT_BYTES
 from ..table import WHOLE, Memory, Table, aligned_bytes
-from .barrier import BARRIER_BYTES, barrier
+from .machine_code import address
 from .runner import CpuRunner
 
 
@@ -26,9 +27,9 @@ class TeamRunner(CpuRunner):
     def __init__(self, table: Table, memory: Memory) -> None:
         super().__init__(table, memory)
         assert table.parts is not None  # else there is one thread
-        meeting = aligned_bytes(BARRIER_BYTES)
+        meeting = aligned_bytes(2 * ALIGNMENT_BYTES)
         operands = np.array([meeting.ctypes.data, table.threads], np.int64)
-        meet = barrier.address, operands.ctypes.data
+        meet = address("barrier"), operands.ctypes.data
         self._jobs = []
         for thread in range(table.threads):
             calls = np.array([meet if i is None else self._calls[i] for i in _schedule(table.parts, thread)], np.int64)

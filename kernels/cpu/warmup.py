@@ -1,8 +1,8 @@
-"""Compiles every native kernel ahead of its first use, in several processes, and remembers that it has been done."""
+"""Compiles every native function ahead of its first use, in several processes, and remembers that it has been done."""
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import os
 import queue
 import subprocess
@@ -12,17 +12,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import llvmlite
-import numba
-from llvmlite import binding
-
 from ..errors import KernelError
-from . import kernels as _kernels  # noqa: F401  (fills NATIVE)
-from .execute import interpreter
-from .native import NATIVE, kernel_folder, source_digest
+from .machine_code import is_complete, kernel_folder, make, mark_complete, read_index
 
 Progress = Callable[[int, int, str], None]
 """Called with (functions compiled so far, functions in all, name of the one that has just been compiled)."""
@@ -30,8 +23,6 @@ Progress = Callable[[int, int, str], None]
 MAX_PROCESSES = 8
 """Each holds a compiler, about 200 MB."""
 
-REASON_CHARACTERS = 600
-_INTERPRETER = "interpreter"
 _DONE, _FAILED = "done", "failed"
 
 
@@ -47,18 +38,8 @@ class WarmUp:
     """Where the compiled functions are kept."""
 
 
-def is_warm() -> bool:
-    """Tell whether every kernel is in the cache, as it is now and for this processor; takes milliseconds."""
-    try:
-        kept = _stamp().read_text("utf-8").splitlines()
-    except OSError:
-        return False
-    folder = kernel_folder()
-    return bool(kept) and all((folder / name).is_file() for name in kept)
-
-
 def warm_up(progress: Progress | None = None, *, processes: int | None = None) -> WarmUp:
-    """Compile what the cache lacks of the native kernels and of the interpreter; at once where that has been done.
+    """Compile what the cache lacks of the native functions; at once where that has been done.
 
     Args:
         progress: called from several threads, one call at a time.
@@ -68,20 +49,19 @@ def warm_up(progress: Progress | None = None, *, processes: int | None = None) -
         KernelError: a kernel does not compile, or the cache can not be written.
     """
     started_s = time.monotonic()
-    names = [*NATIVE, _INTERPRETER]
-    if is_warm():
-        return WarmUp(len(names), time.monotonic() - started_s, 0, kernel_folder())
+    if is_complete():
+        return WarmUp(len(read_index()) - 1, time.monotonic() - started_s, 0, kernel_folder())
+    names = _names()
     processes = min(processes or _usable_processors(), MAX_PROCESSES, len(names))
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in names:
-        waiting.put(name)
     report = _Counter(len(names), progress)
     if processes == 1:
-        while not waiting.empty():
-            name = waiting.get()
-            _compile(name)
+        for name in names:
+            make(name)
             report(name)
     else:
+        waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for name in names:
+            waiting.put(name)
         workers: list[subprocess.Popen[str]] = []
         try:
             workers += [_start_worker() for _ in range(processes)]
@@ -92,7 +72,7 @@ def warm_up(progress: Progress | None = None, *, processes: int | None = None) -
             for worker in workers:
                 worker.kill()
                 worker.communicate()
-    _remember()
+    mark_complete()
     return WarmUp(len(names), time.monotonic() - started_s, processes, kernel_folder())
 
 
@@ -109,21 +89,11 @@ class _Counter:
                 self._progress(self._done, self._total, name)
 
 
-def _compile(name: str) -> None:
-    """Compile one function, or load it from the cache."""
-    try:
-        if name == _INTERPRETER:
-            interpreter()
-        else:
-            _ = NATIVE[name].address
-    except OSError as error:
-        raise KernelError(
-            f"compiled kernels can not be kept in {kernel_folder()} ({error}); set WAVETILE_CACHE"
-        ) from error
-    except Exception as error:
-        # Numba's texts run to pages; the first lines say what and where.
-        reason = " ".join(str(error).split())[:REASON_CHARACTERS]
-        raise KernelError(f"kernel {name!r} does not compile: {reason}") from error
+def _names() -> list[str]:
+    from . import kernels as _kernels  # noqa: F401  (registers them)
+    from .native import NATIVE
+
+    return list(NATIVE)
 
 
 def _start_worker() -> subprocess.Popen[str]:
@@ -140,26 +110,13 @@ def _start_worker() -> subprocess.Popen[str]:
 
 def _drive(worker: subprocess.Popen[str], waiting: queue.SimpleQueue[str], report: Callable[[str], None]) -> None:
     """Hand a worker one function after the other until none waits; one error ends everybody's work."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    assert worker.stderr is not None
     try:
         while True:
             try:
                 name = waiting.get_nowait()
             except queue.Empty:
                 return
-            try:
-                worker.stdin.write(f"{name}\n")
-                worker.stdin.flush()
-                answer = worker.stdout.readline()
-            except OSError:
-                answer = ""
-            outcome, _, detail = answer.strip().partition(" ")
-            if outcome == _FAILED:
-                raise KernelError(detail)
-            if outcome != _DONE:
-                raise KernelError(f"the process that compiled {name!r} ended: {worker.stderr.read()[-2000:].strip()}")
+            _ask(worker, name)
             report(name)
     except BaseException:
         while not waiting.empty():
@@ -167,51 +124,38 @@ def _drive(worker: subprocess.Popen[str], waiting: queue.SimpleQueue[str], repor
         raise
 
 
+def _ask(worker: subprocess.Popen[str], name: str) -> None:
+    """Have a worker compile one function."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stderr is not None
+    try:
+        worker.stdin.write(f"{name}\n")
+        worker.stdin.flush()
+        answer = worker.stdout.readline()
+    except OSError:
+        answer = ""
+    outcome, _, detail = answer.strip().partition(" ")
+    if outcome == _FAILED:
+        raise KernelError(detail)
+    if outcome != _DONE:
+        raise KernelError(f"the process that compiled {name!r} ended: {worker.stderr.read()[-2000:].strip()}")
+
+
 def _work() -> None:
     """Compile the functions named on standard input, a line each, and answer each with a line."""
+    # The compiler makes hundreds of thousands of small objects that live as long as it works on a function; going
+    # through them as often as Python does by default takes a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     for line in sys.stdin:
         try:
-            _compile(line.strip())
+            make(line.strip())
             answer = _DONE
         except KernelError as error:
             answer = f"{_FAILED} {' '.join(str(error).split())}"
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
-
-
-def _remember() -> None:
-    """Write the stamp: the cache's files for the present sources, so that a lost one is noticed."""
-    folder = kernel_folder()
-    digests = {source_digest(path) for path in Path(__file__).parent.glob("*.py")}
-    kept = [path for digest in digests for path in (folder / digest).rglob("*.nb?")]
-    stamp = _stamp()
-    try:
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        partial = stamp.with_suffix(f".{os.getpid()}")
-        partial.write_text("\n".join(sorted(str(path.relative_to(folder)) for path in kept)), "utf-8")
-        partial.replace(stamp)
-    except OSError as error:
-        raise KernelError(f"{stamp}: can not be written ({error}); set WAVETILE_CACHE to a folder that can") from error
-
-
-def _stamp() -> Path:
-    return kernel_folder() / f"warm-{_key()}"
-
-
-@cache
-def _key() -> str:
-    """A digest of all that Numba's cache depends on: versions, processor, and place, time and size of each source."""
-    digest = hashlib.sha256()
-    processor = (
-        numba.config.CPU_NAME or binding.get_host_cpu_name(),  # type: ignore[attr-defined]
-        numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten(),  # type: ignore[attr-defined]
-    )
-    digest.update(repr((numba.__version__, llvmlite.__version__, sys.version_info[:2], processor)).encode())
-    here = Path(__file__).parent
-    for path in sorted((*here.glob("*.py"), *here.parent.glob("*.py"))):
-        status = path.stat()
-        digest.update(repr((str(path), status.st_mtime_ns, status.st_size)).encode())
-    return digest.hexdigest()[:16]
 
 
 def _usable_processors() -> int:

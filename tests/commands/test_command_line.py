@@ -148,11 +148,11 @@ def test_models_verify_and_pull_a_local_file(wavetile_command: Command, gain_car
 def test_warmup_says_where_the_kernels_are(
     wavetile_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from wavetile.kernels.cpu import warmup
+    from wavetile.kernels.cpu import machine_code, warmup
 
     done = warmup.WarmUp(functions=12, seconds=3.25, processes=2, folder=tmp_path)
     asked = []
-    monkeypatch.setattr(warmup, "is_warm", lambda: False)
+    monkeypatch.setattr(machine_code, "is_complete", lambda: False)
     monkeypatch.setattr(warmup, "warm_up", lambda progress, processes: asked.append(processes) or done)
     said = wavetile_command("warmup", "--processes", "2")
     assert said.output == f"12 kernels compiled in 3.2 s by 2 processes; they are kept in {tmp_path}\n"

@@ -1,12 +1,17 @@
-"""Warming up compiles every kernel into the cache, says so, and notices what the cache has lost."""
+"""Warming up compiles every native function into the cache, says so, and notices what the cache has lost."""
 
 from __future__ import annotations
 
+import ast
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from wavetile.kernels.cpu import warmup
+from wavetile.kernels.cpu import kernels as _native  # noqa: F401  (registers them)
+from wavetile.kernels.cpu import machine_code, native, warmup
 from wavetile.kernels.cpu.native import NATIVE
 from wavetile.kernels.errors import KernelError
 
@@ -15,47 +20,94 @@ from wavetile.kernels.errors import KernelError
 def two_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Leave only two quick kernels to compile, into an empty cache; return its folder."""
     monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path))
-    monkeypatch.setattr(warmup, "NATIVE", {name: NATIVE[name] for name in ("fill", "gather")})
+    monkeypatch.setattr(native, "NATIVE", {name: NATIVE[name] for name in ("fill", "place")})
     return tmp_path / "kernels"
 
 
 def test_two_processes_fill_the_cache(two_kernels: Path) -> None:
-    assert not warmup.is_warm()
+    assert not machine_code.is_complete()
     steps: list[tuple[int, int, str]] = []
     done = warmup.warm_up(lambda *step: steps.append(step), processes=2)
-    assert [(count, total) for count, total, _ in steps] == [(1, 3), (2, 3), (3, 3)]
-    assert {name for _, _, name in steps} == {"fill", "gather", "interpreter"}
-    assert (done.functions, done.processes, done.folder) == (3, 2, two_kernels)
-    code = {path.name.split("-")[0] for path in two_kernels.rglob("*.nbc")}
-    assert code == {"movement.fill", "movement.gather", "execute._walk"}
-    assert warmup.is_warm()
+    assert [(count, total) for count, total, _ in steps] == [(1, 2), (2, 2)]
+    assert {name for _, _, name in steps} == {"fill", "place"}
+    assert (done.functions, done.processes, done.folder) == (2, 2, two_kernels)
+    assert {path.name.split("-")[0] for path in two_kernels.glob("*.o")} == {"fill", "place"}
+    assert machine_code.is_complete()
 
     steps.clear()
-    assert warmup.warm_up(lambda *step: steps.append(step)).processes == 0
-    assert steps == []
+    again = warmup.warm_up(lambda *step: steps.append(step))
+    assert (again.functions, again.processes, steps) == (2, 0, [])
 
-    next(two_kernels.rglob("*.nbc")).unlink()
-    assert not warmup.is_warm()
+    next(two_kernels.glob("*.o")).unlink()
+    assert not machine_code.is_complete()
 
 
-def test_the_stamp_is_of_these_sources(two_kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del two_kernels
-    stamp = warmup._stamp()
-    stamp.parent.mkdir(parents=True)
-    code = stamp.parent / "kernel.nbc"
-    code.touch()
-    stamp.write_text(code.name)
-    assert warmup.is_warm()
-    monkeypatch.setattr(warmup, "_key", lambda: "another processor")
-    assert not warmup.is_warm()
+def test_the_index_is_of_these_sources(two_kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmup.warm_up(processes=1)
+    assert machine_code.is_complete()
+    code = {path: path.stat().st_mtime_ns for path in two_kernels.glob("*.o")}
+    monkeypatch.setattr(machine_code, "_key", lambda: "a touched file")
+    assert not machine_code.is_complete()
+    # What was compiled from the same text is found again.
+    warmup.warm_up(processes=1)
+    assert machine_code.is_complete()
+    assert {path: path.stat().st_mtime_ns for path in two_kernels.glob("*.o")} == code
+
+
+def test_code_that_is_kept_runs_without_the_compiler() -> None:
+    machine_code.address("place")  # by now it is kept
+    script = """
+import ctypes, sys
+from wavetile.kernels.cpu.machine_code import address
+from wavetile.kernels.cpu.runner import CpuRunner
+assert address("place")
+assert "numba" not in sys.modules, "the compiler was imported"
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_code_that_only_the_compiler_can_load_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exponent(operands, context):  # noqa: ANN001, ANN202
+        operands[0] = math.frexp(1.0 * operands[1])[1]
+
+    monkeypatch.setattr(native, "NATIVE", {})
+    with pytest.raises(KernelError, match="'exponent' calls numba_frexp"):
+        native.object_code(native.native(exponent))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_kernel_that_does_not_compile_is_named(
-    two_kernels: Path, monkeypatch: pytest.MonkeyPatch, processes: int
-) -> None:
+def test_a_failure_ends_the_warm_up(two_kernels: Path, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
     del two_kernels
-    monkeypatch.setattr(warmup, "NATIVE", {"no_such_kernel": None})
-    with pytest.raises(KernelError, match="'no_such_kernel' does not compile"):
+    monkeypatch.setattr(warmup, "_names", lambda: ["no_such_kernel", "nor_this"])
+    with pytest.raises(KernelError, match="no native function 'no"):
         warmup.warm_up(processes=processes)
-    assert not warmup.is_warm()
+    assert not machine_code.is_complete()
+
+
+def test_what_does_not_compile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nonsense(operands, context):  # noqa: ANN001, ANN202
+        operands[0] = context.name
+
+    monkeypatch.setattr(native, "NATIVE", {})
+    with pytest.raises(KernelError, match="'nonsense' does not compile"):
+        native.object_code(native.native(nonsense))
+
+
+def test_a_cache_that_can_not_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(KernelError, match="set WAVETILE_CACHE"):
+        machine_code.make("place")
+
+
+def test_imports_are_seen_as_python_sees_them() -> None:
+    folder = Path(machine_code.__file__).parent
+    for path in (*folder.glob("*.py"), *folder.parent.glob("*.py"), *folder.parent.glob("schemas/*.py")):
+        found = set()
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.level:
+                names = [node.module.replace(".", "/")] if node.module else [alias.name for alias in node.names]
+                candidates = (path.parents[node.level - 1] / f"{name}.py" for name in names)
+                found |= {candidate for candidate in candidates if candidate.exists()}
+        assert native.local_imports(path) == found, path
