@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BackendError, CardError, ModelError, SignalError, WeightsError
+from ..errors import BackendError, ModelError, SignalError, WeightsError
 from ..graph import Network, load_network
 from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
@@ -133,9 +133,12 @@ class Model:
         }
         """Network -> how its products and recurrent layers keep their weights."""
         self.backend = backend
-        self.inputs: dict[str, DeclaredType] = {}
-        """Of all the model's networks, by ONNX name: element type and dimensions, free ones by name."""
-        self.outputs: dict[str, DeclaredType] = {}
+        self.inputs: dict[str, DeclaredType] = _declared({key: one.inputs for key, one in networks.items()})
+        """Of all the model's networks, by ONNX name: element type and dimensions, free ones by name.
+
+        A name that several networks have is `network/name` here, and the plain name where it is given to `run`.
+        """
+        self.outputs: dict[str, DeclaredType] = _declared({key: one.outputs for key, one in networks.items()})
         self._networks = dict(networks)
         self._evaluators = {
             key: Evaluator(network, backend, threads, self.weights[key]) for key, network in networks.items()
@@ -144,12 +147,10 @@ class Model:
         self._spec: StreamSpec | None = None
         self._pool: StatePool | None = None
         self._description: ModelDescription | None = None
-        for network in networks.values():
-            for mine, theirs in ((self.inputs, network.inputs), (self.outputs, network.outputs)):
-                if shared := mine.keys() & theirs.keys():
-                    raise CardError(f"model {name!r}: two of its networks call a value {min(shared)!r}; rename one")
-                mine.update(theirs)
-        self._evaluator_of = {name: one for one in self._evaluators.values() for name in one.network.inputs}
+        self._evaluator_of = {
+            name: one for one in self._evaluators.values() for name in one.network.inputs if name in self.inputs
+        }
+        """By the inputs that one network alone has."""
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays, as its ONNX file describes it: without front end, state or decoder.
@@ -330,6 +331,16 @@ def _check_backend(backend: str, threads: int) -> None:
         raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise BackendError(f"threads is {threads!r}; a whole number of at least 1 would work")
+
+
+def _declared(of_networks: Mapping[str, Mapping[str, DeclaredType]]) -> dict[str, DeclaredType]:
+    """The values of all networks by name, or by network and name where several networks have one of that name."""
+    uses = Counter(name for declared in of_networks.values() for name in declared)
+    return {
+        name if uses[name] == 1 else f"{network}/{name}": one
+        for network, declared in of_networks.items()
+        for name, one in declared.items()
+    }
 
 
 def _tensors(declared: Mapping[str, DeclaredType]) -> tuple[TensorDescription, ...]:
