@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CardError
-from ..graph import Graph, Node, TensorType
+from ..graph import Graph, Node, State, TensorType
 from ..graph.ir import STREAM_DOMAIN
 
 OPSET = 17
@@ -21,12 +21,16 @@ _FLOAT32 = np.dtype(np.float32)
 class Composer:
     """A graph under construction. Its own values are called `signal/...`, those of a network `<network>/...`."""
 
-    def __init__(self, name: str, *, frame_samples: int, hop_samples: int) -> None:
+    def __init__(self, name: str, *, frame_samples: int, hop_samples: int, sample_rate_hz: int = 0) -> None:
         self.graph = Graph(name=name, inputs={}, outputs=[], nodes=[], constants={}, types={})
         self.frame_samples = frame_samples
         self.hop_samples = hop_samples
-        self.overlapped: set[str] = set()
-        """Values that lag the signal by what a frame is longer than a hop."""
+        self.sample_rate_hz = sample_rate_hz
+        """0: the frames are not cut from audio."""
+        self.lags: dict[str, int] = {}
+        """Value -> samples by which it lags the newest of its frame; 0 for those that are not here."""
+        self._initial: dict[str, np.ndarray] = {}
+        """States that nothing goes on yet."""
 
     @property
     def bins(self) -> int:
@@ -58,6 +62,28 @@ class Composer:
     def stream_node(self, op: str, value: str, shape: tuple[int, ...], **attributes: Any) -> str:
         """Add one of the project's own stream operators and return its output."""
         return self._add(op, (value,), shape, attributes, 1, STREAM_DOMAIN)
+
+    def state(self, name: str, initial: np.ndarray) -> str:
+        """Add a tensor carried from step to step and return its value of before; `carry` says how it goes on."""
+        value = self.input(self._fresh(name), initial.shape)
+        self._initial[value] = initial
+        return value
+
+    def carry(self, before: str, after: str) -> None:
+        """Let `after` be, in the next step, the state that `before` is in this one."""
+        self.graph.states.append(State(before, after, self.shape(before), self._initial.pop(before)))
+
+    def lag(self, value: str, samples: int) -> None:
+        """Note that an operator held a value back by so many samples, beside what its inputs lag."""
+        self.lags[value] = self.lags.get(value, 0) + samples
+
+    def slice(self, value: str, axis: int, start: int, stop: int) -> str:
+        """Return the positions `start` to `stop` of an axis."""
+        shape = self.shape(value)
+        if (start, stop) == (0, shape[axis]):
+            return value
+        bounds = [self.constant(f"index_{n}", np.array([n], np.int64)) for n in (start, stop, axis)]
+        return self.node("Slice", (value, *bounds), (*shape[:axis], stop - start, *shape[axis + 1 :]))
 
     def reshape(self, value: str, shape: tuple[int, ...]) -> str:
         """Return the value in another shape.
@@ -118,7 +144,11 @@ class Composer:
                     outputs=tuple(map(renamed, node.outputs)),
                 )
             )
-        return {key: renamed(key) for key in network.outputs}
+        latest = max((self.lags.get(value, 0) for value in names.values()), default=0)
+        outputs = {key: renamed(key) for key in network.outputs}
+        if latest:
+            self.lags.update(dict.fromkeys(outputs.values(), latest))
+        return outputs
 
     def _add(
         self,
@@ -132,6 +162,8 @@ class Composer:
         output = self._fresh(op)
         self.graph.types[output] = TensorType(shape, _FLOAT32)
         self.graph.nodes.append(Node(op, output, inputs, (output,), attributes, opset, domain))
+        if latest := max((self.lags.get(value, 0) for value in inputs), default=0):
+            self.lags[output] = latest
         return output
 
     def _fresh(self, base: str) -> str:

@@ -84,7 +84,12 @@ def compose(card: Card, networks: Mapping[str, Network]) -> tuple[Graph, str | N
     """
     signal = card.signal
     if isinstance(signal, AudioSignal):
-        composer = Composer(card.name, frame_samples=signal.frame_samples, hop_samples=signal.hop_samples)
+        composer = Composer(
+            card.name,
+            frame_samples=signal.frame_samples,
+            hop_samples=signal.hop_samples,
+            sample_rate_hz=signal.sample_rate_hz,
+        )
         made = {"frame": composer.input("frame", (1, signal.frame_samples))}
     elif isinstance(signal, FeatureSignal):
         composer = Composer(card.name, frame_samples=signal.feature_count, hop_samples=signal.feature_count)
@@ -114,8 +119,7 @@ def compose(card: Card, networks: Mapping[str, Network]) -> tuple[Graph, str | N
                 f"model {card.name!r}: audio {card.audio!r} has shape {list(composer.shape(audio))}; "
                 f"{composer.hop_samples} samples, one hop, would work"
             )
-        if audio in composer.overlapped:
-            delay_samples = composer.frame_samples - composer.hop_samples
+        delay_samples = composer.lags.get(audio, 0)
     values = {value: made[value] for value in card.values}
     graph.outputs = list(dict.fromkeys([*filter(None, [audio]), *values.values(), *(s.output for s in graph.states)]))
     return graph, audio, values, delay_samples

@@ -246,7 +246,7 @@ class Session:
     def _ring_sizes(self) -> tuple[int, int]:
         """What only `flush` may fill of the ring, and what else fits beside a window."""
         spec = self.spec
-        reserve = 2 * spec.window_samples + spec.hop_samples
+        reserve = spec.window_samples + spec.hop_samples + max(spec.window_samples, spec.delay_samples)
         usable = max(int(RING_SECONDS * spec.sample_rate_hz), RING_HOPS * spec.hop_samples)
         if self._resampler is not None:
             # What is inside the resampler will land in the ring, so room for it counts as taken.

@@ -66,7 +66,10 @@ class StreamSpec:
     @property
     def prologue_samples(self) -> int:
         """Zeros that go out before the first step's audio: output t is input t - delay_samples from the start."""
-        return self.delay_samples if self.start == "first_frame" and self.audio is not None else 0
+        if self.start != "first_frame" or self.audio is None:
+            return 0
+        # What a step holds back beyond its window comes out by itself, as what it makes of the zeros before the signal.
+        return min(self.delay_samples, self.window_samples - self.hop_samples)
 
     @cached_property
     def value_shapes(self) -> dict[str, tuple[int, ...]]:

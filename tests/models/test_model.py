@@ -20,10 +20,13 @@ from tests.models.networks import (
     write_card,
 )
 from wavetile.engine.errors import BackendError, CardError, ModelError, SignalError, UnsupportedError, WeightsError
+from wavetile.engine.models.catalogue import sha256_of
 from wavetile.engine.models.evaluator import MAX_PROGRAMS
 
 FEATURE_SIGNAL = 'kind = "features"\nfeature_count = 3'
 FEATURE_STREAM = 'steps = [{ network = "net", inputs = { x = "features" }, outputs = { y = "y" } }]\nvalues = ["y"]'
+
+STEPPED = 'shapes = { x = [1, 3] }\nstates = { h = "h_out" }'
 
 
 def arrays(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -38,8 +41,7 @@ def integrator(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def integrator_card(tmp_path: Path, integrator: Path) -> Path:
-    entries = 'shapes = { x = [1, 3] }\nstates = { h = "h_out" }'
-    return write_card(tmp_path / "leaky.toml", integrator, entries, signal=FEATURE_SIGNAL, stream=FEATURE_STREAM)
+    return write_card(tmp_path / "leaky.toml", integrator, STEPPED, signal=FEATURE_SIGNAL, stream=FEATURE_STREAM)
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -297,3 +299,51 @@ def test_model_says_what_it_is(integrator_card: Path) -> None:
     assert repr(model) == "<Model 'leaky': A test; inputs x, h; back end reference>"
     with model.stream() as stream:
         assert repr(stream) == "<Stream of 'leaky': feature frames>"
+
+
+@pytest.mark.parametrize("start", ["silence", "first_frame"])
+@pytest.mark.parametrize("frames", [1, 7])
+def test_stream_is_late_by_all_that_its_operators_hold_back(tmp_path: Path, start: str, frames: int) -> None:
+    window = '{{ operator = "window", input = "{}", shape = "vorbis", output = "{}" }}'
+    steps = [
+        window.format("frame", "windowed"),
+        f'{{ operator = "delay", input = "windowed", frames = {frames}, output = "delayed" }}',
+        window.format("delayed", "again"),
+        '{ operator = "overlap_add", input = "again", output = "late" }',
+        '{ network = "net", inputs = { x = "frame" }, outputs = { y = "y" } }',
+    ]
+    card = write_card(
+        tmp_path / "late.toml",
+        leaky_integrator(tmp_path / "leaky.onnx", features=32),
+        'shapes = { x = [1, 32] }\nstates = { h = "h_out" }',
+        signal=f'kind = "audio"\nsample_rate_hz = 8000\nframe_samples = 32\nhop_samples = 16\nstart = "{start}"',
+        stream=f'steps = [{", ".join(steps)}]\naudio = "late"',
+    )
+    signal = np.random.default_rng(2).standard_normal(1000).astype(np.float32)
+    with wavetile.load(card, backend="reference").stream() as stream:
+        assert stream.delay_samples == 16 + 16 * frames
+        audio = np.concatenate([stream.process(signal).samples, stream.flush().samples])  # type: ignore[list-item]
+    first = 16 if start == "first_frame" else 0  # the window fades the first hop in where no frame lies before it
+    assert len(audio) == 1000 + stream.delay_samples
+    np.testing.assert_allclose(audio[stream.delay_samples + first :], signal[first:], atol=1e-5)
+
+
+def test_networks_of_a_model_may_share_names(tmp_path: Path, integrator_card: Path) -> None:
+    one, two = leaky_integrator(tmp_path / "one.onnx"), leaky_integrator(tmp_path / "two.onnx")
+    second = f'[networks.other]\nfile = "two.onnx"\nsha256 = "{sha256_of(two)}"\nsource = "two.onnx"\n{STEPPED}'
+    stream = (
+        'steps = [{ network = "net", inputs = { x = "features" }, outputs = { y = "y" } }, '
+        '{ network = "other", inputs = { x = "y" }, outputs = { y = "z" } }]\nvalues = ["z"]'
+    )
+    card = write_card(tmp_path / "both.toml", one, f"{STEPPED}\n{second}", signal=FEATURE_SIGNAL, stream=stream)
+    model = wavetile.load(card, backend="reference")
+    assert set(model.inputs) == {"net/x", "net/h", "other/x", "other/h"}
+    with pytest.raises(SignalError, match="several networks"):
+        model.run(arrays(1))
+    frames = arrays(4)["x"]
+    with wavetile.load(integrator_card, backend="reference").stream() as single:
+        between = single.process(frames).values["y"]
+        single.reset()
+        expected = single.process(between).values["y"]
+    with model.stream() as both:
+        np.testing.assert_allclose(both.process(frames).values["z"], expected, rtol=1e-6)

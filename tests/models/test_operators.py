@@ -12,21 +12,32 @@ from wavetile.engine.errors import CardError
 from wavetile.engine.graph import fuse
 from wavetile.engine.models.composer import Composer
 from wavetile.engine.models.operators import OPERATORS
+from wavetile.engine.models.table import Table
 from wavetile.engine.plan import Workspace, compile_graph
 
 FRAME, HOP = 48, 16
+RATE_HZ = 16000
 BINS = FRAME // 2 + 1
 
 
 def apply(
-    operator: str, inputs: list[np.ndarray], *, shapes: list[tuple[int, ...]] | None = None, **options: Any
+    operator: str,
+    inputs: list[np.ndarray],
+    *,
+    shapes: list[tuple[int, ...]] | None = None,
+    backend: str = "reference",
+    **options: Any,
 ) -> Workspace:
-    """A workspace of one operator, its inputs filled."""
-    composer = Composer("test", frame_samples=FRAME, hop_samples=HOP)
+    """A workspace of one operator, its inputs filled. Options that a card may leave out have their defaults."""
+    composer = Composer("test", frame_samples=FRAME, hop_samples=HOP, sample_rate_hz=RATE_HZ)
     shapes = shapes or [array.shape for array in inputs]
     names = [composer.input(f"input_{index}", shape) for index, shape in enumerate(shapes)]
-    composer.graph.outputs.append(OPERATORS[operator].lower(composer, *names, **options))
-    workspace = Workspace(compile_graph(fuse(composer.graph)), "reference")
+    table = Table(options, "test")
+    read = {key: take(table, key) for key, take in OPERATORS[operator].options.items()}
+    table.finish()
+    output = OPERATORS[operator].lower(composer, *names, **read)
+    composer.graph.outputs = [output, *(state.output for state in composer.graph.states)]
+    workspace = Workspace(compile_graph(fuse(composer.graph)), backend)
     for name, array in zip(names, inputs, strict=True):
         workspace.input(name)[0] = array.reshape(workspace.input(name)[0].shape)
     return workspace
@@ -34,8 +45,7 @@ def apply(
 
 def result(workspace: Workspace) -> np.ndarray:
     workspace.run(1)
-    (name,) = workspace.program.outputs
-    return workspace.output(name)[0].copy()
+    return workspace.output(next(iter(workspace.program.outputs)))[0].copy()
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -56,6 +66,12 @@ CASES: list[tuple[str, list[np.ndarray], dict[str, Any], Callable[..., np.ndarra
         {},
         lambda x: np.stack([np.fft.rfft(x.astype(np.float64)).real, np.fft.rfft(x.astype(np.float64)).imag], axis=-1),
     ),
+    (
+        "real_fft",
+        [normal(1, FRAME)],
+        {"norm": "forward"},
+        lambda x: np.stack([(f := np.fft.rfft(x.astype(np.float64), norm="forward")).real, f.imag], axis=-1),
+    ),
     ("magnitude", [normal(1, BINS, 2)], {}, lambda x: np.abs(as_complex(x))),
     (
         "log_power",
@@ -66,6 +82,22 @@ CASES: list[tuple[str, list[np.ndarray], dict[str, Any], Callable[..., np.ndarra
     ("clip", [normal(1, BINS)], {"min": -0.25, "max": 0.5}, lambda x: np.clip(x, -0.25, 0.5)),
     ("gain", [normal(1, BINS, 2), normal(1, BINS)], {}, lambda x, g: x * g[..., None]),
     ("inverse_real_fft", [normal(1, BINS, 2)], {}, lambda x: np.fft.irfft(as_complex(x), FRAME)),
+    (
+        "inverse_real_fft",
+        [normal(1, BINS, 2) / FRAME],
+        {"norm": "forward"},
+        lambda x: np.fft.irfft(as_complex(x), FRAME, norm="forward"),
+    ),
+    ("decibels", [normal(1, 8) ** 2], {"offset": 1e-3}, lambda x: 10 * np.log10(x.astype(np.float64) + 1e-3)),
+    ("low_bins", [normal(1, BINS, 2)], {"count": 5}, lambda x: x[:, :5]),
+    ("low_bins", [normal(1, BINS)], {"count": BINS}, lambda x: x),
+    (
+        "replace_low_bins",
+        [normal(1, BINS, 2), normal(1, 5, 2) + 7],
+        {},
+        lambda x, low: np.concatenate([low, x[:, 5:]], axis=1),
+    ),
+    ("planes", [normal(1, BINS, 2)], {}, lambda x: np.stack([x[..., 0], x[..., 1]], axis=1)),
 ]
 
 
@@ -96,8 +128,9 @@ def test_overlap_add_sums_frames_a_hop_apart() -> None:
     np.testing.assert_allclose(np.concatenate(blocks), expected[: 6 * HOP], atol=1e-6)
 
 
-def test_squared_sqrt_hann_adds_up_to_one_at_half_a_frame() -> None:
-    window = result(apply("window", [np.ones((1, FRAME), np.float32)], shape="sqrt_hann"))[0].astype(np.float64) ** 2
+@pytest.mark.parametrize("shape", ["sqrt_hann", "vorbis"])
+def test_squared_window_adds_up_to_one_at_half_a_frame(shape: str) -> None:
+    window = result(apply("window", [np.ones((1, FRAME), np.float32)], shape=shape))[0].astype(np.float64) ** 2
     np.testing.assert_allclose(window[: FRAME // 2] + window[FRAME // 2 :], 1, atol=1e-6)
 
 
