@@ -9,16 +9,13 @@ from functools import partial
 from ..errors import CardError
 from ..graph import Graph, Network, State, fuse, specialise
 from ..plan import OPERATORS as RULED_OPERATORS
-from ..plan import compile_graph, lift_state
-from ..plan.certificate import certify
+from ..plan import compile_graph
+from ..plan.streaming import Bindings, StreamingAxis, StreamPlan, causal_step, certify, find_axes
 from ..session import StreamSpec
 from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep
 from .composer import Composer
 from .decoder import VoiceActivityDecoder
 from .operators import OPERATORS
-
-LIFTED_STEPS = 8
-"""Steps that the longer binding of a lifted network has: enough to show on which axis it is recurrent."""
 
 
 def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> StreamSpec:
@@ -132,7 +129,10 @@ def bind(card: NetworkCard, network: Network) -> Graph:
         CardError: a state's input and output do not exist or do not match; an output's size depends on the data.
         ModelError: shapes or constants that the network does not take.
     """
-    graph = specialise(network, card.shapes, card.constants, operators=RULED_OPERATORS)
+    if card.lift:
+        graph = causal_step(find_lifted(card, network), steps_of(card))
+    else:
+        graph = specialise(network, card.shapes, card.constants, operators=RULED_OPERATORS)
     if graph.ragged:
         raise CardError(
             f"network {card.name!r}: the size of its output {next(iter(graph.ragged))!r} depends on the data, but "
@@ -151,21 +151,32 @@ def bind(card: NetworkCard, network: Network) -> Graph:
                 f"{list(graph.types[target].shape)}"
             )
         graph.states.append(State(source, target, shape))
-    if card.lift:
-        graph = lift_state(graph, bind_longer(card, network))
     return graph
 
 
-def bind_longer(card: NetworkCard, network: Network) -> Graph:
-    """Bind a network to LIFTED_STEPS steps at once, along the axes that its card lifts."""
-    shapes = dict(card.shapes)
+def find_lifted(card: NetworkCard, network: Network) -> Bindings:
+    """Find what streams in a network whose card names a streaming axis.
+
+    Raises:
+        CardError: the card has no shape for such an input, or that has no such axis.
+        UnsupportedError: the network does not stream along it.
+    """
     for name, axis in card.lift.items():
-        if name not in shapes or not 0 <= axis < len(shapes[name]):
+        if name not in card.shapes or not 0 <= axis < len(card.shapes[name]):
             raise CardError(f"network {card.name!r}: lift has {name} = {axis}, but shapes.{name} has no axis {axis}")
-        sizes = list(shapes[name])
-        sizes[axis] *= LIFTED_STEPS
-        shapes[name] = tuple(sizes)
-    return specialise(network, shapes, card.constants, operators=RULED_OPERATORS)
+    if len({card.shapes[name][axis] for name, axis in card.lift.items()}) > 1:
+        raise CardError(f"network {card.name!r}: the inputs of lift have unlike numbers of steps; the same would work")
+    return find_axes(
+        lambda shapes: specialise(network, shapes, card.constants, operators=RULED_OPERATORS),
+        card.shapes,
+        [StreamingAxis("the stream", card.lift)],
+    )
+
+
+def steps_of(card: NetworkCard) -> int:
+    """How many steps of its streaming axis a lifted network gets at once."""
+    name, axis = next(iter(card.lift.items()))
+    return card.shapes[name][axis]
 
 
 def certify_lift(card: NetworkCard, network: Network, backend: str) -> None:
@@ -174,6 +185,4 @@ def certify_lift(card: NetworkCard, network: Network, backend: str) -> None:
     Raises:
         ModelError: it does not, so it can not stream.
     """
-    step = compile_graph(fuse(bind(card, network)), name=f"{card.name} in steps")
-    whole = compile_graph(fuse(bind_longer(card, network)), name=f"{card.name} at once")
-    certify(step, whole, backend=backend)
+    certify(StreamPlan(find_lifted(card, network), [steps_of(card)], name=card.name), backend=backend)

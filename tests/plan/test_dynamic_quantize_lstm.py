@@ -21,7 +21,7 @@ from tests.plan.test_recurrent import BACKENDS, FUNCTIONS, LAYERS, Layer
 from wavetile.engine.errors import ModelError, UnsupportedError
 from wavetile.engine.graph import fuse, load_network, specialise
 from wavetile.engine.graph.export import to_model
-from wavetile.engine.plan.lift import lift_state
+from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, find_axes
 
 
 def quantised(layer: Layer, kind: str = "int8", *, per_column: bool = False) -> onnx.ModelProto:
@@ -144,9 +144,9 @@ def test_it_is_not_cut_into_steps() -> None:
     model = quantised(layer)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "T"
     network = load_network(model.SerializeToString())
-    step, longer = (fuse(specialise(network, {"x": (time, 3, 4)})) for time in (2, 5))
-    with pytest.raises(UnsupportedError, match=r"com\.microsoft\.DynamicQuantizeLSTM.*works across the steps"):
-        lift_state(step, longer)
+    axis = StreamingAxis("T", {"x": 0})
+    with pytest.raises(UnsupportedError, match=r"com\.microsoft\.DynamicQuantizeLSTM.*can not stream"):
+        StreamPlan(find_axes(lambda shapes: specialise(network, shapes), {"x": (1, 3, 4)}, [axis]))
 
 
 def test_written_back() -> None:

@@ -97,7 +97,7 @@ def dynamic_quantize_lstm(node: Lowering, builder: Builder) -> list[View | None]
 
     A range over the whole of X is not causal: the first step depends on the last one. A network that gets one step a
     call has a grid for each step, and its results are not those of the same network on the whole signal. So the first
-    can be streamed, with its state as inputs and outputs; the second is not cut into steps (`plan.stepwise`).
+    can be streamed, with its state as inputs and outputs; the second is not cut into steps (`plan.streaming`).
     """
     inner = max(node.shape(W)[1], node.shape(R)[1])
     if inner > MOST_PRODUCTS:

@@ -1,0 +1,23 @@
+"""The streaming planner: takes a network as it stands, finds out what streams, and cuts it into steps."""
+
+from __future__ import annotations
+
+from . import aligned, edges, recurrent, reshapes, windows  # noqa: F401  (fill STREAM_RULES)
+from .bindings import Bindings, StreamingAxis, find_axes
+from .causal import causal_step
+from .certificate import Certificate, certify
+from .plan import Step, StepKind, StreamPlan
+from .steps import Steps
+
+__all__ = [
+    "Bindings",
+    "Certificate",
+    "Step",
+    "StepKind",
+    "Steps",
+    "StreamPlan",
+    "StreamingAxis",
+    "causal_step",
+    "certify",
+    "find_axes",
+]

@@ -1,0 +1,134 @@
+"""Where a network's streaming axes are: seen from bindings that differ in the length of one axis alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...errors import ModelError, UnsupportedError
+from ...graph import Graph
+from ...graph.passes.pads import fold_pads
+from ...graph.passes.views import drop_identities, merge_transposes
+from ...graph.passes.windows import explicit_windows
+from ...graph.prune import prune
+
+LENGTHS = tuple(64 << shift for shift in range(12))
+"""Lengths that are tried for the shortest binding: a network may need so many steps for its first output."""
+
+PREPARED = (prune, explicit_windows, drop_identities, merge_transposes, fold_pads)
+"""Passes that make fewer kinds of nodes of a network; all others work on the step graph."""
+
+Binder = Callable[[Mapping[str, tuple[int, ...]]], Graph]
+"""Binds a network to the shapes of its inputs."""
+LengthBinder = Callable[[Sequence[int]], Graph]
+"""Binds a network to the length of each streaming axis."""
+
+
+@dataclass(frozen=True)
+class StreamingAxis:
+    """An axis that has not ended yet."""
+
+    name: str
+    inputs: Mapping[str, int]
+    """Each of the network's inputs -> the dimension along which it arrives."""
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """One network bound to a length of every streaming axis, and to twice that length of each."""
+
+    axes: tuple[StreamingAxis, ...]
+    graph: Graph
+    grown: tuple[Graph, ...]
+    """For each axis, the binding in which that axis is twice as long."""
+    dims: Mapping[str, tuple[int | None, ...]]
+    """For each value of the graph and each axis, the dimension along which it streams."""
+    bind: LengthBinder
+    """Gives the network at any lengths."""
+    same_padded: frozenset[str]
+    """Names of nodes whose padding is worked out from the length (auto_pad SAME)."""
+
+    def length(self, name: str, axis: int, *, grown: bool = False) -> int | None:
+        """A value's length along an axis, in the graph or in the grown one; None where it does not stream."""
+        dim = self.dims[name][axis]
+        return None if dim is None else (self.grown[axis] if grown else self.graph).types[name].shape[dim]
+
+    def streams(self, name: str) -> bool:
+        """Whether a value streams along any axis."""
+        return any(dim is not None for dim in self.dims[name])
+
+
+def find_axes(bind: Binder, shapes: Mapping[str, tuple[int, ...]], axes: Sequence[StreamingAxis]) -> Bindings:
+    """Bind a network to a few lengths and see which dimension of each value grows with which axis.
+
+    Args:
+        bind: gives the network's graph for the shapes of all inputs.
+        shapes: of every input; the lengths of streaming dimensions do not matter.
+        axes: at least one. Every input that is not bound by value streams along each.
+
+    Raises:
+        UnsupportedError: a node is unlike in the two bindings, or a value grows along two dimensions with one axis.
+        ModelError: the network can be bound to none of LENGTHS.
+    """
+    first: ModelError | None = None
+
+    def bind_lengths(lengths: Sequence[int]) -> Graph:
+        sizes = {name: list(shape) for name, shape in shapes.items()}
+        for axis, length in zip(axes, lengths, strict=True):
+            for name, dim in axis.inputs.items():
+                sizes[name][dim] = length
+        return bind({name: tuple(shape) for name, shape in sizes.items()})
+
+    for length in LENGTHS:
+        lengths = [[length * (1 + (grown is axis)) for axis in axes] for grown in (None, *axes)]
+        try:
+            bound = [bind_lengths(each) for each in lengths]
+        except ModelError as error:
+            first = first or error
+            continue
+        same = frozenset(node.name for node in bound[0] if str(node.attributes.get("auto_pad", "")).startswith("SAME"))
+        graph, *grown = map(_prepared, bound)
+        return Bindings(tuple(axes), graph, tuple(grown), _dims(axes, graph, grown), bind_lengths, same)
+    assert first is not None
+    raise first
+
+
+def _prepared(graph: Graph) -> Graph:
+    for prepare in PREPARED:
+        graph = prepare(graph)
+    return graph
+
+
+def _dims(axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]) -> dict[str, tuple[int | None, ...]]:
+    dims: dict[str, tuple[int | None, ...]] = {}
+    for axis, other in zip(axes, grown, strict=True):
+        for node, twin in zip(graph.nodes, other.nodes, strict=False):
+            if (node.op, node.name, node.outputs) != (twin.op, twin.name, twin.outputs):
+                raise UnsupportedError(f"{node}: there is another node in its place when {axis.name!r} is longer")
+        if len(graph.nodes) != len(other.nodes):
+            raise UnsupportedError(
+                f"network {graph.name!r} has {len(graph.nodes)} nodes, and {len(other.nodes)} when {axis.name!r} is "
+                "longer: a Loop or Scan along the axis does not stream; Model.run takes the signal whole"
+            )
+    for name, tensor in graph.types.items():
+        found = [_growing(name, tensor.shape, axis, other) for axis, other in zip(axes, grown, strict=True)]
+        inner = [dim for dim in found if dim is not None]
+        if len(set(inner)) < len(inner):
+            raise UnsupportedError(f"value {name!r}: one of its dimensions grows with two of the streaming axes")
+        dims[name] = tuple(found)
+    return dims
+
+
+def _growing(name: str, shape: tuple[int, ...], axis: StreamingAxis, other: Graph) -> int | None:
+    if name not in other.types:
+        return None
+    longer = other.types[name].shape
+    if len(longer) != len(shape):
+        raise UnsupportedError(f"value {name!r} has {len(shape)} dimensions, {len(longer)} when {axis.name} is longer")
+    differing = [dim for dim, sizes in enumerate(zip(shape, longer, strict=True)) if sizes[0] != sizes[1]]
+    if len(differing) > 1:
+        raise UnsupportedError(
+            f"value {name!r} grows from {list(shape)} to {list(longer)} with {axis.name} alone: each step meets every "
+            "other one, which needs the whole signal; Model.run takes it whole"
+        )
+    return differing[0] if differing else None

@@ -1,0 +1,150 @@
+"""The proof that a stream gives the numbers of the whole: both are run on the same random signal.
+
+Memory that nothing has written yet is NaN on both sides, so that nothing is right by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import ModelError
+from ...graph import fuse
+from ..compile import compile_graph
+from ..workspace import Workspace
+from .plan import StreamPlan
+from .raster import Raster, bands
+from .steps import Steps
+
+TOLERANCE = 1e-4
+"""Largest difference allowed, relative to the largest value of the output (or to 1, if that is smaller)."""
+
+STEADY_STEPS = 2
+"""Steady steps of the signal that is compared; each is like the others."""
+
+
+@dataclass(frozen=True)
+class AxisFacts:
+    """How a network streams along one axis."""
+
+    name: str
+    step: int
+    """Elements of the inputs that a step takes."""
+    first: int
+    """Elements that the first step takes."""
+    delay: Mapping[str, float]
+    """Output -> how many elements of the inputs it lags, once it is steady."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was compared, and how near the two came."""
+
+    axes: tuple[AxisFacts, ...]
+    lengths: tuple[int, ...]
+    """Of the signal that was compared."""
+    max_difference: float
+    """Absolute, over all outputs."""
+    carried_bytes: int
+    """What goes from step to step along the innermost axis."""
+    strip_bytes: int
+    """What is kept for the rectangles below, at this width."""
+    multiply_adds: tuple[int, int]
+    """Of all steps over this signal, and of the whole."""
+
+
+def certify(plan: StreamPlan, *, backend: str = "cpu", seed: int = 0) -> Certificate:
+    """Run a random signal through the network at once and in steps, and compare every output.
+
+    Raises:
+        ModelError: an output differs; the network can not be cut into steps like this.
+    """
+    lengths = [axis.first + STEADY_STEPS * axis.step + axis.timeline.grain for axis in plan.axes]
+    whole_program = compile_graph(fuse(plan.bindings.bind(lengths)), name=f"{plan.name} at once")
+    rng = np.random.default_rng(seed)
+    signals = {name: rng.standard_normal(port.shape, np.float32) for name, port in whole_program.inputs.items()}
+    whole = Workspace(whole_program, backend)
+    whole.poison()
+    for name, signal in signals.items():
+        whole.input(name)[0] = signal
+    whole.run(1)
+    expected = {name: whole.output(name)[0] for name in whole_program.outputs}
+    steps = Steps(plan, backend, poisoned=True)
+    streamed = {name: np.full(array.shape, np.nan, array.dtype) for name, array in expected.items()}
+    strip_bytes, costs = (_run_axis if len(plan.axes) == 1 else _run_raster)(steps, lengths, signals, streamed)
+    worst = 0.0
+    for name, array in expected.items():
+        difference = float(np.abs(streamed[name] - array).max(initial=0.0))
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(array).max(initial=0.0))):
+            raise ModelError(
+                f"{plan.name}: streamed output {name!r} differs from the whole by {difference:.3g}; this network reads "
+                "along the streaming axis in a way that no rule knows: run it whole with Model.run"
+            )
+        worst = max(worst, difference)
+    return Certificate(
+        tuple(facts(plan, axis) for axis in range(len(plan.axes))),
+        tuple(lengths),
+        worst,
+        steps.carried_bytes,
+        strip_bytes,
+        (costs, whole_program.multiply_adds),
+    )
+
+
+def facts(plan: StreamPlan, axis: int) -> AxisFacts:
+    """How a plan streams along one of its axes."""
+    one = plan.axes[axis]
+    steady = one.moment(one.first)
+    later = one.moment(one.first + one.timeline.grain)
+    delays = {}
+    for name in plan.bindings.graph.outputs:
+        rate = (later.counts[name] - steady.counts[name]) / one.timeline.grain
+        delays[name] = one.first - steady.counts[name] / rate
+    return AxisFacts(one.timeline.name, one.step, one.first, delays)
+
+
+def _part(plan: StreamPlan, name: str, spans: Sequence[slice]) -> tuple[slice, ...]:
+    """Where a rectangle of a value lies in the whole of it."""
+    index = [slice(None)] * len(plan.bindings.graph.types[name].shape)
+    for axis, span in enumerate(spans):
+        dim = plan.bindings.dims[name][axis]
+        assert dim is not None
+        index[dim] = span
+    return tuple(index)
+
+
+def _run_axis(
+    steps: Steps, lengths: Sequence[int], signals: Mapping[str, np.ndarray], streamed: dict[str, np.ndarray]
+) -> tuple[int, int]:
+    plan = steps.plan
+    places = dict.fromkeys(streamed, 0)
+    cost = 0
+    for band in bands(plan.axes[0], lengths[0]):
+        given = {name: signal[_part(plan, name, [slice(*band.arrived)])] for name, signal in signals.items()}
+        made = steps.run((band.kind,), given)
+        cost += steps.multiply_adds((band.kind,))
+        for name in streamed.keys() & made.keys():
+            dim = plan.bindings.dims[name][0]
+            assert dim is not None
+            stop = places[name] + made[name].shape[dim]
+            streamed[name][_part(plan, name, [slice(places[name], stop)])] = made[name]
+            places[name] = stop
+    return 0, cost
+
+
+def _run_raster(
+    steps: Steps, lengths: Sequence[int], signals: Mapping[str, np.ndarray], streamed: dict[str, np.ndarray]
+) -> tuple[int, int]:
+    plan = steps.plan
+    raster = Raster(steps, lengths[0], lengths[1], [axis.first for axis in plan.axes])
+    cost = 0
+    for row, down in enumerate(raster.rows):
+        for column, across in enumerate(raster.columns):
+            spans = [slice(*down.arrived), slice(*across.arrived)]
+            given = {name: signal[_part(plan, name, spans)] for name, signal in signals.items()}
+            for name, (rows, columns, values) in raster.run(row, column, given).items():
+                streamed[name][_part(plan, name, [slice(*rows), slice(*columns)])] = values
+            cost += steps.multiply_adds((down.kind, across.kind))
+    return raster.strip_bytes, cost

@@ -1,0 +1,115 @@
+"""The plan of a stream: which steps there are, and the program of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...graph import fuse
+from ..compile import compile_graph
+from ..program import Program
+from .bindings import Bindings
+from .step import StepCutter, StepGraph, Stretch
+from .timeline import ORIGIN, Moment, Timeline
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """A step along one axis, as far as its graph depends on it."""
+
+    before: int
+    """Elements of the inputs that had arrived before it; of a steady step, those of the first steady one."""
+    after: int
+    ended: bool
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing is known from before."""
+        return self.before == 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """The compiled step of a plan."""
+
+    program: Program | None
+    """None: nothing is computed, and nothing kept."""
+    graph: StepGraph
+
+
+class Axis:
+    """One axis of a plan: how what arrives is cut into steps."""
+
+    def __init__(self, timeline: Timeline, step: int | None) -> None:
+        """`step`: how many elements of the inputs make a step; rounded up to the grain, which is the default."""
+        self.timeline = timeline
+        grain = timeline.grain
+        self.step = grain * max(1, -(-(step or grain) // grain))
+        """Elements of the inputs that a steady step takes."""
+        self.first = max(self.step, timeline.ramp)
+        """Elements that the first step takes."""
+
+    def kind(self, before: int, after: int, *, ended: bool) -> StepKind:
+        """The step between two moments; all steady ones are the same."""
+        if before >= self.first:
+            base = self.first + (before - self.first) % self.timeline.grain
+            return StepKind(base, base + after - before, ended)
+        return StepKind(before, after, ended)
+
+    def moment(self, arrived: int, *, ended: bool = False) -> Moment:
+        """See `Timeline.moment`; before the first element nothing is there."""
+        return self.timeline.moment(arrived, ended=ended) if arrived else ORIGIN
+
+
+class StreamPlan:
+    """A network's stream along one or two axes. Steps are compiled when they are first asked for."""
+
+    def __init__(self, bindings: Bindings, steps: Sequence[int | None] | None = None, *, name: str = "") -> None:
+        """Plan a stream.
+
+        Args:
+            bindings: of the network.
+            steps: for each axis, how many elements of the inputs make a step; as few as possible if None.
+            name: what the programs are called in messages.
+
+        Raises:
+            UnsupportedError: a node can not stream; the message names it and says what would work.
+        """
+        self.bindings = bindings
+        self.name = name or bindings.graph.name
+        given = steps or [None] * len(bindings.axes)
+        self.axes = tuple(Axis(Timeline(bindings, axis), step) for axis, step in enumerate(given))
+        self._steps: dict[tuple[StepKind, ...], Step] = {}
+
+    def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
+        """The graph of a step."""
+        stretches = [
+            Stretch(axis.timeline, axis.moment(kind.before), axis.moment(kind.after, ended=kind.ended))
+            for axis, kind in zip(self.axes, kinds, strict=True)
+        ]
+        return StepCutter(self.bindings, stretches).cut()
+
+    def step(self, kinds: tuple[StepKind, ...]) -> Step:
+        """The step of these kinds, compiled."""
+        if kinds not in self._steps:
+            cut = self.step_graph(kinds)
+            program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
+            self._steps[kinds] = Step(program, cut)
+        return self._steps[kinds]
+
+    def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Shape of each output for a whole signal of these lengths.
+
+        Raises:
+            ModelError: the network does not take such lengths.
+        """
+        moments = [axis.moment(length, ended=True) for axis, length in zip(self.axes, arrived, strict=True)]
+        shapes = {}
+        for name in self.bindings.graph.outputs:
+            shape = list(self.bindings.graph.types[name].shape)
+            for axis, moment in enumerate(moments):
+                dim = self.bindings.dims[name][axis]
+                assert dim is not None
+                shape[dim] = moment.counts.get(name, 0)
+            shapes[name] = tuple(shape)
+        return shapes

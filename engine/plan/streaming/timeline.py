@@ -1,0 +1,195 @@
+"""How far every value of a network has come along one axis when so many elements of its inputs have arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...errors import ModelError, UnsupportedError
+from ...graph import Node
+from .bindings import Bindings
+from .registry import STREAM_RULES, Site
+from .span import Flow
+
+FAR = 1 << 24
+"""A moment that is steady in every network that anybody streams."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point between two steps."""
+
+    arrived: int
+    """Elements of the network's inputs."""
+    ended: bool
+    counts: Mapping[str, int]
+    """Of each streaming value, how many elements have been made."""
+    oldest: Mapping[str, int]
+    """Of each, the first element that is still to be read; below 0 where padding stands for elements."""
+
+
+ORIGIN = Moment(0, False, {}, {})
+"""Before the first step."""
+
+
+class Timeline:
+    """One axis of a network."""
+
+    def __init__(self, bindings: Bindings, axis: int) -> None:
+        """Find the flow of every node.
+
+        Raises:
+            UnsupportedError: a node can not stream along the axis, or how long its outputs are does not follow.
+        """
+        self.bindings, self.axis = bindings, axis
+        self.name = bindings.axes[axis].name
+        graph = bindings.graph
+        self.flows: dict[int, Flow] = {}
+        """Position of a node -> its flow, for nodes that stream along the axis."""
+        self.uniform = {name for name in graph.constants if bindings.dims[name][axis] is not None}
+        """Constants that are as long as the signal, and everywhere the same along it."""
+        self._inputs = {name for name in graph.inputs if bindings.dims[name][axis] is not None}
+        self._check_constants()
+        for position, node in enumerate(graph.nodes):
+            if self._read_by(node) or any(name and bindings.dims[name][axis] is not None for name in node.outputs):
+                self.flows[position] = self._flow_of(node)
+        for name in graph.outputs:
+            if bindings.dims[name][axis] is None:
+                raise UnsupportedError(
+                    f"output {name!r} does not grow with {self.name!r}: it needs the whole signal; Model.run takes it "
+                    "whole, or windows of it"
+                )
+        self._fills = self._find_fills()
+        self._check_lengths()
+        self.grain = self._find_grain()
+        """Steps have to be multiples of so many elements of the inputs, so that all are alike."""
+        self.ramp = self._find_ramp()
+        """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
+
+    def moment(self, arrived: int, *, ended: bool = False) -> Moment:
+        """Where every value is once so many elements of the inputs have arrived.
+
+        Raises:
+            ModelError: at the end two inputs of a node differ in length: the network does not take such a length.
+        """
+        counts = dict.fromkeys(self._inputs, arrived)
+        oldest = dict(counts)
+        fills = self._fills
+        nodes = self.bindings.graph.nodes
+        for position, flow in self.flows.items():
+            node = nodes[position]
+            read = self._read_by(node)
+            lengths = [counts[name] for name in read]
+            least = min(lengths)
+            if ended and max(lengths) != least:
+                raise ModelError(
+                    f"{node}: {arrived} elements along {self.name!r} make inputs of lengths {sorted(set(lengths))}, "
+                    f"which do not fit; multiples of {self.grain} would work"
+                )
+            made = flow.count(least, ended)
+            for name in node.outputs:
+                if name and self.bindings.dims[name][self.axis] is not None:
+                    counts[name] = oldest[name] = made
+            needed = flow.oldest(made, least)
+            for name in read:
+                oldest[name] = min(oldest[name], needed if fills.get(name) is not None else max(0, needed))
+        if ended:
+            oldest = dict(counts)
+        return Moment(arrived, ended, counts, oldest)
+
+    def fill(self, name: str) -> float | None:
+        """What stands for a value's elements before the first; None if nothing has to, or nothing can."""
+        return self._fills.get(name)
+
+    def _read_by(self, node: Node) -> list[str]:
+        """Inputs of a node that stream along the axis."""
+        dims = self.bindings.dims
+        return [name for name in node.reads if dims[name][self.axis] is not None and name not in self.uniform]
+
+    def _flow_of(self, node: Node) -> Flow:
+        rule = STREAM_RULES.get((node.domain, node.op))
+        site = Site(node, self.bindings, self.axis)
+        if rule is None:
+            raise site.refuse("there is no rule for this operator along")
+        if not self._read_by(node):
+            raise site.refuse("it makes a tensor of the length of")
+        return rule.flow(site)
+
+    def _check_constants(self) -> None:
+        for name in self.uniform:
+            dim = self.bindings.dims[name][self.axis]
+            array = self.bindings.grown[self.axis].constants.get(name)
+            if array is None or (array != array.take([0], dim)).any():
+                raise UnsupportedError(
+                    f"constant {name!r} is as long as {self.name!r} and differs along it: every length of the signal "
+                    "would need another one; Model.run takes the signal whole"
+                )
+
+    def _find_fills(self) -> dict[str, float | None]:
+        """What every reader of a value that pads it agrees on; None where they do not."""
+        fills: dict[str, float | None] = {}
+        for position, flow in self.flows.items():
+            if flow.pads:
+                for name in self._read_by(self.bindings.graph.nodes[position]):
+                    agreed = flow.fill if fills.get(name, flow.fill) == flow.fill else None
+                    fills[name] = agreed
+        return fills
+
+    def _check_lengths(self) -> None:
+        """Compare the rules' counts with the shapes that inference found."""
+        for grown in (False, True):
+            (length,) = {self.bindings.length(name, self.axis, grown=grown) for name in self._inputs}
+            assert length is not None
+            for name, count in self.moment(length, ended=True).counts.items():
+                known = self.bindings.length(name, self.axis, grown=grown)
+                if count != known:
+                    raise UnsupportedError(
+                        f"value {name!r} is {known} long when {self.name!r} is {length}, where its rule gives {count}: "
+                        "this network does not stream"
+                    )
+
+    def _find_grain(self) -> int:
+        """The shortest step after which every value has moved on by a whole number of elements, and always the same."""
+        far = self.moment(FAR)
+        grain = 1
+        while True:
+            steps = [self.moment(FAR + grain * index) for index in range(1, 4)]
+            rates = {name: steps[0].counts[name] - count for name, count in far.counts.items()}
+            if all(_moved(far, step, rates, index + 1) for index, step in enumerate(steps)):
+                return grain
+            grain = self._larger(grain)
+
+    def _larger(self, grain: int) -> int:
+        if grain >= FAR >> 8:
+            raise UnsupportedError(f"no step along {self.name!r} is like the next one; this network does not stream")
+        return grain + 1
+
+    def _find_ramp(self) -> int:
+        """The fewest elements, a multiple of the grain, from which on all values move evenly: found by bisection."""
+        far, next_to_far = (
+            self.moment(FAR // self.grain * self.grain),
+            self.moment((FAR // self.grain + 1) * self.grain),
+        )
+        rates = {name: count - far.counts[name] for name, count in next_to_far.counts.items()}
+
+        def is_steady(steps: int) -> bool:
+            return _moved(self.moment(steps * self.grain), far, rates, far.arrived // self.grain - steps)
+
+        low, high = -1, 1
+        while not is_steady(high):
+            low, high = high, 2 * high
+            if high * self.grain > FAR // 2:
+                raise UnsupportedError(f"the network never becomes steady along {self.name!r}")
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if is_steady(middle) else (middle, high)
+        return high * self.grain
+
+
+def _moved(before: Moment, after: Moment, rates: Mapping[str, int], steps: int) -> bool:
+    """Whether every value has moved on by its rate, and so has what is kept of it."""
+    return all(
+        after.counts[name] - before.counts[name] == rates[name] * steps
+        and after.oldest[name] - before.oldest[name] == rates[name] * steps
+        for name in rates
+    )
