@@ -7,21 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 import wavetile
 from tests.benchmarks import peers
 from tests.benchmarks.networks import Effort, relative_difference
 from tests.benchmarks.rows import Row
 from tests.benchmarks.targets import targets
-from tests.models import reference_loops
+from tests.models import deepfilternet_loop, reference_loops
 from wavetile.engine.commands.demo.clip import CLIP_PATH
 from wavetile.engine.commands.duel import Duel
 from wavetile.engine.commands.floor import measure_floor
 from wavetile.engine.models.card import WeightStorage
 
-NOTES = {"nsnet2": "onnxruntime without carried state, which its file hides"}
-PEERS: dict[str, tuple[str, Callable[[], Callable[[], object]]]] = {"rnnoise": ("rnnoise", peers.rnnoise_call)}
-"""Card -> a peer that does the whole of a frame's work."""
+HIDDEN = "onnxruntime without carried state, which its file hides"
+NOTES = {"nsnet2": HIDDEN, "deepfilternet3": HIDDEN}
+PEERS: dict[str, tuple[str, str, Callable[[], Callable[[], object]]]] = {
+    "rnnoise": ("rnnoise", "rnnoise in C", peers.rnnoise_call),
+    "deepfilternet3": ("libdf", "libdf", peers.libdf_call),
+}
+"""Card -> a peer that does the whole of a frame's work: its name, what its column is called, and its call."""
 FEATURE_FRAMES = 300
 FEATURE_SEED = 5
 
@@ -35,8 +40,9 @@ def measure_stream(name: str, models: Path, effort: Effort, *, weights: WeightSt
     both = duel.sides()
     others: dict[str, Callable[[int], object]] = {}
     if not effort.quick and name in PEERS and peers.is_here(PEERS[name][0]):
-        frame = PEERS[name][1]()
-        others[f"{PEERS[name][0]} in C"] = lambda step: frame()
+        _, column, opened = PEERS[name]
+        frame = opened()
+        others[column] = lambda step: frame()
     program = model.stream_spec.program
     timings = effort.take_turns(both["stream"], both["onnxruntime"], others)
     floor = measure_floor(program)
@@ -58,13 +64,19 @@ def _stream_difference(model: wavetile.Model, models: Path) -> float:
         frames = {name: np.concatenate([one[name] for one in values]).reshape(FEATURE_FRAMES, -1) for name in values[0]}
         expected = {22: gains, 1: probability[:, None]}  # by how many numbers a frame has
         return relative_difference(frames, {name: expected[array.shape[1]] for name, array in frames.items()})
-    samples, _ = soundfile.read(CLIP_PATH, dtype="float32")
+    samples, rate_hz = soundfile.read(CLIP_PATH, dtype="float32")
+    if model.name == "deepfilternet3":
+        samples = soxr.resample(samples, rate_hz, deepfilternet_loop.RATE_HZ)
+        samples = samples[: len(samples) // deepfilternet_loop.HOP * deepfilternet_loop.HOP]
     with model.stream() as stream:
         hop = stream.hop_samples
         outputs = [stream.process(samples[first : first + hop]) for first in range(0, len(samples), hop)]
         outputs.append(stream.flush())
         delay = stream.delay_samples
-    made = getattr(reference_loops, model.name)(models, samples)
+    if model.name == "deepfilternet3":
+        made = deepfilternet_loop.deepfilternet3(models, samples)[0][delay:]
+    else:
+        made = getattr(reference_loops, model.name)(models, samples)
     if model.describe().returns_audio:
         ours = np.concatenate([one.samples for one in outputs if one.samples is not None])[delay : delay + len(samples)]
     else:

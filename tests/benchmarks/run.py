@@ -30,8 +30,8 @@ HALVES = (
     *("deepfilternet3/enc.onnx", "deepfilternet3/erb_dec.onnx", "deepfilternet3/df_dec.onnx"),
 )
 """Networks whose time is the reading of their weights: measured with half the bytes, too."""
-HALF_STREAMS = ("silero_vad", "dtln", "nsnet2")
-STREAMS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2")
+HALF_STREAMS = ("silero_vad", "dtln", "nsnet2", "deepfilternet3")
+STREAMS = ("silero_vad", "gtcrn", "dtln", "rnnoise", "nsnet2", "deepfilternet3")
 # One thread a side: NumPy's own libraries, too.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SECONDS, QUICK_SECONDS = 4.0, 0.1

@@ -32,6 +32,7 @@ TARGETS: dict[str, float] = {
 }
 
 OTHER_TARGETS: dict[str, dict[str, float]] = {
+    "deepfilternet3": {"libdf": 6},
     "deepfilternet3, three networks": {"libdf": 6},
     "nuclei_unet/weights.onnx": {"openvino": 1},
 }

