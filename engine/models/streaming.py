@@ -1,0 +1,150 @@
+"""Bare networks as streams: which axis is meant, how long the others are, and the certified plan."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+
+from ..errors import ModelError
+from ..graph import Network, specialise
+from ..plan import OPERATORS
+from ..plan.streaming import Certificate, StreamingAxis, StreamPlan, certify, find_axes
+from ..session import AxisStream, TileStream
+
+TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
+"""What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
+
+AxisChoice = str | Mapping[str, int]
+"""The name of a free dimension; or each input and its own dimension."""
+
+
+class NetworkStreams:
+    """The streams of one bare network; plans are made once. Safe from several threads."""
+
+    def __init__(self, network: Network, backend: str) -> None:
+        self.network = network
+        self._backend = backend
+        self._plans: dict[str, tuple[StreamPlan, Certificate]] = {}
+        self._lock = threading.Lock()
+
+    def plan(
+        self, axes: Sequence[AxisChoice], steps: Sequence[int | None], sizes: Mapping[str, int] | None = None
+    ) -> tuple[StreamPlan, Certificate]:
+        """See `plan_stream`."""
+        key = repr((axes, tuple(steps), sorted((sizes or {}).items())))
+        with self._lock:
+            if key not in self._plans:
+                self._plans[key] = plan_stream(self.network, axes, steps, sizes, backend=self._backend)
+            return self._plans[key]
+
+    def along(self, axis: AxisChoice, step: int | None, sizes: Mapping[str, int] | None) -> AxisStream:
+        """See `Model.stream`."""
+        plan, _ = self.plan([axis], [step], sizes)
+        return AxisStream(plan, backend=self._backend)
+
+    def in_tiles(
+        self,
+        height: int,
+        width: int,
+        tile: int,
+        axes: tuple[AxisChoice, AxisChoice] | None,
+        sizes: Mapping[str, int] | None,
+    ) -> TileStream:
+        """See `Model.tiles`."""
+        name = self.network.name
+        if len(self.network.inputs) != 1:
+            raise ModelError(f"network {name!r} has inputs {', '.join(self.network.inputs)}; one image would work")
+        if axes is None:
+            ((key, declared),) = self.network.inputs.items()
+            rank = len(declared.dims or ())
+            axes = {key: rank - 2}, {key: rank - 1}
+        plan, _ = self.plan(axes, (tile, tile), sizes)
+        if any(axis.step != tile for axis in plan.axes):
+            grain = math.lcm(*(axis.timeline.grain for axis in plan.axes))
+            raise ModelError(f"network {name!r}: tile is {tile}; multiples of {grain} would work")
+        return TileStream(plan, height, width, tile=tile, backend=self._backend)
+
+
+def plan_stream(
+    network: Network,
+    axes: Sequence[AxisChoice],
+    steps: Sequence[int | None],
+    sizes: Mapping[str, int] | None = None,
+    *,
+    backend: str,
+) -> tuple[StreamPlan, Certificate]:
+    """Plan a network's stream along some axes, and prove that it gives the numbers of the whole.
+
+    Args:
+        network: every input streams along every axis.
+        axes: one or two, the innermost last.
+        steps: for each axis how many elements make a step; as few as possible if None.
+        sizes: of free dimensions that do not stream, by name; the first dimension of an input is 1 if nothing is said.
+        backend: that the proof is run on.
+
+    Raises:
+        ModelError: an axis or size is not there, or is needed.
+        UnsupportedError: the network can not stream exactly; the message names the node and says what would work.
+    """
+    streaming = [_axis(network, choice, index) for index, choice in enumerate(axes)]
+    shapes = _shapes(network, streaming, sizes or {})
+    bindings = find_axes(lambda given: specialise(network, given, operators=OPERATORS), shapes, streaming)
+    # The shortest steps prove the same rules as long ones, in less time.
+    certificate = certify(StreamPlan(bindings, name=network.name), backend=backend)
+    return StreamPlan(bindings, steps, name=network.name), certificate
+
+
+def _axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
+    """The axis that is meant."""
+    if isinstance(choice, Mapping):
+        for name, dim in choice.items():
+            dims = network.inputs[name].dims if name in network.inputs else None
+            if dims is None or not 0 <= dim < len(dims):
+                raise ModelError(f"axis {dict(choice)}: input {name!r} has no dimension {dim}; {_listing(network)}")
+        return StreamingAxis(f"axis {index}", dict(choice))
+    free = _free_dimensions(network)
+    if choice == "time" and choice not in free:
+        choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)
+    if choice not in free:
+        raise ModelError(f"no input has a free dimension {choice!r}; {_listing(network)}")
+    return StreamingAxis(choice, free[choice])
+
+
+def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
+    """Name of each free dimension -> the inputs that have it, and where."""
+    free: dict[str, dict[str, int]] = {}
+    for name, declared in network.inputs.items():
+        for dim, size in enumerate(declared.dims or ()):
+            if isinstance(size, str):
+                free.setdefault(size, {})[name] = dim
+    return free
+
+
+def _shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Shapes of all inputs; 1 along the axes."""
+    shapes = {}
+    for name, declared in network.inputs.items():
+        if declared.dims is None:
+            raise ModelError(f"input {name!r} is declared without a shape; a network whose inputs have one would work")
+        shape = []
+        for dim, size in enumerate(declared.dims):
+            if any(axis.inputs.get(name) == dim for axis in axes):
+                shape.append(1)
+            elif isinstance(size, int):
+                shape.append(size)
+            elif size is not None and size in sizes:
+                shape.append(sizes[size])
+            elif dim == 0:
+                shape.append(1)
+            else:
+                raise ModelError(
+                    f"input {name!r}: dimension {dim} ({size or 'without a name'}) is free and does not stream; "
+                    f"sizes={{{size or 'NAME'!r}: ...}} would work"
+                )
+        shapes[name] = tuple(shape)
+    return shapes
+
+
+def _listing(network: Network) -> str:
+    return "; ".join(f"{name} is {declared}" for name, declared in network.inputs.items())

@@ -1,0 +1,146 @@
+"""An image on one network, tile by tile: what is finished comes out with the tile that finishes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SignalError, StreamClosedError
+from ..plan import from_carrier
+from ..plan.streaming import Raster, Steps, StreamPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A finished rectangle of the network's outputs."""
+
+    y: int
+    """Of its first row, in the output's own pixels."""
+    x: int
+    values: np.ndarray
+    """In the output's layout."""
+
+
+class TileStream:
+    """An image of known size whose tiles come in raster order. Computed in the caller's thread.
+
+    No pixel is computed twice, and the result is what the network makes of the whole image at once. What is kept is a
+    strip of every layer over the image's width, as high as the layers above look down.
+    """
+
+    def __init__(self, plan: StreamPlan, height: int, width: int, *, tile: int, backend: str = "cpu") -> None:
+        """Begin an image.
+
+        Args:
+            plan: of two axes, rows and columns, with steps of `tile`.
+            height: of the image, in pixels of the network's input.
+            width: likewise.
+            tile: height and width of a tile; those at the right and at the bottom are cut off.
+            backend: see `wavetile.load`.
+
+        Raises:
+            ModelError: the network does not take an image of this size.
+        """
+        plan.lengths([height, width])
+        self._plan = plan
+        self.height, self.width, self.tile = height, width, tile
+        (self._input,) = plan.bindings.graph.inputs
+        # The first rectangle waits for as many whole tiles as the network has to see.
+        firsts = [-(-axis.first // tile) * tile for axis in plan.axes]
+        self._raster = Raster(Steps(plan, backend), height, width, firsts)
+        self._dtypes = {name: plan.bindings.graph.types[name].dtype for name in plan.bindings.graph.outputs}
+        self._row = self._column = 0  # of the next rectangle
+        self._next = (0, 0)  # where the next tile begins
+        self._pixels = self._band()
+
+    @property
+    def next_tile(self) -> tuple[int, int] | None:
+        """Where the next tile begins, (y, x); None when the image is complete."""
+        return self._next if self._next[0] < self.height else None
+
+    def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
+        """The shape of the tile that begins there, in the layout of the network's input."""
+        return self._shaped(min(self.tile, self.height - y), min(self.tile, self.width - x))
+
+    def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
+        """Take a tile and return what it finishes.
+
+        Args:
+            y: of its first row; tiles come from left to right, then from top to bottom.
+            x: of its first column.
+            tile: in the layout of the network's input; see `tile_shape`.
+
+        Returns:
+            For each output its finished rectangles, in fresh arrays.
+
+        Raises:
+            SignalError: it is not the next tile, or has another shape.
+            StreamClosedError: the image is complete.
+        """
+        if self.next_tile is None:
+            raise StreamClosedError("the image is complete; begin a new one")
+        if (y, x) != self._next:
+            raise SignalError(f"the tile begins at ({y}, {x}); the next one begins at {self._next}")
+        tile = np.asarray(tile)
+        if tile.shape != self.tile_shape(y, x):
+            raise SignalError(
+                f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(self.tile_shape(y, x))} would work"
+            )
+        top = self._raster.rows[self._row].arrived.start
+        rows, columns = self._extent(tile)
+        self._pixels[self._at(slice(y - top, y - top + rows), slice(x, x + columns))] = tile
+        right, bottom = x + columns, y + rows
+        self._next = (y, right) if right < self.width else (bottom, 0)
+        finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
+        if bottom >= self._raster.rows[self._row].arrived.stop:
+            self._compute(right, finished)
+        return finished
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of the image: strips of all layers, and the pixels that no rectangle has taken."""
+        return self._raster.strip_bytes + self._pixels.nbytes
+
+    def _compute(self, right: int, finished: dict[str, list[Region]]) -> None:
+        """Compute all rectangles that end before column `right`."""
+        columns = self._raster.columns
+        while self._column < len(columns) and columns[self._column].arrived.stop <= right:
+            span = columns[self._column].arrived
+            pixels = self._pixels[self._at(slice(None), slice(*span))]
+            made = self._raster.run(self._row, self._column, {self._input: pixels})
+            for name, (rows, across, values) in made.items():
+                copy = from_carrier(values, self._dtypes[name])
+                finished[name].append(Region(rows.start, across.start, np.array(copy)))
+            self._column += 1
+        if self._column == len(columns):
+            self._row, self._column = self._row + 1, 0
+            if self._row < len(self._raster.rows):
+                self._pixels = self._band()
+
+    def _band(self) -> np.ndarray:
+        """Memory for the input's pixels of one row of rectangles."""
+        rows = self._raster.rows[self._row].arrived.size
+        return np.empty(self._shaped(rows, self.width), self._plan.bindings.graph.types[self._input].dtype)
+
+    def _shaped(self, rows: int, columns: int) -> tuple[int, ...]:
+        shape = list(self._plan.bindings.graph.types[self._input].shape)
+        down, across = self._dims()
+        shape[down], shape[across] = rows, columns
+        return tuple(shape)
+
+    def _extent(self, tile: np.ndarray) -> tuple[int, int]:
+        down, across = self._dims()
+        return tile.shape[down], tile.shape[across]
+
+    def _at(self, rows: slice, columns: slice) -> tuple[slice, ...]:
+        index = [slice(None)] * len(self._plan.bindings.graph.types[self._input].shape)
+        down, across = self._dims()
+        index[down], index[across] = rows, columns
+        return tuple(index)
+
+    def _dims(self) -> tuple[int, int]:
+        down, across = self._plan.bindings.dims[self._input]
+        assert down is not None
+        assert across is not None
+        return down, across

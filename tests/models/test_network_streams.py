@@ -1,0 +1,117 @@
+"""Bare networks as streams through the public face: axes by name, arrays of any length, tiles in raster order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import wavetile
+from tests.plan.networks import parse, run_onnxruntime, signal
+from wavetile.engine.errors import ModelError, SignalError, StreamClosedError, UnsupportedError
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    path = folder / "network.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+DENOISER = parse(
+    "(float[1,3,T] x) => (float[1,4,U] y) { a = Conv<pads=[2,1]>(x, k) b = Relu(a) "
+    "c = Conv<pads=[0,3], group=4>(b, l) y = Add(b, c) }",
+    constants={"k": signal((4, 3, 4), 1), "l": signal((4, 1, 4), 2)},
+)
+"""Looks one step ahead, then three more."""
+
+SEGMENTER = parse(
+    "(float[1,2,H,W] x) => (float[1,3,H,W] y) { a = Conv<pads=[1,1,1,1]>(x, k) "
+    "b = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a) c = Conv<pads=[2,2,2,2], dilations=[2,2]>(b, l) "
+    "d = ConvTranspose<strides=[2,2]>(c, m) e = Relu(a) y = Concat<axis=1>(d, e) }",
+    constants={"k": signal((1, 2, 3, 3), 1), "l": signal((2, 1, 3, 3), 2), "m": signal((2, 2, 2, 2), 3)},
+)
+
+
+def test_a_stream_along_time_gives_the_numbers_of_the_whole(tmp_path: Path) -> None:
+    x = signal((1, 3, 57), 3)
+    (expected,) = run_onnxruntime(DENOISER, {"x": x})
+    stream = wavetile.load(saved(DENOISER, tmp_path)).stream(axis="time")
+    pieces, came = [], []
+    for start, stop in ((0, 1), (1, 4), (4, 4), (4, 5), (5, 30), (30, 57)):
+        pieces.append(stream.process({"x": x[..., start:stop]})["y"])
+        came.append(sum(piece.shape[2] for piece in pieces))
+    # An output leaves with the step that completes what it sees: one step and three ahead.
+    assert came == [0, 0, 0, 1, 26, 53]
+    pieces.append(stream.flush()["y"])
+    np.testing.assert_allclose(np.concatenate(pieces, 2), expected, atol=1e-5)
+    with pytest.raises(StreamClosedError):
+        stream.process({"x": x})
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 5])
+def test_signals_shorter_than_what_the_network_sees(tmp_path: Path, length: int) -> None:
+    x = signal((1, 3, length), 3)
+    (expected,) = run_onnxruntime(DENOISER, {"x": x})
+    stream = wavetile.load(saved(DENOISER, tmp_path)).stream(axis="T")
+    pieces = [stream.process({"x": x})["y"], stream.flush()["y"]]
+    np.testing.assert_allclose(np.concatenate(pieces, 2), expected, atol=1e-5)
+
+
+def test_an_empty_signal_has_an_empty_result(tmp_path: Path) -> None:
+    assert wavetile.load(saved(DENOISER, tmp_path)).stream(axis="T").flush()["y"].shape == (1, 4, 0)
+
+
+@pytest.mark.parametrize(("height", "width", "tile"), [(40, 64, 16), (16, 16, 16), (12, 70, 8), (6, 6, 32)])
+def test_tiles_give_the_numbers_of_the_whole_image(tmp_path: Path, height: int, width: int, tile: int) -> None:
+    x = signal((1, 2, height, width), 3)
+    (expected,) = run_onnxruntime(SEGMENTER, {"x": x})
+    image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(height, width, tile=tile)
+    result = np.full(expected.shape, np.nan, np.float32)
+    while image.next_tile is not None:
+        y, x0 = image.next_tile
+        for region in image.put(y, x0, x[:, :, y : y + tile, x0 : x0 + tile])["y"]:
+            rows, columns = region.values.shape[2:]
+            place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
+            assert np.isnan(place).all(), "a pixel came out twice"
+            place[:] = region.values
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    with pytest.raises(StreamClosedError):
+        image.put(0, 0, x)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    with pytest.raises(ModelError, match="no input has a free dimension 'T'; x is float32"):
+        model.stream(axis="T")
+    with pytest.raises(ModelError, match=r"dimension 3 \(W\) is free .*sizes=\{'W'"):
+        model.stream(axis="H")
+    with pytest.raises(ModelError, match="tile is 5; multiples of 2 would work"):
+        model.tiles(20, 20, tile=5)
+    with pytest.raises(ModelError, match="do not fit"):
+        model.tiles(21, 20, tile=4)
+    image = model.tiles(20, 20, tile=4)
+    with pytest.raises(SignalError, match=r"the next one begins at \(0, 0\)"):
+        image.put(4, 0, np.zeros((1, 2, 4, 4), np.float32))
+    with pytest.raises(SignalError, match=r"\[1, 2, 4, 4\] would work"):
+        image.put(0, 0, np.zeros((1, 2, 4, 3), np.float32))
+    stream = model.stream(axis="H", sizes={"W": 8})
+    with pytest.raises(SignalError, match=r"\[1, 2, any, 8\] would work"):
+        stream.process({"x": np.zeros((1, 2, 4, 9), np.float32)})
+    with pytest.raises(SignalError, match="x would work"):
+        stream.process({"z": np.zeros((1, 2, 4, 8), np.float32)})
+
+
+def test_rows_of_an_image(tmp_path: Path) -> None:
+    x = signal((1, 2, 24, 10), 3)
+    (expected,) = run_onnxruntime(SEGMENTER, {"x": x})
+    stream = wavetile.load(saved(SEGMENTER, tmp_path)).stream(axis="H", sizes={"W": 10})
+    rows = [stream.process({"x": x[:, :, y : y + 1]})["y"] for y in range(24)]
+    np.testing.assert_allclose(np.concatenate([*rows, stream.flush()["y"]], 2), expected, atol=1e-5)
+
+
+def test_a_network_that_needs_the_whole_image_says_why(tmp_path: Path) -> None:
+    model = parse("(float[1,2,H,W] x) => (float[1,2,H,W] y) { m = ReduceMean<axes=[2,3]>(x) y = Sub(x, m) }")
+    with pytest.raises(UnsupportedError, match=r"ReduceMean.*Model\.run on the whole"):
+        wavetile.load(saved(model, tmp_path)).tiles(8, 8, tile=4)
