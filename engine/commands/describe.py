@@ -3,12 +3,18 @@
 Costs are those of one step of its stream (one frame on one channel); of a network that only runs as a whole, those of
 one evaluation. Axes that a bare network leaves open are given with --shape. The floor is what this machine's
 multiply-add units and memory, measured on the spot, would need for the same program if they never waited.
+
+With --axis, what a bare network does as a stream: its steps, the proof that they give the numbers of the whole, and for
+every value how far it lags and how much of it is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
+
+from .arguments import positive
+from .describe_stream import planned, print_stream, stream_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", action="append", default=[], metavar="INPUT=1,3,64", help="an input's shape, for a bare network"
     )
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a free dimension of a bare network along which it is to stream; twice for tiles, the inner one last",
+    )
+    parser.add_argument("--step", type=positive, metavar="N", help="elements along --axis that make a step")
+    parser.add_argument(
+        "--size", action="append", default=[], metavar="NAME=64", help="of a free dimension that does not stream"
+    )
     parser.add_argument("--listing", action="store_true", help="the program, an instruction a line")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
 
@@ -43,6 +60,14 @@ def execute(options: argparse.Namespace) -> int:
     from .weights import load_visibly
 
     model = load_visibly(options.model)
+    if options.axis:
+        plan, certificate = planned(model, options.axis, options.step, options.size)
+        if options.json:
+            json.dump(stream_facts(plan, certificate), sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            print_stream(plan, certificate)
+        return 0
     program = _program(model, options.shape)
     about = model.describe()
     if options.listing:
