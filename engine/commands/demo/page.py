@@ -39,7 +39,7 @@ PAGE = Template("""<!DOCTYPE html>
 </head>
 <body>
 <h1>$headline</h1>
-<p>A server on this machine ran both networks while $seconds&nbsp;s of noisy speech came in at real-time pace over gRPC,
+<p>A server on this machine ran both models while $seconds&nbsp;s of noisy speech came in at real-time pace over gRPC,
 20&nbsp;ms at a time, on two streams at once. A frame's latency counts from the sending of the chunk that completed it
 to the arrival of its result; the real-time factor is the time computed for a second of sound.</p>
 <div class="listen">
@@ -67,7 +67,7 @@ $figure
 def write_report(record: DemoRecord, folder: Path) -> tuple[Path, Path]:
     """Write report.html and report.png below `folder`, and return their paths. Needs matplotlib."""
     image, page = folder / "report.png", folder / "report.html"
-    draw(record, f"wavetile demo: {record.seconds:.0f} s of noisy speech, live through two networks").savefig(image)
+    draw(record, f"wavetile demo: {record.seconds:.0f} s of noisy speech, live through two models").savefig(image)
     drawing = io.StringIO()
     draw(record).savefig(drawing, format="svg", metadata={"Date": None})
     page.write_text(compose(record, drawing.getvalue()), "utf-8")

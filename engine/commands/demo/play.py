@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from ....clients import StreamClient
 from ...models.card import AudioSignal, Card, find_card
@@ -23,7 +24,7 @@ from .record import DemoRecord, StreamRecord
 from .server_process import running_server
 
 DETECTOR = "silero_vad"
-DENOISER = "nsnet2"
+DENOISER = "deepfilternet3"
 
 
 def play(folder: Path, *, real_time: bool) -> int:
@@ -43,12 +44,12 @@ def play(folder: Path, *, real_time: bool) -> int:
     with running_server((DETECTOR, DENOISER)) as address:
         pace = "at real-time pace" if real_time else "as fast as it goes"
         notices().print(f"sending {CLIP_PATH.name} to {address} {pace}, on two streams at once", style="dim")
-        heard, cleaned = asyncio.run(_stream(address, clip, detector, denoiser, real_time=real_time))
-    assert cleaned.samples is not None
+        heard, cleaned = asyncio.run(_stream(address, clip, sample_rate_hz, detector, denoiser, real_time=real_time))
+    record = compose_record(clip, sample_rate_hz, heard, cleaned, detector)
     written = [folder / "noisy.wav", folder / "enhanced.wav"]
-    for path, samples in zip(written, (clip, cleaned.samples), strict=True):
+    for path, samples in zip(written, (record.noisy, record.enhanced), strict=True):
         soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16")
-    written += _report(folder, compose_record(clip, heard, cleaned, detector))
+    written += _report(folder, record)
     output().print(f"\nleft in {folder.resolve()}:", soft_wrap=True)
     for path in written:
         output().print(f"  {path.name}", style="bold")
@@ -62,16 +63,20 @@ def _fetch(card: Card) -> None:
 
 
 async def _stream(
-    address: str, clip: np.ndarray, detector: Card, denoiser: Card, *, real_time: bool
+    address: str, clip: np.ndarray, sample_rate_hz: int, detector: Card, denoiser: Card, *, real_time: bool
 ) -> tuple[Exchanged, Exchanged]:
-    """Both streams at once, under the live board."""
+    """Both streams at once, under the live board.
+
+    Each gets the clip at its model's rate, so that no resampler of the server's is in the latencies.
+    """
     hearing, cleaning = _signal(detector), _signal(denoiser)
-    board = Board(output(), Tally(DETECTOR, hearing), Tally(DENOISER, cleaning), len(clip))
+    heard, cleaned = (_at_rate(clip, sample_rate_hz, signal.sample_rate_hz) for signal in (hearing, cleaning))
+    board = Board(output(), Tally(DETECTOR, hearing), Tally(DENOISER, cleaning), len(heard))
     async with StreamClient(address) as client:
         with board:
             return await asyncio.gather(
-                exchange(client, DETECTOR, hearing, clip, real_time=real_time, on_result=board.detected),
-                exchange(client, DENOISER, cleaning, clip, real_time=real_time, on_result=board.denoised),
+                exchange(client, DETECTOR, hearing, heard, real_time=real_time, on_result=board.detected),
+                exchange(client, DENOISER, cleaning, cleaned, real_time=real_time, on_result=board.denoised),
             )
 
 
@@ -85,35 +90,43 @@ def _report(folder: Path, record: DemoRecord) -> list[Path]:
     return list(write_report(record, folder))
 
 
-def compose_record(clip: np.ndarray, heard: Exchanged, cleaned: Exchanged, detector: Card) -> DemoRecord:
+def compose_record(
+    clip: np.ndarray, sample_rate_hz: int, heard: Exchanged, cleaned: Exchanged, detector: Card
+) -> DemoRecord:
     """Gather what was measured."""
     assert cleaned.samples is not None
-    rate_hz = cleaned.info.sample_rate_hz
-    segments = segments_of(((e.kind, e.sample_index) for e in heard.events), len(clip), rate_hz)
+    seconds, heard_rate_hz = len(clip) / sample_rate_hz, heard.info.sample_rate_hz
+    events = ((event.kind, event.sample_index) for event in heard.events)
+    segments = segments_of(events, round(seconds * heard_rate_hz), heard_rate_hz)
     return DemoRecord(
-        sample_rate_hz=rate_hz,
+        sample_rate_hz=sample_rate_hz,
         noisy=clip,
-        enhanced=cleaned.samples,
+        enhanced=_at_rate(cleaned.samples, cleaned.info.sample_rate_hz, sample_rate_hz)[: len(clip)],
         probability=heard.values["probability"].ravel(),
-        probability_step_seconds=_signal(detector).hop_samples / rate_hz,
+        probability_step_seconds=_signal(detector).hop_samples / heard_rate_hz,
         threshold=detector.decoder.threshold if detector.decoder else 0.5,
         segments=tuple((one.start_seconds, one.end_seconds) for one in segments),
         spoken=SPOKEN_SECONDS,
-        detector=_stream_record(heard, len(clip)),
-        denoiser=_stream_record(cleaned, len(clip)),
+        detector=_stream_record(heard, seconds),
+        denoiser=_stream_record(cleaned, seconds),
         machine=machine_line(),
     )
 
 
-def _stream_record(exchanged: Exchanged, samples: int) -> StreamRecord:
+def _stream_record(exchanged: Exchanged, seconds: float) -> StreamRecord:
     info = exchanged.info
     return StreamRecord(
         model=info.model,
         frame_ms=1e3 * info.hop_samples / info.model_sample_rate_hz,
         latencies_ms=1e3 * exchanged.latencies_s,
-        real_time_factor=exchanged.compute_s * info.sample_rate_hz / samples,
+        real_time_factor=exchanged.compute_s / seconds,
         delay_ms=1e3 * info.delay_samples / info.sample_rate_hz,
     )
+
+
+def _at_rate(samples: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
+    """`[samples]` float32 at another rate."""
+    return samples if rate_hz == wanted_hz else soxr.resample(samples, rate_hz, wanted_hz).astype(np.float32)
 
 
 def _signal(card: Card) -> AudioSignal:
