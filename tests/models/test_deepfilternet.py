@@ -20,7 +20,7 @@ LOCAL_SNR_TOLERANCE_DB = 1e-2
 """Of an estimate that runs over 50 dB."""
 
 RUNTIME_SI_SDR_DB = 40
-"""What issue and card promise against libDF; float32 weights come to 105 dB and more, float16 to 75 dB."""
+"""What the card promises against libDF; float32 weights come to 105 dB and more, float16 to 75 dB."""
 
 CLIPS = ("p232_003", "p232_005", "p232_023")
 
