@@ -90,12 +90,29 @@ class Workspace:
     Write inputs through `input`, say which slot each lane works on in `slots`, call `run`, read through `output`.
     """
 
-    def __init__(self, program: Program, backend: str = "cpu", lanes: int = 1, pool: StatePool | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        backend: str = "cpu",
+        lanes: int = 1,
+        pool: StatePool | None = None,
+        arena: np.ndarray | None = None,
+    ) -> None:
+        """Bind the program.
+
+        Args:
+            program: what runs.
+            backend: one of BACKENDS.
+            lanes: how many streams run together at most.
+            pool: where their slots are; None: a slot of its own for each lane.
+            arena: [lanes, at least program.arena_bytes] uint8, aligned, that several workspaces share which never run
+                at the same time; None: an arena of its own.
+        """
         self.program = program
         self.lanes = lanes
         own = pool is None
         self._pool = StatePool(program, lanes) if pool is None else pool
-        self._arena = aligned_bytes(lanes, program.arena_bytes)
+        self._arena = aligned_bytes(lanes, program.arena_bytes) if arena is None else arena
         self._runner = bind(backend, program.table, Memory(program.weights, self._arena, self._pool.memory))
         self.slots = self._runner.slots
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
@@ -106,7 +123,7 @@ class Workspace:
 
     def poison(self) -> None:
         """Fill the arena with NaN: whoever reads what no one has written spreads it, and is found out."""
-        self._arena.view(np.float32)[:] = np.nan
+        self._arena[:, : self._arena.shape[1] // 4 * 4].view(np.float32)[:] = np.nan
 
     def input(self, name: str) -> np.ndarray:
         """The named input: [lanes, *shape] of its carrier, a live view."""

@@ -53,7 +53,6 @@ class Raster:
         down, across = self.rows[row], self.columns[column]
         if column == 0:
             self._steps.restart()
-            self._steps.keep_only([(down.kind, each.kind) for each in self.columns])
         stretches = [
             Stretch(
                 axis.timeline, axis.moment(band.arrived.start), axis.moment(band.arrived.stop, ended=band.kind.ended)
