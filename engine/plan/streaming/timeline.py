@@ -153,9 +153,10 @@ class Timeline:
         far = self.moment(FAR)
         grain = 1
         while True:
-            steps = [self.moment(FAR + grain * index) for index in range(1, 4)]
-            rates = {name: steps[0].counts[name] - count for name, count in far.counts.items()}
-            if all(_moved(far, step, rates, index + 1) for index, step in enumerate(steps)):
+            next_to_far = self.moment(FAR + grain)
+            rates = {name: next_to_far.counts[name] - count for name, count in far.counts.items()}
+            # A few steps between two frames can be alike by chance; in so many each of them would show.
+            if all(_moved(far, self.moment(FAR + grain * steps), rates, steps) for steps in (1, 2, 3, FAR)):
                 return grain
             grain = self._larger(grain)
 
