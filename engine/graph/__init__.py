@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .bind import RESOLVED, shaping_inputs
+from .free import free_axes
 from .fuse import fuse
 from .ir import Graph, Node, Ragged, State, TensorType
 from .limits import Limits
@@ -19,6 +20,7 @@ __all__ = [
     "Ragged",
     "State",
     "TensorType",
+    "free_axes",
     "fuse",
     "load_network",
     "shaping_inputs",

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from ..errors import ModelError
-from ..graph import Network, specialise
+from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
 from ..plan.streaming import Certificate, StreamingAxis, StreamPlan, certify, find_axes
 from ..session import AxisStream, TileStream
@@ -16,7 +16,7 @@ TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "
 """What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
 
 AxisChoice = str | Mapping[str, int]
-"""The name of a free dimension; or each input and its own dimension."""
+"""The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for."""
 
 
 class NetworkStreams:
@@ -89,10 +89,22 @@ def plan_stream(
     """
     streaming = [_axis(network, choice, index) for index, choice in enumerate(axes)]
     shapes = _shapes(network, streaming, sizes or {})
-    bindings = find_axes(lambda given: specialise(network, given, operators=OPERATORS), shapes, streaming)
+    free = free_axes(network, _fixed(network, streaming))
+    bindings = find_axes(lambda given: specialise(free, given, operators=OPERATORS), shapes, streaming)
     # The shortest steps prove the same rules as long ones, in less time.
     certificate = certify(StreamPlan(bindings, name=network.name), backend=backend)
     return StreamPlan(bindings, steps, name=network.name), certificate
+
+
+def _fixed(network: Network, axes: Sequence[StreamingAxis]) -> dict[str, dict[int, str]]:
+    """Dimensions that stream although the network declares one size for them: it may have been exported for one."""
+    fixed: dict[str, dict[int, str]] = {}
+    for axis in axes:
+        for name, dim in axis.inputs.items():
+            dims = network.inputs[name].dims
+            if dims is not None and isinstance(dims[dim], int):
+                fixed.setdefault(name, {})[dim] = axis.name
+    return fixed
 
 
 def _axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
