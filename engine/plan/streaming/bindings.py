@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import ModelError, UnsupportedError
 from ...graph import Graph
 from ...graph.passes.pads import fold_pads
+from ...graph.passes.resize_order import convolve_before_growing
 from ...graph.passes.views import drop_identities, merge_transposes
 from ...graph.passes.windows import explicit_windows
 from ...graph.prune import prune
 
 LENGTHS = tuple(64 << shift for shift in range(12))
 """Lengths that are tried for the shortest binding: a network may need so many steps for its first output."""
+LONGER = (1, 8, 64)
+"""Multiples of the shortest length that are tried until every output grows: a frame may need more than one step."""
 
-PREPARED = (prune, explicit_windows, drop_identities, merge_transposes, fold_pads)
-"""Passes that make fewer kinds of nodes of a network; all others work on the step graph."""
+PREPARED = (prune, explicit_windows, drop_identities, merge_transposes, fold_pads, convolve_before_growing)
+"""Passes that make fewer kinds of nodes of a network, or need neighbours that a step cuts apart; all others work on
+the step graph."""
 
 Binder = Callable[[Mapping[str, tuple[int, ...]]], Graph]
 """Binds a network to the shapes of its inputs."""
@@ -67,10 +71,10 @@ def find_axes(bind: Binder, shapes: Mapping[str, tuple[int, ...]], axes: Sequenc
         axes: at least one. Every input that is not bound by value streams along each.
 
     Raises:
-        UnsupportedError: a node is unlike in the two bindings, or a value grows along two dimensions with one axis.
-        ModelError: the network can be bound to none of LENGTHS.
+        UnsupportedError: an input does not arrive along an axis, a node is unlike in the two bindings, a value grows
+            along two dimensions with one axis, or the network can be bound to none of LENGTHS.
     """
-    first: ModelError | None = None
+    _check_inputs(shapes, axes)
 
     def bind_lengths(lengths: Sequence[int]) -> Graph:
         sizes = {name: list(shape) for name, shape in shapes.items()}
@@ -79,18 +83,64 @@ def find_axes(bind: Binder, shapes: Mapping[str, tuple[int, ...]], axes: Sequenc
                 sizes[name][dim] = length
         return bind({name: tuple(shape) for name, shape in sizes.items()})
 
-    for length in LENGTHS:
-        lengths = [[length * (1 + (grown is axis)) for axis in axes] for grown in (None, *axes)]
+    shortest, bound = _shortest(bind_lengths, axes)
+    found: Bindings | None = None
+    refusal: ModelError | None = None
+    for factor in LONGER:
         try:
-            bound = [bind_lengths(each) for each in lengths]
+            found = _compared(bind_lengths, axes, bound or _bind_each(bind_lengths, axes, factor * shortest))
+        except ModelError as error:
+            refusal = refusal or error
+        else:
+            if all(None not in found.dims[name] for name in found.graph.outputs):
+                break
+        bound = None
+    if found is None:
+        assert refusal is not None
+        raise refusal
+    return found
+
+
+def _check_inputs(names: Iterable[str], axes: Sequence[StreamingAxis]) -> None:
+    """Raise UnsupportedError if an input does not arrive along every axis."""
+    for axis in axes:
+        others = [name for name in names if name not in axis.inputs]
+        if others:
+            raise UnsupportedError(
+                f"inputs that do not arrive along {axis.name!r}: {', '.join(map(repr, others))}. One that is the same "
+                "for the whole signal has to be bound by value; states that a network takes and returns make it a step "
+                "already, which streams as it is when its card names them"
+            )
+
+
+def _shortest(bind: LengthBinder, axes: Sequence[StreamingAxis]) -> tuple[int, list[Graph]]:
+    """The shortest of LENGTHS that a network can be bound to, and that binding with the one for each axis grown."""
+    first: ModelError | None = None
+    for length in LENGTHS:
+        try:
+            return length, _bind_each(bind, axes, length)
         except ModelError as error:
             first = first or error
-            continue
-        same = frozenset(node.name for node in bound[0] if str(node.attributes.get("auto_pad", "")).startswith("SAME"))
-        graph, *grown = map(_prepared, bound)
-        return Bindings(tuple(axes), graph, tuple(grown), _dims(axes, graph, grown), bind_lengths, same)
-    assert first is not None
-    raise first
+    names = " and ".join(repr(axis.name) for axis in axes)
+    raise UnsupportedError(
+        f"the network takes no other length along {names} than the one that it was written for, so it can not stream; "
+        f"what works: Model.run on windows of that length. With {LENGTHS[0]}: {first}"
+    ) from first
+
+
+def _bind_each(bind: LengthBinder, axes: Sequence[StreamingAxis], length: int) -> list[Graph]:
+    """Bind to one length of every axis, then to twice that of each."""
+    return [bind([length * (1 + (grown is axis)) for axis in axes]) for grown in (None, *axes)]
+
+
+def _compared(bind: LengthBinder, axes: Sequence[StreamingAxis], bound: Sequence[Graph]) -> Bindings:
+    """See which dimensions grow from the first binding to each of the others."""
+    _check_inputs(bound[0].inputs, axes)
+    same = frozenset(
+        node.name for node in bound[0].nodes if str(node.attributes.get("auto_pad", "")).startswith("SAME")
+    )
+    graph, *grown = map(_prepared, bound)
+    return Bindings(tuple(axes), graph, tuple(grown), _dims(axes, graph, grown), bind, same)
 
 
 def _prepared(graph: Graph) -> Graph:

@@ -1,0 +1,62 @@
+"""Where a network streams is seen from bindings that are long enough; what can not be bound is told why."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.plan.networks import parse, signal
+from wavetile.engine.errors import UnsupportedError
+from wavetile.engine.graph import load_network, specialise
+from wavetile.engine.plan.streaming import Bindings, StreamingAxis, StreamPlan, certify, find_axes
+
+
+def found(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], dims: dict[str, int]) -> Bindings:
+    network = load_network(model.SerializeToString())
+    return find_axes(lambda sizes: specialise(network, sizes), shapes, [StreamingAxis("T", dims)])
+
+
+def test_frames_that_are_longer_than_the_shortest_bindings_are_seen_to_grow() -> None:
+    """Up to 191 samples make one frame, as half as many do."""
+    model = parse(
+        "(float[1,1,T] x) => (float[1,2,F] y) { y = Conv<kernel_shape=[64], strides=[128]>(x, k) }",
+        constants={"k": signal((2, 1, 64))},
+    )
+    plan = StreamPlan(found(model, {"x": (1, 1, 1)}, {"x": 2}))
+    assert plan.axes[0].timeline.grain == 128
+    assert certify(plan).max_difference < 1e-6
+
+
+def test_a_network_that_takes_its_state_is_a_step_already() -> None:
+    model = parse(
+        "(float[1,2,T] x, float[1,2,3] h) => (float[1,2,T] y, float[1,2,3] n) "
+        "{ a = Concat<axis=2>(h, x) y = Conv<kernel_shape=[4], group=2>(a, k) n = Slice(a, first, last, two) }",
+        constants={
+            "k": signal((2, 1, 4)),
+            "first": np.array([-3], np.int64),
+            "last": np.array([1 << 40], np.int64),
+            "two": np.array([2], np.int64),
+        },
+    )
+    with pytest.raises(UnsupportedError, match=r"do not arrive along 'T': 'h'\. .* make it a step already"):
+        found(model, {"x": (1, 2, 1), "h": (1, 2, 3)}, {"x": 2})
+
+
+def test_a_network_of_one_length_is_refused_with_the_node_that_has_it() -> None:
+    model = parse(
+        "(float[1,T] x) => (float[7,7] y) { y = Reshape(x, shape) }", constants={"shape": np.array([7, 7], np.int64)}
+    )
+    with pytest.raises(UnsupportedError, match=r"no other length along 'T' .*windows of that length.* Reshape"):
+        found(model, {"x": (1, 49)}, {"x": 1})
+
+
+def test_a_convolution_goes_before_the_resize_that_a_step_cuts() -> None:
+    """A step slices what it has enlarged, so that fusing it comes too late to swap the two."""
+    model = parse(
+        '(float[1,4,T,6] x) => (float[1,2,U,12] y) { a = Resize<mode="linear">(x, , s) y = Conv(a, k) }',
+        constants={"k": signal((2, 4, 1, 1)), "s": np.array([1, 1, 2, 2], np.float32)},
+    )
+    bindings = found(model, {"x": (1, 4, 1, 6)}, {"x": 2})
+    assert [node.op for node in bindings.graph.nodes] == ["Conv", "Resize"]
+    assert certify(StreamPlan(bindings, [8])).max_difference < 1e-5
