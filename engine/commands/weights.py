@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import WeightsError
 from ..models.card import Card, NetworkCard, card_names, find_card
-from ..models.catalogue import locate, model_folders
+from ..models.catalogue import cached_path, locate, model_folders
 from .console import bytes_progress
 
 if TYPE_CHECKING:
@@ -20,26 +20,28 @@ class Whereabouts:
     """Where one network's file is."""
 
     state: str
-    """"found" in a folder of WAVETILE_MODELS, "cached", "missing", or "wrong": there, but not the card's file."""
+    """"found" in a folder of WAVETILE_MODELS, "local": where its card says, "cached", "missing", or "wrong": there, but
+    not the card's file."""
     path: Path | None
     problem: str = ""
 
 
-def whereabouts(network: NetworkCard) -> Whereabouts:
-    """Look for a network's file and check its sha256; fetches nothing."""
+def whereabouts(card: Card, network: NetworkCard) -> Whereabouts:
+    """Look for the file of a card's network and check its sha256; fetches nothing."""
     try:
-        path = locate(sha256=network.sha256, file=network.file)
+        path = locate(sha256=network.sha256, file=network.file, source=network.source, relative_to=card.folder)
     except WeightsError as error:
         return Whereabouts("wrong", None, str(error))
     if path is None:
         return Whereabouts("missing", None)
-    found = any(path.is_relative_to(folder) for folder in model_folders())
-    return Whereabouts("found" if found else "cached", path)
+    if any(path.is_relative_to(folder) for folder in model_folders()):
+        return Whereabouts("found", path)
+    return Whereabouts("cached" if path == cached_path(sha256=network.sha256, file=network.file) else "local", path)
 
 
 def is_here(card: Card) -> bool:
     """Whether all of a card's weights are on this machine."""
-    return all(whereabouts(network).path for network in card.networks.values())
+    return all(whereabouts(card, network).path for network in card.networks.values())
 
 
 def names_here() -> list[str]:

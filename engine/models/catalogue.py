@@ -1,12 +1,13 @@
-"""Where a model's weights are found: the user's folders, the cache, or the card's source; always checked by sha256.
+"""Where a model's weights are found: the user's folders, beside their card, the cache, or the card's source.
 
 A weights file is looked for in this order:
 
 1. `file` (such as "gtcrn/gtcrn_simple.onnx") below each folder named in `WAVETILE_MODELS`;
-2. the user's cache, keyed by sha256 (`WAVETILE_CACHE`, else the platform's own cache folder);
-3. its source (see `fetch`), from where it goes into the cache.
+2. its source, where that is a file on this machine: weights that come with wavetile lie beside their card;
+3. the user's cache, keyed by sha256 (`WAVETILE_CACHE`, else the platform's own cache folder);
+4. its source anywhere else (see `fetch`), from where it goes into the cache.
 
-A file whose sha256 is not the expected one is never used and never stays in the cache.
+Its sha256 is always checked. A file whose sha256 is not the expected one is never used and never stays in the cache.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def resolve(
     Raises:
         WeightsError: the file can not be had (the message says what to do), or its sha256 differs.
     """
-    found = locate(sha256=sha256, file=file)
+    found = locate(sha256=sha256, file=file, source=source, relative_to=relative_to)
     if found is not None:
         return found
     return pull(
@@ -81,11 +82,11 @@ def resolve(
     )
 
 
-def locate(*, sha256: str, file: str) -> Path | None:
-    """Return where the file already lies (`WAVETILE_MODELS`, then the cache), or None; fetches nothing.
+def locate(*, sha256: str, file: str, source: str | None = None, relative_to: Path | None = None) -> Path | None:
+    """Return where the file already lies (`WAVETILE_MODELS`, a local source, the cache), or None; fetches nothing.
 
     Raises:
-        WeightsError: a folder of `WAVETILE_MODELS` has the file, but its sha256 differs.
+        WeightsError: a folder of `WAVETILE_MODELS` or a local source has the file, but its sha256 differs.
     """
     _check_names(sha256, file)
     for folder in model_folders():
@@ -93,6 +94,11 @@ def locate(*, sha256: str, file: str) -> Path | None:
         if candidate.is_file():
             verify(candidate, sha256)
             return candidate
+    if source is not None:
+        origin = parse_source(source, relative_to)
+        if isinstance(origin, LocalSource) and origin.path.is_file():
+            verify(origin.path, sha256)
+            return origin.path
     return _intact(cached_path(sha256=sha256, file=file), sha256)
 
 

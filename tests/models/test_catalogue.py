@@ -278,6 +278,19 @@ def test_a_relative_source_is_below_the_card(tmp_path: Path, source: str) -> Non
     assert catalogue.resolve(source, sha256=SHA256, file=FILE, relative_to=tmp_path) == path
 
 
+def test_a_file_beside_its_card_is_located_after_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = place(tmp_path / "cards")
+    assert catalogue.locate(sha256=SHA256, file=FILE) is None
+    assert catalogue.locate(sha256=SHA256, file=FILE, source=FILE, relative_to=tmp_path / "cards") == beside
+    assert catalogue.locate(sha256=SHA256, file=FILE, source="absent.onnx", relative_to=tmp_path / "cards") is None
+    assert catalogue.locate(sha256=SHA256, file=FILE, source=SOURCE) is None
+    monkeypatch.setenv(catalogue.MODELS_VARIABLE, str(tmp_path / "models"))
+    found = place(tmp_path / "models")
+    assert catalogue.locate(sha256=SHA256, file=FILE, source=FILE, relative_to=tmp_path / "cards") == found
+    with pytest.raises(WeightsError, match=SHA256):
+        catalogue.locate(sha256=OTHER_SHA256, file="other.onnx", source=str(beside))
+
+
 def test_a_local_file_is_verified(tmp_path: Path) -> None:
     path = place(tmp_path, b"other")
     with pytest.raises(WeightsError, match=OTHER_SHA256):
