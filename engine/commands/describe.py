@@ -11,9 +11,11 @@ every value how far it lags and how much of it is kept.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import positive
+from .describe_page import write_page
 from .describe_stream import planned, print_stream, stream_facts
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=64", help="of a free dimension that does not stream"
     )
+    parser.add_argument("--page", type=Path, metavar="FILE.html", help="with --axis: draw the graph as a page")
     parser.add_argument("--listing", action="store_true", help="the program, an instruction a line")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
 
@@ -62,6 +65,8 @@ def execute(options: argparse.Namespace) -> int:
     model = load_visibly(options.model)
     if options.axis:
         plan, certificate = planned(model, options.axis, options.step, options.size)
+        if options.page:
+            write_page(options.page, plan, certificate)
         if options.json:
             json.dump(stream_facts(plan, certificate), sys.stdout, indent=2)
             sys.stdout.write("\n")

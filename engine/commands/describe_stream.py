@@ -44,25 +44,36 @@ def stream_facts(plan: StreamPlan, certificate: Certificate) -> dict:
     return {"steps": steps, "certificate": asdict(certificate), "nodes": nodes}
 
 
+def proof_rows(plan: StreamPlan, certificate: Certificate, nodes: Sequence[NodeFact]) -> list[tuple[str, str]]:
+    """What is known of the whole stream, a label and a text a row."""
+    from .console import in_bytes
+
+    rows = []
+    for axis, fact in zip(plan.axes, certificate.axes, strict=True):
+        delays = ", ".join(f"{name} {delay:g}" for name, delay in fact.delay.items())
+        rows.append((f"along {fact.name}", f"steps of {axis.step}, the first of {axis.first}; delay: {delays}"))
+    lengths = " x ".join(str(length) for length in certificate.lengths)
+    rows.append(("proof", f"in steps and at once, {lengths}: largest difference {certificate.max_difference:.2g}"))
+    ours, whole = certificate.multiply_adds
+    rows.append(("multiply-adds", f"{ours / whole:.3f} of those at once" if whole else "none"))
+    kept = in_bytes(sum(node.kept_bytes for node in nodes))
+    rows.append(("kept", f"{kept} of values, recurrent states beside them"))
+    return rows
+
+
 def print_stream(plan: StreamPlan, certificate: Certificate) -> None:
     """A table of the axes and the proof, then one of the nodes."""
     from rich.table import Table
 
     from ..plan.streaming.outline import outline
-    from .console import in_bytes, output
+    from .console import output
 
+    facts = outline(plan)
     proof = Table(box=None, show_header=False, pad_edge=False)
     proof.add_column(style="bold", no_wrap=True)
     proof.add_column(overflow="fold")
-    for axis, fact in zip(plan.axes, certificate.axes, strict=True):
-        delays = ", ".join(f"{name} {delay:g}" for name, delay in fact.delay.items())
-        proof.add_row(f"along {fact.name}", f"steps of {axis.step}, the first of {axis.first}; delay: {delays}")
-    lengths = " x ".join(str(length) for length in certificate.lengths)
-    proof.add_row("proof", f"in steps and at once, {lengths}: largest difference {certificate.max_difference:.2g}")
-    ours, whole = certificate.multiply_adds
-    proof.add_row("multiply-adds", f"{ours / whole:.3f} of those at once" if whole else "none")
-    facts = outline(plan)
-    proof.add_row("kept", f"{in_bytes(sum(fact.kept_bytes for fact in facts))} of values, recurrent states beside them")
+    for row in proof_rows(plan, certificate, facts):
+        proof.add_row(*row)
     output().print(proof)
     table = Table(box=None, pad_edge=False)
     for name in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -35,6 +36,17 @@ def test_facts_of_every_node(wavetile_command: Command, network: Path) -> None:
     assert by_value["a"]["axes"] == [{"rate": 1.0, "delay": 1.0, "kept": 1}]
     assert by_value["y"]["axes"] == [{"rate": 0.5, "delay": 2.0, "kept": 0}]
     assert by_value["y"]["reads"] == ["a"]
+
+
+def test_the_page_draws_every_value(wavetile_command: Command, network: Path, tmp_path: Path) -> None:
+    page = tmp_path / "stream.html"
+    assert wavetile_command("describe", network, "--axis", "T", "--page", page).status == 0
+    text = page.read_text("utf-8")
+    drawing = ET.fromstring(text[text.index("<svg") : text.index("</svg>") + len("</svg>")])
+    names = [title.text or "" for title in drawing.iter("{http://www.w3.org/2000/svg}title")]
+    assert [name.split(":")[0] for name in names] == ["x", "a", "y"]
+    assert len(list(drawing.iter("{http://www.w3.org/2000/svg}path"))) == 2
+    assert "largest difference" in text
 
 
 def test_tables_and_refusals(wavetile_command: Command, network: Path) -> None:
