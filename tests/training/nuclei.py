@@ -9,8 +9,8 @@ never sees, the script ends by saying how well the network finds the mask again.
 ships; its sha256 goes into the card nuclei_compact.toml.
 
 The weights that ship took about 10 minutes of two cores of a Xeon at 2.5 GHz (18 beside other work), and a second run
-gave the same bits; another machine or version of torch may not. Intersection over union, where a probability of 0.5 is a
-nucleus: 0.896 (median of 32 more drawn fields) and 0.800 on a real image, img2d.tif of StarDist's examples. That image
+gave the same bits; another machine or version of torch may not. Intersection over union, at a probability of 0.5 or
+more: 0.896 (median of 32 more drawn fields) and 0.800 on a real image, img2d.tif of StarDist's examples. That image
 was looked at before the fields were written, for its magnification and range of intensities; nothing was trained on it,
 and nothing was changed after its overlap was known.
 
