@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Stretch:
     before: Moment
     after: Moment
 
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing is known from before."""
+        return self.before.arrived == 0
+
+    def total(self, name: str) -> int | None:
+        """How long a value is in all, if the signal has ended."""
+        return self.after.counts[name] if self.after.ended else None
+
     def full(self, name: str) -> Span:
         """Elements of a value that are known in the step."""
         return Span(self.before.oldest.get(name, 0), self.after.counts[name])
@@ -46,6 +55,36 @@ class Stretch:
     def kept(self, name: str) -> Span:
         """Elements of a value that later steps read."""
         return Span(self.after.oldest[name], self.after.counts[name])
+
+
+class Part(Protocol):
+    """Which part of every value a graph makes along one axis: a step's `Stretch`, or an `excerpt`."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """Of the axis."""
+        ...
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing is known from before."""
+        ...
+
+    def full(self, name: str) -> Span:
+        """Elements of a value that are known."""
+        ...
+
+    def new(self, name: str) -> Span:
+        """Elements of a value that are made."""
+        ...
+
+    def kept(self, name: str) -> Span:
+        """Elements of a value that are read later."""
+        ...
+
+    def total(self, name: str) -> int | None:
+        """How long a value is in all, if that is known."""
+        ...
 
 
 @dataclass
@@ -84,7 +123,7 @@ class Call:
 class StepCutter:
     """Builds one step's graph."""
 
-    def __init__(self, bindings: Bindings, stretches: Sequence[Stretch]) -> None:
+    def __init__(self, bindings: Bindings, stretches: Sequence[Part]) -> None:
         self.bindings = bindings
         self.reference = bindings.graph
         self._stretches = tuple(stretches)
@@ -95,7 +134,7 @@ class StepCutter:
         self.step = StepGraph(self.graph)
         self._parts: dict[tuple[str, tuple[Span, ...]], str] = {}
         self._full: dict[str, str] = {}
-        self.is_first = self._stretches[self._inner].before.arrived == 0
+        self.is_first = self._stretches[self._inner].is_first
 
     def cut(self) -> StepGraph:
         """Build the graph.
@@ -233,7 +272,7 @@ class StepCutter:
             assert dim is not None
             assert output_dim is not None
             made = stretch.new(output)
-            read = flow.reads(made, stretch.after.counts[first] if stretch.after.ended else None)
+            read = flow.reads(made, stretch.total(first))
             moves.append((axis, Move(dim, output_dim, flow, made, read, read.within(stretch.full(first)))))
         inputs = tuple(self._given(name, dict(moves)) if name else "" for name in node.inputs)
         return Call(node, inputs, tuple(move for _, move in moves), self)

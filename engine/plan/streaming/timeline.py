@@ -48,10 +48,10 @@ class Timeline:
         """Position of a node -> its flow, for nodes that stream along the axis."""
         self.uniform = {name for name in graph.constants if bindings.dims[name][axis] is not None}
         """Constants that are as long as the signal, and everywhere the same along it."""
-        self._inputs = {name for name in graph.inputs if bindings.dims[name][axis] is not None}
+        self.inputs = {name for name in graph.inputs if bindings.dims[name][axis] is not None}
         self._check_constants()
         for position, node in enumerate(graph.nodes):
-            if self._read_by(node) or any(name and bindings.dims[name][axis] is not None for name in node.outputs):
+            if self.read_by(node) or any(name and bindings.dims[name][axis] is not None for name in node.outputs):
                 self.flows[position] = self._flow_of(node)
         for name in graph.outputs:
             if bindings.dims[name][axis] is None:
@@ -72,13 +72,13 @@ class Timeline:
         Raises:
             ModelError: at the end two inputs of a node differ in length: the network does not take such a length.
         """
-        counts = dict.fromkeys(self._inputs, arrived)
+        counts = dict.fromkeys(self.inputs, arrived)
         oldest = dict(counts)
         fills = self._fills
         nodes = self.bindings.graph.nodes
         for position, flow in self.flows.items():
             node = nodes[position]
-            read = self._read_by(node)
+            read = self.read_by(node)
             lengths = [counts[name] for name in read]
             least = min(lengths)
             if ended and max(lengths) != least:
@@ -101,7 +101,7 @@ class Timeline:
         """What stands for a value's elements before the first; None if nothing has to, or nothing can."""
         return self._fills.get(name)
 
-    def _read_by(self, node: Node) -> list[str]:
+    def read_by(self, node: Node) -> list[str]:
         """Inputs of a node that stream along the axis."""
         dims = self.bindings.dims
         return [name for name in node.reads if dims[name][self.axis] is not None and name not in self.uniform]
@@ -111,7 +111,7 @@ class Timeline:
         site = Site(node, self.bindings, self.axis)
         if rule is None:
             raise site.refuse("there is no rule for this operator along")
-        if not self._read_by(node):
+        if not self.read_by(node):
             raise site.refuse("it makes a tensor of the length of")
         return rule.flow(site)
 
@@ -130,7 +130,7 @@ class Timeline:
         fills: dict[str, float | None] = {}
         for position, flow in self.flows.items():
             if flow.pads:
-                for name in self._read_by(self.bindings.graph.nodes[position]):
+                for name in self.read_by(self.bindings.graph.nodes[position]):
                     agreed = flow.fill if fills.get(name, flow.fill) == flow.fill else None
                     fills[name] = agreed
         return fills
@@ -138,7 +138,7 @@ class Timeline:
     def _check_lengths(self) -> None:
         """Compare the rules' counts with the shapes that inference found."""
         for grown in (False, True):
-            (length,) = {self.bindings.length(name, self.axis, grown=grown) for name in self._inputs}
+            (length,) = {self.bindings.length(name, self.axis, grown=grown) for name in self.inputs}
             assert length is not None
             for name, count in self.moment(length, ended=True).counts.items():
                 known = self.bindings.length(name, self.axis, grown=grown)
