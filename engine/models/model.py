@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..graph import Network, load_network
 from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
-from ..session import AxisStream, Executor, Session, Stream, StreamSpec, TileStream
+from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream
 from .card import (
     WEIGHT_STORAGES,
     Card,
@@ -33,7 +33,7 @@ from .evaluator import Evaluator
 from .fetch import Progress
 from .pipeline import build_stream
 from .signal_path import check_signal_path
-from .streaming import AxisChoice, NetworkStreams
+from .streaming import AxisChoice, NetworkStreams, TileOrder
 
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
@@ -190,21 +190,46 @@ class Model:
             return self.streams.along(axis, step, sizes)
         return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
 
+    @overload
     def tiles(
         self,
         height: int,
         width: int,
         *,
         tile: int = 256,
+        order: Literal["raster"] = "raster",
         axes: tuple[AxisChoice, AxisChoice] | None = None,
         sizes: Mapping[str, int] | None = None,
-    ) -> TileStream:
-        """Begin an image of any size that comes in tiles, in raster order: the numbers of the whole image.
+    ) -> TileStream: ...
+    @overload
+    def tiles(
+        self,
+        height: int,
+        width: int,
+        *,
+        tile: int = 256,
+        order: Literal["any"],
+        axes: tuple[AxisChoice, AxisChoice] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> ScatteredTiles: ...
+    def tiles(
+        self,
+        height: int,
+        width: int,
+        *,
+        tile: int = 256,
+        order: TileOrder = "raster",
+        axes: tuple[AxisChoice, AxisChoice] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> TileStream | ScatteredTiles:
+        """Begin an image of any size that comes in tiles: the numbers of the whole image.
 
         Args:
             height: of the image, in pixels of the network's input.
             width: likewise.
             tile: height and width of a tile.
+            order: in which they come. "raster": from left to right, then from top to bottom; no pixel is computed
+                twice. "any": a tile is computed when its neighbours are there, with what they share once for each.
             axes: rows and columns, each as `axis` of `stream`; None: the input's last two dimensions.
             sizes: of the other free dimensions, by name.
 
@@ -213,7 +238,7 @@ class Model:
                 tile.
             UnsupportedError: the network can not stream exactly in tiles; the message names the node.
         """
-        return self.streams.in_tiles(height, width, tile, axes, sizes)
+        return self.streams.in_tiles(height, width, tile, axes, sizes, order)
 
     @property
     def streams(self) -> NetworkStreams:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
 from ..plan.streaming import Certificate, StreamingAxis, StreamPlan, certify, find_axes
-from ..session import AxisStream, TileStream
+from ..session import AxisStream, ScatteredTiles, TileStream
 
 TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
 """What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
 
 AxisChoice = str | Mapping[str, int]
 """The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for."""
+
+
+TileOrder = Literal["raster", "any"]
 
 
 class NetworkStreams:
@@ -50,7 +54,8 @@ class NetworkStreams:
         tile: int,
         axes: tuple[AxisChoice, AxisChoice] | None,
         sizes: Mapping[str, int] | None,
-    ) -> TileStream:
+        order: TileOrder,
+    ) -> TileStream | ScatteredTiles:
         """See `Model.tiles`."""
         name = self.network.name
         if len(self.network.inputs) != 1:
@@ -63,7 +68,10 @@ class NetworkStreams:
         if any(axis.step != tile for axis in plan.axes):
             grain = math.lcm(*(axis.timeline.grain for axis in plan.axes))
             raise ModelError(f"network {name!r}: tile is {tile}; multiples of {grain} would work")
-        return TileStream(plan, height, width, tile=tile, backend=self._backend)
+        if order not in get_args(TileOrder):
+            raise ModelError(f"order is {order!r}; one of {', '.join(get_args(TileOrder))} would work")
+        kind = TileStream if order == "raster" else ScatteredTiles
+        return kind(plan, height, width, tile=tile, backend=self._backend)
 
 
 def plan_stream(

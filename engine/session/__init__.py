@@ -6,6 +6,7 @@ from .axis_stream import AxisStream
 from .executor import Executor
 from .output import Event, Output
 from .ring import Ring
+from .scattered_tiles import ScatteredTiles
 from .session import Session
 from .spec import Decoder, StreamSpec
 from .stream import Stream
@@ -19,6 +20,7 @@ __all__ = [
     "Output",
     "Region",
     "Ring",
+    "ScatteredTiles",
     "Session",
     "Stream",
     "StreamSpec",

@@ -81,6 +81,44 @@ def test_tiles_give_the_numbers_of_the_whole_image(tmp_path: Path, height: int, 
         image.put(0, 0, x)
 
 
+@pytest.mark.parametrize(("height", "width", "tile"), [(40, 64, 16), (12, 70, 8), (6, 6, 32)])
+def test_tiles_in_any_order_give_the_numbers_of_the_whole_image(
+    tmp_path: Path, height: int, width: int, tile: int
+) -> None:
+    x = signal((1, 2, height, width), 3)
+    (expected,) = run_onnxruntime(SEGMENTER, {"x": x})
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    image = model.tiles(height, width, tile=tile, order="any")
+    result = np.full(expected.shape, np.nan, np.float32)
+    places = [(y, x0) for y in range(0, height, tile) for x0 in range(0, width, tile)]
+    for index in np.random.default_rng(0).permutation(len(places)):
+        y, x0 = places[index]
+        assert not image.complete
+        for region in image.put(y, x0, x[:, :, y : y + tile, x0 : x0 + tile])["y"]:
+            rows, columns = region.values.shape[2:]
+            place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
+            assert np.isnan(place).all(), "a pixel came out twice"
+            place[:] = region.values
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert (image.complete, image.kept_bytes) == (True, 0)
+    whole = model.program({"x": x.shape})
+    assert whole is not None
+    assert 1 <= image.multiply_adds / whole.multiply_adds < (1.0001 if len(places) == 1 else 3)
+    with pytest.raises(StreamClosedError):
+        image.put(0, 0, x)
+
+
+def test_a_scattered_tile_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(20, 20, tile=4, order="any")
+    tile = np.zeros((1, 2, 4, 4), np.float32)
+    image.put(8, 4, tile)
+    for y, x in ((8, 4), (3, 0), (20, 0), (-4, 0)):
+        with pytest.raises(SignalError, match=rf"no tile at \({y}, {x}\)"):
+            image.put(y, x, tile)
+    with pytest.raises(SignalError, match=r"\[1, 2, 4, 4\] would work"):
+        image.put(0, 0, tile[..., :3])
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model = wavetile.load(saved(SEGMENTER, tmp_path))
     with pytest.raises(ModelError, match="no input has a free dimension 'T'; x is float32"):

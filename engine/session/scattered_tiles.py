@@ -1,0 +1,182 @@
+"""An image on one network whose tiles come in any order: a tile is computed when its neighbourhood is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SignalError, StreamClosedError
+from ..plan import Program, Workspace, from_carrier
+from ..plan.streaming import StreamPlan
+from ..plan.streaming.excerpt import Excerpt, Excerpts
+from ..plan.streaming.span import Span
+from .tile_stream import Region
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row or a column of tiles: the part of the outputs that belongs to it, and what that needs."""
+
+    excerpt: Excerpt
+    tiles: range
+    """Numbers of the tiles along the axis that it needs."""
+
+
+class ScatteredTiles:
+    """An image of known size whose tiles come in any order. Computed in the caller's thread.
+
+    The result is what the network makes of the whole image at once. What neighbouring tiles both need is computed for
+    each of them: `multiply_adds` says how much it has been so far. A tile is kept until all that need it are computed.
+    """
+
+    def __init__(self, plan: StreamPlan, height: int, width: int, *, tile: int, backend: str = "cpu") -> None:
+        """Begin an image; arguments and errors as `TileStream`."""
+        shapes = plan.lengths([height, width])
+        self._plan, self._backend = plan, backend
+        self.height, self.width, self.tile = height, width, tile
+        (self._input,) = plan.bindings.graph.inputs
+        self._dims = plan.bindings.dims[self._input]
+        self._excerpts = Excerpts(plan, (height, width))
+        lengths = height, width
+        self._axes = [
+            [
+                self._row(axis, number, {name: _length(plan, name, shape, axis) for name, shape in shapes.items()})
+                for number in range(-(-lengths[axis] // tile))
+            ]
+            for axis in (0, 1)
+        ]
+        self._missing = {(r, c) for r in range(len(self._axes[0])) for c in range(len(self._axes[1]))}
+        self._uncomputed = set(self._missing)
+        self._tiles: dict[tuple[int, int], np.ndarray] = {}
+        self._workspaces: dict[int, Workspace] = {}
+        self._dtypes = {name: plan.bindings.graph.types[name].dtype for name in plan.bindings.graph.outputs}
+        self.multiply_adds = 0
+        """Made so far."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile has come."""
+        return not self._missing
+
+    def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
+        """The shape of the tile that begins there, in the layout of the network's input."""
+        shape = list(self._plan.bindings.graph.types[self._input].shape)
+        for dim, start, length in zip(self._dims, (y, x), (self.height, self.width), strict=True):
+            assert dim is not None
+            shape[dim] = min(self.tile, length - start)
+        return tuple(shape)
+
+    def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
+        """Take a tile and return what can be computed now.
+
+        Args:
+            y: of its first row, a multiple of `tile`.
+            x: of its first column, likewise.
+            tile: in the layout of the network's input; see `tile_shape`.
+
+        Returns:
+            For each output its finished rectangles, in fresh arrays.
+
+        Raises:
+            SignalError: there is no such tile, or it has come, or it has another shape.
+            StreamClosedError: the image is complete.
+        """
+        if self.complete:
+            raise StreamClosedError("the image is complete; begin a new one")
+        place = y // self.tile, x // self.tile
+        if y % self.tile or x % self.tile or place not in self._missing:
+            raise SignalError(
+                f"there is no tile at ({y}, {x}) that has not come; multiples of {self.tile} below "
+                f"({self.height}, {self.width}) would work, each once"
+            )
+        tile = np.array(tile)
+        if tile.shape != self.tile_shape(y, x):
+            raise SignalError(
+                f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(self.tile_shape(y, x))} would work"
+            )
+        self._missing.discard(place)
+        self._tiles[place] = tile
+        finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
+        for row, column in sorted(self._ready(place)):
+            self._compute(row, column, finished)
+        return finished
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of the tiles that others still need."""
+        return sum(tile.nbytes for tile in self._tiles.values())
+
+    def _row(self, axis: int, number: int, lengths: Mapping[str, int]) -> _Row:
+        """What belongs to a row of tiles: its share of each output, the last one's with what is left."""
+        length = (self.height, self.width)[axis]
+        bounds = number * self.tile, min(length, (number + 1) * self.tile)
+        shares = {name: Span(*(bound * total // length for bound in bounds)) for name, total in lengths.items()}
+        excerpt = self._excerpts.along(axis, shares)
+        arrived = excerpt.arrived()
+        return _Row(excerpt, range(arrived.start // self.tile, -(-arrived.stop // self.tile)))
+
+    def _ready(self, place: tuple[int, int]) -> list[tuple[int, int]]:
+        """Rectangles that need this tile and lack no other."""
+        rows, columns = self._axes
+        return [
+            (r, c)
+            for r, row in enumerate(rows)
+            if place[0] in row.tiles
+            for c, column in enumerate(columns)
+            if place[1] in column.tiles and not any((a, b) in self._missing for a in row.tiles for b in column.tiles)
+        ]
+
+    def _compute(self, row: int, column: int, finished: dict[str, list[Region]]) -> None:
+        parts = self._axes[0][row], self._axes[1][column]
+        program = self._excerpts.program([part.excerpt for part in parts])
+        workspace = self._workspace(program)
+        workspace.input(self._input)[0] = self._pixels(parts)
+        workspace.run(1)
+        self.multiply_adds += program.multiply_adds
+        for name in program.outputs:
+            values = np.array(from_carrier(workspace.output(name)[0], self._dtypes[name]))
+            y, x = (part.excerpt.new(name).start for part in parts)
+            finished[name].append(Region(y, x, values))
+        self._uncomputed.discard((row, column))
+        for place in [(r, c) for r in parts[0].tiles for c in parts[1].tiles]:
+            if not self._is_needed(place):
+                self._tiles.pop(place, None)
+
+    def _is_needed(self, place: tuple[int, int]) -> bool:
+        rows, columns = self._axes
+        return any(
+            (r, c) in self._uncomputed
+            for r, row in enumerate(rows)
+            if place[0] in row.tiles
+            for c, column in enumerate(columns)
+            if place[1] in column.tiles
+        )
+
+    def _pixels(self, parts: Sequence[_Row]) -> np.ndarray:
+        """What a rectangle needs of the input, put together from tiles."""
+        rows, columns = parts
+        down, across = self._dims
+        assert down is not None
+        assert across is not None
+        joined = np.concatenate(
+            [np.concatenate([self._tiles[r, c] for c in columns.tiles], across) for r in rows.tiles], down
+        )
+        index = [slice(None)] * joined.ndim
+        for dim, part in zip((down, across), parts, strict=True):
+            arrived, origin = part.excerpt.arrived(), part.tiles.start * self.tile
+            index[dim] = slice(arrived.start - origin, arrived.stop - origin)
+        return joined[tuple(index)]
+
+    def _workspace(self, program: Program) -> Workspace:
+        key = id(program)  # programs live as long as the excerpts that made them
+        if key not in self._workspaces:
+            self._workspaces[key] = Workspace(program, self._backend)
+        return self._workspaces[key]
+
+
+def _length(plan: StreamPlan, name: str, shape: Sequence[int], axis: int) -> int:
+    dim = plan.bindings.dims[name][axis]
+    assert dim is not None
+    return shape[dim]
