@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from ..graph import Network
+from ..graph.limits import all_nodes
+from ..graph.network import DeclaredType
+from ..plan import Program
+from ..session import StreamSpec
+from .card import Card, FeatureSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +56,59 @@ class ModelDescription:
     licence: str = ""
     """SPDX identifier of the weights' licence; empty when unknown."""
     attribution: str = ""
+
+
+def described(
+    name: str,
+    card: Card | None,
+    networks: Mapping[str, Network],
+    declared: tuple[Mapping[str, DeclaredType], Mapping[str, DeclaredType]],
+    spec: StreamSpec | None,
+    program: Program | None,
+    weights: Mapping[str, str],
+) -> ModelDescription:
+    """Describe a model.
+
+    Args:
+        name: of the model.
+        card: its card, if it has one.
+        networks: its networks by name.
+        declared: its inputs and its outputs.
+        spec: its stream, if it has one.
+        program: what one step, or one run, computes; None where shapes are open.
+        weights: how each network keeps them.
+    """
+    operators = Counter(node.op_type for network in networks.values() for node in all_nodes(network.model))
+    feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
+    return ModelDescription(
+        name=name,
+        kind=card.signal.kind if card else "network",
+        inputs=_tensors(declared[0]),
+        outputs=_tensors(declared[1]),
+        title=card.title if card else "",
+        task=card.task if card else "",
+        operators=dict(operators.most_common()),
+        sample_rate_hz=spec.sample_rate_hz if spec else 0,
+        hop_samples=0 if spec is None else 1 if feature_count else spec.hop_samples,
+        delay_samples=spec.delay_samples if spec else 0,
+        feature_count=feature_count,
+        returns_audio=spec is not None and spec.audio is not None,
+        value_names=tuple(spec.values) if spec else (),
+        instruction_count=program.instruction_count if program else 0,
+        multiply_adds=program.multiply_adds if program else 0,
+        weights=dict(weights),
+        weight_bytes=program.weight_bytes
+        if program
+        else sum(array.nbytes for network in networks.values() for array in network.initializers.values()),
+        state_bytes=spec.program.state_bytes if spec else 0,
+        budget_ms=card.budget_ms if card else 0.0,
+        licence=card.licence if card else "",
+        attribution=card.attribution if card else "",
+    )
+
+
+def _tensors(declared: Mapping[str, DeclaredType]) -> tuple[TensorDescription, ...]:
+    return tuple(
+        TensorDescription(name, kind.dtype.name, tuple("?" if dim is None else str(dim) for dim in kind.dims or ()))
+        for name, kind in declared.items()
+    )

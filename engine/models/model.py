@@ -14,21 +14,19 @@ import numpy as np
 
 from ..errors import BackendError, ModelError, SignalError
 from ..graph import Network, load_network
-from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
 from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream
 from .card import (
     WEIGHT_STORAGES,
     Card,
-    FeatureSignal,
     ImageSignal,
     WeightStorage,
     find_card,
     read_card,
 )
 from .catalogue import weights_path
-from .description import ModelDescription, TensorDescription
+from .description import ModelDescription, described
 from .evaluator import Evaluator
 from .fetch import Progress
 from .pipeline import build_stream
@@ -323,7 +321,11 @@ class Model:
     def describe(self) -> ModelDescription:
         """What the model takes, gives and costs; constant, and worked out once."""
         if self._description is None:
-            self._description = self._described()
+            spec = self.stream_spec if self._streams else None
+            program = spec.program if spec else self.program() if self._is_bound else None
+            self._description = described(
+                self.name, self.card, self._networks, (self.inputs, self.outputs), spec, program, self.weights
+            )
         return self._description
 
     def __repr__(self) -> str:
@@ -336,38 +338,6 @@ class Model:
             if self._pool is None:
                 self._pool = StatePool(spec.program, DEFAULT_STATE_SLOTS)
             return self._pool
-
-    def _described(self) -> ModelDescription:
-        card = self.card
-        spec = self.stream_spec if self._streams else None
-        program = spec.program if spec else self.program() if self._is_bound else None
-        operators = Counter(node.op_type for network in self._networks.values() for node in all_nodes(network.model))
-        feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
-        return ModelDescription(
-            name=self.name,
-            kind=card.signal.kind if card else "network",
-            inputs=_tensors(self.inputs),
-            outputs=_tensors(self.outputs),
-            title=card.title if card else "",
-            task=card.task if card else "",
-            operators=dict(operators.most_common()),
-            sample_rate_hz=spec.sample_rate_hz if spec else 0,
-            hop_samples=0 if spec is None else 1 if feature_count else spec.hop_samples,
-            delay_samples=spec.delay_samples if spec else 0,
-            feature_count=feature_count,
-            returns_audio=spec is not None and spec.audio is not None,
-            value_names=tuple(spec.values) if spec else (),
-            instruction_count=program.instruction_count if program else 0,
-            multiply_adds=program.multiply_adds if program else 0,
-            weights=dict(self.weights),
-            weight_bytes=program.weight_bytes
-            if program
-            else sum(array.nbytes for network in self._networks.values() for array in network.initializers.values()),
-            state_bytes=spec.program.state_bytes if spec else 0,
-            budget_ms=card.budget_ms if card else 0.0,
-            licence=card.licence if card else "",
-            attribution=card.attribution if card else "",
-        )
 
     @property
     def _streams(self) -> bool:
@@ -399,10 +369,3 @@ def _declared(of_networks: Mapping[str, Mapping[str, DeclaredType]]) -> dict[str
         for network, declared in of_networks.items()
         for name, one in declared.items()
     }
-
-
-def _tensors(declared: Mapping[str, DeclaredType]) -> tuple[TensorDescription, ...]:
-    return tuple(
-        TensorDescription(name, kind.dtype.name, tuple("?" if dim is None else str(dim) for dim in kind.dims or ()))
-        for name, kind in declared.items()
-    )
