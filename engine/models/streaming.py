@@ -143,6 +143,8 @@ def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
 
 def _shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """Shapes of all inputs; 1 along the axes."""
+    batches = {str(declared.dims[0]): 1 for declared in network.inputs.values() if declared.dims}
+    sizes = {**batches, **sizes}
     shapes = {}
     for name, declared in network.inputs.items():
         if declared.dims is None:
