@@ -16,7 +16,7 @@ from ..errors import BackendError, ModelError, SignalError
 from ..graph import Network, load_network
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
-from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream
+from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream, WindowStream
 from .card import (
     WEIGHT_STORAGES,
     Card,
@@ -237,6 +237,27 @@ class Model:
             UnsupportedError: the network can not stream exactly in tiles; the message names the node.
         """
         return self.streams.in_tiles(height, width, tile, axes, sizes, order)
+
+    def windows(
+        self,
+        *,
+        axis: AxisChoice,
+        window: int | None = None,
+        hop: int | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> WindowStream:
+        """Run the network on windows of a signal that arrives: what works where a network does not stream exactly.
+
+        Args:
+            axis: as of `stream`.
+            window: elements that the network gets at once; None: as many as its file fixes.
+            hop: elements from one window to the next; None: windows do not overlap.
+            sizes: of the network's other free dimensions, by name.
+
+        Raises:
+            ModelError: the model has several networks, or no such axis, or a length is needed or can not be.
+        """
+        return self.streams.in_windows(self.run, axis, window, hop, sizes)
 
     @property
     def streams(self) -> NetworkStreams:

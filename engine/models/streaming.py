@@ -11,7 +11,8 @@ from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
 from ..plan.streaming import Certificate, StreamingAxis, StreamPlan, certify, find_axes
-from ..session import AxisStream, ScatteredTiles, TileStream
+from ..session import ArrayQueue, AxisStream, ScatteredTiles, TileStream, WindowStream
+from ..session.window_stream import Run
 
 TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
 """What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
@@ -46,6 +47,34 @@ class NetworkStreams:
         """See `Model.stream`."""
         plan, _ = self.plan([axis], [step], sizes)
         return AxisStream(plan, backend=self._backend)
+
+    def in_windows(
+        self, run: Run, axis: AxisChoice, window: int | None, hop: int | None, sizes: Mapping[str, int] | None
+    ) -> WindowStream:
+        """See `Model.windows`."""
+        network = self.network
+        streaming = _axis(network, axis, 0)
+        shapes = _shapes(network, [streaming], sizes or {})
+        declared = {}
+        for name, dim in streaming.inputs.items():
+            dims = network.inputs[name].dims
+            assert dims is not None
+            declared[name] = dims[dim]
+        fixed = {size for size in declared.values() if isinstance(size, int)}
+        if window is None:
+            if len(fixed) != 1:
+                raise ModelError(f"axis {streaming.name!r} has no length of its own; window=... gives one")
+            (window,) = fixed
+        for name, value in (("window", window), ("hop", hop or window)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ModelError(f"{name} is {value!r}; a whole number of at least 1 would work")
+        if fixed - {window}:
+            raise ModelError(f"window is {window}; network {network.name!r} takes {min(fixed - {window})}")
+        if missing := network.inputs.keys() - streaming.inputs.keys():
+            raise ModelError(f"input {min(missing)!r} does not stream along {streaming.name!r}; all inputs have to")
+        dtypes = {name: network.inputs[name].dtype for name in shapes}
+        queue = ArrayQueue(shapes, streaming.inputs, dtypes)
+        return WindowStream(run, queue, window=window, hop=window if hop is None else hop)
 
     def in_tiles(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .array_queue import ArrayQueue
 from .axis_stream import AxisStream
 from .executor import Executor
 from .output import Event, Output
@@ -11,8 +12,10 @@ from .session import Session
 from .spec import Decoder, StreamSpec
 from .stream import Stream
 from .tile_stream import Region, TileStream
+from .window_stream import Window, WindowStream
 
 __all__ = [
+    "ArrayQueue",
     "AxisStream",
     "Decoder",
     "Event",
@@ -25,4 +28,6 @@ __all__ = [
     "Stream",
     "StreamSpec",
     "TileStream",
+    "Window",
+    "WindowStream",
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SignalError, StreamClosedError
+from ..errors import StreamClosedError
 from ..plan import from_carrier
 from ..plan.streaming import Steps, StreamPlan
+from .array_queue import ArrayQueue
 
 
 class AxisStream:
@@ -23,10 +24,14 @@ class AxisStream:
         self._plan = plan
         self._steps = Steps(plan, backend)
         graph = plan.bindings.graph
-        self._dims = {name: plan.bindings.dims[name][0] for name in graph.inputs}
         self._dtypes = {name: graph.types[name].dtype for name in graph.outputs}
-        self._waiting: dict[str, list[np.ndarray]] = {name: [] for name in graph.inputs}
-        self._arrived = 0  # elements in all
+        dims = {name: dim for name in graph.inputs if (dim := plan.bindings.dims[name][0]) is not None}
+        types = {name: graph.types[name] for name in dims}
+        self._queue = ArrayQueue(
+            {name: tensor.shape for name, tensor in types.items()},
+            dims,
+            {name: tensor.dtype for name, tensor in types.items()},
+        )
         self._taken = 0  # elements that steps have taken
         self._ended = False
 
@@ -39,14 +44,14 @@ class AxisStream:
         """Take the next elements of every input and return what can be made of them, in fresh arrays.
 
         Raises:
-            SignalError: an input is missing or unknown, or has another shape than the rest of the signal.
+            SignalError: an input is missing or unknown, of another type or shape, or longer than another one.
             StreamClosedError: the stream was flushed.
         """
         if self._ended:
             raise StreamClosedError("the stream has been flushed; open a new one")
-        self._arrived += self._accept(inputs)
+        self._queue.append(inputs)
         made = []
-        while self._arrived - self._taken >= (self._axis.step if self._taken else self._axis.first):
+        while self._queue.length >= (self._axis.step if self._taken else self._axis.first):
             made.append(self._advance(self._axis.step if self._taken else self._axis.first, ended=False))
         return self._joined(made)
 
@@ -59,44 +64,16 @@ class AxisStream:
         """
         if self._ended:
             raise StreamClosedError("the stream has been flushed; open a new one")
-        self._plan.lengths([self._arrived])
+        length = self._taken + self._queue.length
+        self._plan.lengths([length])
         self._ended = True
-        return self._joined([self._advance(self._arrived - self._taken, ended=True)] if self._arrived else [])
-
-    def _accept(self, inputs: Mapping[str, np.ndarray]) -> int:
-        if inputs.keys() != self._waiting.keys():
-            raise SignalError(f"the inputs are {', '.join(inputs) or 'none'}; {', '.join(self._waiting)} would work")
-        lengths = {}
-        types = self._plan.bindings.graph.types
-        for name, array in inputs.items():
-            dim, shape = self._dims[name], types[name].shape
-            assert dim is not None
-            array = np.asarray(array)
-            if array.ndim != len(shape) or any(
-                size != want for index, (size, want) in enumerate(zip(array.shape, shape, strict=True)) if index != dim
-            ):
-                wanted = [str(size) if index != dim else "any" for index, size in enumerate(shape)]
-                raise SignalError(f"input {name!r} has shape {list(array.shape)}; [{', '.join(wanted)}] would work")
-            lengths[name] = array.shape[dim]
-        if len(set(lengths.values())) > 1:
-            raise SignalError(f"the inputs' lengths along the stream differ: {lengths}; the same for all would work")
-        for name, array in inputs.items():
-            self._waiting[name].append(np.array(array))
-        return next(iter(lengths.values()))
+        return self._joined([self._advance(self._queue.length, ended=True)] if length else [])
 
     def _advance(self, count: int, *, ended: bool) -> dict[str, Any]:
         kind = self._axis.kind(self._taken, self._taken + count, ended=ended)
         self._taken += count
-        made = self._steps.run((kind,), {name: self._take(name, count) for name in self._waiting})
+        made = self._steps.run((kind,), self._queue.take(count))
         return {name: made[name].copy() for name in self._dtypes if name in made}
-
-    def _take(self, name: str, count: int) -> np.ndarray:
-        dim = self._dims[name]
-        assert dim is not None
-        whole = np.concatenate(self._waiting[name], dim)
-        part, rest = np.split(whole, [count], dim)
-        self._waiting[name] = [rest]
-        return part
 
     def _joined(self, made: list[dict[str, Any]]) -> dict[str, np.ndarray]:
         graph = self._plan.bindings.graph

@@ -59,6 +59,35 @@ def test_signals_shorter_than_what_the_network_sees(tmp_path: Path, length: int)
     np.testing.assert_allclose(np.concatenate(pieces, 2), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("window", "hop"), [(10, 10), (10, 3), (4, 9)])
+def test_windows_are_whole_signals_to_the_network(tmp_path: Path, window: int, hop: int) -> None:
+    x = signal((1, 3, 50), 3)
+    stream = wavetile.load(saved(DENOISER, tmp_path)).windows(axis="T", window=window, hop=hop)
+    made = [one for start in range(0, 50, 7) for one in stream.process({"x": x[..., start : start + 7]})]
+    assert [one.start for one in made] == list(range(0, 50 - window + 1, hop))
+    for one in made:
+        (expected,) = run_onnxruntime(DENOISER, {"x": x[..., one.start : one.start + window]})
+        np.testing.assert_allclose(one.outputs["y"], expected, atol=1e-5)
+
+
+def test_windows_that_can_not_be_are_refused(tmp_path: Path) -> None:
+    model = wavetile.load(saved(DENOISER, tmp_path))
+    with pytest.raises(ModelError, match=r"window=\.\.\. gives one"):
+        model.windows(axis="T")
+    with pytest.raises(ModelError, match="hop is -1; a whole number"):
+        model.windows(axis="T", window=4, hop=-1)
+    with pytest.raises(SignalError, match="float64; float32 would work"):
+        model.windows(axis="T", window=4).process({"x": np.zeros((1, 3, 4))})
+
+
+def test_one_long_chunk_costs_what_it_is_long(tmp_path: Path) -> None:
+    stream = wavetile.load(saved(DENOISER, tmp_path)).stream(axis="T", step=1)
+    x = signal((1, 3, 4_000), 3)
+    (expected,) = run_onnxruntime(DENOISER, {"x": x})
+    got = np.concatenate([stream.process({"x": x})["y"], stream.flush()["y"]], 2)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_an_empty_signal_has_an_empty_result(tmp_path: Path) -> None:
     assert wavetile.load(saved(DENOISER, tmp_path)).stream(axis="T").flush()["y"].shape == (1, 4, 0)
 
