@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ....kernels.table import aligned_bytes
+from ..program import Program
 from ..workspace import Workspace
-from .plan import Step, StepKind, StreamPlan
+from .plan import StepKind, StreamPlan
+from .step import StepGraph
 
 
 class Steps:
@@ -19,7 +21,7 @@ class Steps:
         self.plan = plan
         self._backend = backend
         self._poisoned = poisoned
-        self._workspaces: dict[tuple[StepKind, ...], tuple[Step, Workspace | None]] = {}
+        self._bounds: dict[tuple[StepKind, ...], _Bound | None] = {}
         self._arena = np.empty((1, 0), np.uint8)
         """One for all steps: they run one after the other, and what is carried between them is copied."""
         self._carried: dict[str, np.ndarray] = {}
@@ -39,19 +41,17 @@ class Steps:
         Returns:
             What the step makes of each output, and what steps below will read; live views, until the next step.
         """
-        step, workspace = self._bound(kinds)
-        if workspace is None or step.program is None:
+        bound = self._bound(kinds)
+        if bound is None:
             return {}
         if self._poisoned:
-            workspace.poison()
-        for name in step.program.inputs:
-            value = self._carried[name] if name in self._carried else inputs[name]
-            workspace.input(name)[0] = value
-        workspace.run(1)
-        made = {name: workspace.output(name)[0] for name in step.program.outputs}
-        self._carried = {before: made[after].copy() for before, after in step.graph.carried.items()}
+            bound.workspace.poison()
+        for name, port in bound.inputs:
+            port[...] = self._carried[name] if name in self._carried else inputs[name]
+        bound.workspace.run(1)
+        self._carried = {before: bound.outputs[after].copy() for before, after in bound.carried}
         self._most_carried = max(self._most_carried, sum(array.nbytes for array in self._carried.values()))
-        return made
+        return bound.outputs
 
     @property
     def carried_bytes(self) -> int:
@@ -63,14 +63,24 @@ class Steps:
         program = self.plan.step(kinds).program
         return 0 if program is None else program.multiply_adds
 
-    def _bound(self, kinds: tuple[StepKind, ...]) -> tuple[Step, Workspace | None]:
-        if kinds not in self._workspaces:
+    def _bound(self, kinds: tuple[StepKind, ...]) -> _Bound | None:
+        if kinds not in self._bounds:
             step = self.plan.step(kinds)
-            workspace = None
+            bound = None
             if step.program is not None:
                 if step.program.arena_bytes > self._arena.shape[1]:
                     self._arena = aligned_bytes(1, step.program.arena_bytes)
-                    self._workspaces.clear()
-                workspace = Workspace(step.program, self._backend, arena=self._arena)
-            self._workspaces[kinds] = step, workspace
-        return self._workspaces[kinds]
+                    self._bounds.clear()
+                bound = _Bound(step.program, step.graph, Workspace(step.program, self._backend, arena=self._arena))
+            self._bounds[kinds] = bound
+        return self._bounds[kinds]
+
+
+class _Bound:
+    """A step with its ports at hand: looking them up takes longer than a small step."""
+
+    def __init__(self, program: Program, graph: StepGraph, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.inputs = [(name, workspace.input(name)[0]) for name in program.inputs]
+        self.outputs = {name: workspace.output(name)[0] for name in program.outputs}
+        self.carried = list(graph.carried.items())
