@@ -72,7 +72,7 @@ def warm_up(progress: Progress | None = None, *, processes: int | None = None) -
             for worker in workers:
                 worker.kill()
                 worker.communicate()
-    mark_complete()
+    mark_complete(names)
     return WarmUp(len(names), time.monotonic() - started_s, processes, kernel_folder())
 
 

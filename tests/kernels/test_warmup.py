@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,12 +47,40 @@ def test_the_index_is_of_these_sources(two_kernels: Path, monkeypatch: pytest.Mo
     warmup.warm_up(processes=1)
     assert machine_code.is_complete()
     code = {path: path.stat().st_mtime_ns for path in two_kernels.glob("*.o")}
-    monkeypatch.setattr(machine_code, "_key", lambda: "a touched file")
+    monkeypatch.setattr(machine_code, "_key", lambda: "an edited file")
     assert not machine_code.is_complete()
     # What was compiled from the same text is found again.
     warmup.warm_up(processes=1)
     assert machine_code.is_complete()
     assert {path: path.stat().st_mtime_ns for path in two_kernels.glob("*.o")} == code
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", None], ids=["empty", "a beginning", "one other byte"])
+def test_code_that_is_not_whole_is_made_again(two_kernels: Path, content: bytes | None) -> None:
+    code = machine_code.make("place")
+    (path,) = two_kernels.glob("place-*.o")
+    whole = path.read_bytes()
+    if content is None:
+        content = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
+    path.write_bytes(content)
+    assert machine_code.make("place") == code
+    assert path.read_bytes() == whole
+
+
+def test_an_index_that_is_not_whole_is_made_again(two_kernels: Path) -> None:
+    warmup.warm_up(processes=1)
+    (index,) = two_kernels.glob("index-*")
+    index.write_bytes(b"\xff\0 nothing\nplace \0\nfill no-such-file")
+    assert not machine_code.is_complete()
+    warmup.warm_up(processes=1)
+    assert machine_code.is_complete()
+
+
+def test_a_cache_that_is_deleted_meanwhile_is_made_again(two_kernels: Path) -> None:
+    warmup.warm_up(processes=1)
+    shutil.rmtree(two_kernels)
+    machine_code.mark_complete(["fill", "place"])
+    assert not machine_code.is_complete()
 
 
 def test_code_that_is_kept_runs_without_the_compiler() -> None:
