@@ -185,7 +185,13 @@ class Model:
             SignalError: the rate or the number of channels can not be used.
         """
         if axis is not None:
+            if sample_rate_hz is not None or channels != 1:
+                raise SignalError(
+                    "a stream along an axis has no sample rate and no channels; without them it would work"
+                )
             return self.streams.along(axis, step, sizes)
+        if step is not None or sizes is not None:
+            raise ModelError("step and sizes are of a stream along an axis; with axis=... they would work")
         return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
 
     @overload

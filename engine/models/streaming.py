@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Literal, get_args
 
 from ..errors import ModelError
@@ -18,7 +19,10 @@ TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "
 """What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
 
 AxisChoice = str | Mapping[str, int]
-"""The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for."""
+"""The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for.
+
+Negative dimensions count from the last.
+"""
 
 
 TileOrder = Literal["raster", "any"]
@@ -37,6 +41,8 @@ class NetworkStreams:
         self, axes: Sequence[AxisChoice], steps: Sequence[int | None], sizes: Mapping[str, int] | None = None
     ) -> tuple[StreamPlan, Certificate]:
         """See `plan_stream`."""
+        for step in steps:
+            _check_counts({"step": 1 if step is None else step})
         key = repr((axes, tuple(steps), sorted((sizes or {}).items())))
         with self._lock:
             if key not in self._plans:
@@ -65,16 +71,15 @@ class NetworkStreams:
             if len(fixed) != 1:
                 raise ModelError(f"axis {streaming.name!r} has no length of its own; window=... gives one")
             (window,) = fixed
-        for name, value in (("window", window), ("hop", hop or window)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ModelError(f"{name} is {value!r}; a whole number of at least 1 would work")
+        hop = window if hop is None else hop
+        _check_counts({"window": window, "hop": hop})
         if fixed - {window}:
             raise ModelError(f"window is {window}; network {network.name!r} takes {min(fixed - {window})}")
         if missing := network.inputs.keys() - streaming.inputs.keys():
             raise ModelError(f"input {min(missing)!r} does not stream along {streaming.name!r}; all inputs have to")
         dtypes = {name: network.inputs[name].dtype for name in shapes}
         queue = ArrayQueue(shapes, streaming.inputs, dtypes)
-        return WindowStream(run, queue, window=window, hop=window if hop is None else hop)
+        return WindowStream(run, queue, window=window, hop=hop)
 
     def in_tiles(
         self,
@@ -89,9 +94,12 @@ class NetworkStreams:
         name = self.network.name
         if len(self.network.inputs) != 1:
             raise ModelError(f"network {name!r} has inputs {', '.join(self.network.inputs)}; one image would work")
+        _check_counts({"height": height, "width": width, "tile": tile})
         if axes is None:
             ((key, declared),) = self.network.inputs.items()
             rank = len(declared.dims or ())
+            if rank < 2:
+                raise ModelError(f"network {name!r} takes no image; {_listing(self.network)}")
             axes = {key: rank - 2}, {key: rank - 1}
         plan, _ = self.plan(axes, (tile, tile), sizes)
         if any(axis.step != tile for axis in plan.axes):
@@ -147,11 +155,13 @@ def _fixed(network: Network, axes: Sequence[StreamingAxis]) -> dict[str, dict[in
 def _axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
     """The axis that is meant."""
     if isinstance(choice, Mapping):
+        places = {}
         for name, dim in choice.items():
             dims = network.inputs[name].dims if name in network.inputs else None
-            if dims is None or not 0 <= dim < len(dims):
-                raise ModelError(f"axis {dict(choice)}: input {name!r} has no dimension {dim}; {_listing(network)}")
-        return StreamingAxis(f"axis {index}", dict(choice))
+            if dims is None or dim not in range(-len(dims), len(dims)):
+                raise ModelError(f"axis {dict(choice)}: input {name!r} has no dimension {dim!r}; {_listing(network)}")
+            places[name] = dim % len(dims)
+        return StreamingAxis(f"axis {index}", places)
     free = _free_dimensions(network)
     if choice == "time" and choice not in free:
         choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)
@@ -172,6 +182,14 @@ def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
 
 def _shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """Shapes of all inputs; 1 along the axes."""
+    _check_counts({f"sizes[{name!r}]": size for name, size in sizes.items()})
+    free = {
+        name
+        for name, places in _free_dimensions(network).items()
+        if any(all(axis.inputs.get(key) != dim for axis in axes) for key, dim in places.items())
+    }
+    if unknown := sizes.keys() - free:
+        raise ModelError(f"sizes: no dimension {min(unknown)!r} is free and does not stream; {_listing(network)}")
     batches = {str(declared.dims[0]): 1 for declared in network.inputs.values() if declared.dims}
     sizes = {**batches, **sizes}
     shapes = {}
@@ -195,6 +213,12 @@ def _shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str,
                 )
         shapes[name] = tuple(shape)
     return shapes
+
+
+def _check_counts(counts: Mapping[str, object]) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+            raise ModelError(f"{name} is {count!r}; a whole number of at least 1 would work")
 
 
 def _listing(network: Network) -> str:

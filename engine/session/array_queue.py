@@ -29,6 +29,10 @@ class ArrayQueue:
         Raises:
             SignalError: an input is missing or unknown, of another type or shape, or longer than another one.
         """
+        if not isinstance(inputs, Mapping):
+            raise SignalError(
+                f"the inputs are one {type(inputs).__name__}; arrays by name, {', '.join(self._shapes)}, would work"
+            )
         if inputs.keys() != self._shapes.keys():
             raise SignalError(f"the inputs are {', '.join(inputs) or 'none'}; {', '.join(self._shapes)} would work")
         arrays = {name: self._checked(name, array) for name, array in inputs.items()}

@@ -12,7 +12,7 @@ from ..plan import Program, Workspace, from_carrier
 from ..plan.streaming import StreamPlan
 from ..plan.streaming.excerpt import Excerpt, Excerpts
 from ..plan.streaming.span import Span
-from .tile_stream import Region
+from .tile_stream import Region, checked_tile
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ScatteredTiles:
             For each output its finished rectangles, in fresh arrays.
 
         Raises:
-            SignalError: there is no such tile, or it has come, or it has another shape.
+            SignalError: there is no such tile, or it has come, or it has another type or shape.
             StreamClosedError: the image is complete.
         """
         if self.complete:
@@ -91,11 +91,8 @@ class ScatteredTiles:
                 f"there is no tile at ({y}, {x}) that has not come; multiples of {self.tile} below "
                 f"({self.height}, {self.width}) would work, each once"
             )
-        tile = np.array(tile)
-        if tile.shape != self.tile_shape(y, x):
-            raise SignalError(
-                f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(self.tile_shape(y, x))} would work"
-            )
+        dtype = self._plan.bindings.graph.types[self._input].dtype
+        tile = np.array(checked_tile(tile, y, x, self.tile_shape(y, x), dtype))
         self._missing.discard(place)
         self._tiles[place] = tile
         finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}

@@ -22,6 +22,16 @@ class Region:
     """In the output's layout."""
 
 
+def checked_tile(tile: np.ndarray, y: int, x: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The tile as an array. Raises SignalError if it has another shape or type."""
+    tile = np.asarray(tile)
+    if tile.shape != shape:
+        raise SignalError(f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(shape)} would work")
+    if tile.dtype != dtype:
+        raise SignalError(f"the tile at ({y}, {x}) is {tile.dtype}; {dtype} would work")
+    return tile
+
+
 class TileStream:
     """An image of known size whose tiles come in raster order. Computed in the caller's thread.
 
@@ -75,18 +85,14 @@ class TileStream:
             For each output its finished rectangles, in fresh arrays.
 
         Raises:
-            SignalError: it is not the next tile, or has another shape.
+            SignalError: it is not the next tile, or has another type or shape.
             StreamClosedError: the image is complete.
         """
         if self.next_tile is None:
             raise StreamClosedError("the image is complete; begin a new one")
         if (y, x) != self._next:
             raise SignalError(f"the tile begins at ({y}, {x}); the next one begins at {self._next}")
-        tile = np.asarray(tile)
-        if tile.shape != self.tile_shape(y, x):
-            raise SignalError(
-                f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(self.tile_shape(y, x))} would work"
-            )
+        tile = checked_tile(tile, y, x, self.tile_shape(y, x), self._pixels.dtype)
         top = self._raster.rows[self._row].arrived.start
         rows, columns = self._extent(tile)
         self._pixels[self._at(slice(y - top, y - top + rows), slice(x, x + columns))] = tile

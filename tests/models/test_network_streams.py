@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -74,8 +75,9 @@ def test_windows_that_can_not_be_are_refused(tmp_path: Path) -> None:
     model = wavetile.load(saved(DENOISER, tmp_path))
     with pytest.raises(ModelError, match=r"window=\.\.\. gives one"):
         model.windows(axis="T")
-    with pytest.raises(ModelError, match="hop is -1; a whole number"):
-        model.windows(axis="T", window=4, hop=-1)
+    for hop in (0, -1):
+        with pytest.raises(ModelError, match=f"hop is {hop}; a whole number"):
+            model.windows(axis="T", window=4, hop=hop)
     with pytest.raises(SignalError, match="float64; float32 would work"):
         model.windows(axis="T", window=4).process({"x": np.zeros((1, 3, 4))})
 
@@ -168,6 +170,47 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         stream.process({"x": np.zeros((1, 2, 4, 9), np.float32)})
     with pytest.raises(SignalError, match="x would work"):
         stream.process({"z": np.zeros((1, 2, 4, 8), np.float32)})
+
+
+def test_numbers_that_are_no_lengths_are_refused(tmp_path: Path) -> None:
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    for count in (0, -4, 2.5, True):
+        with pytest.raises(ModelError, match=f"height is {count}; a whole number"):
+            model.tiles(count, 20)  # type: ignore[call-overload]
+        with pytest.raises(ModelError, match=f"tile is {count}; a whole number"):
+            model.tiles(20, 20, tile=count)  # type: ignore[call-overload]
+        with pytest.raises(ModelError, match=f"step is {count}; a whole number"):
+            model.stream(axis="H", step=count, sizes={"W": 8})  # type: ignore[call-overload]
+        with pytest.raises(ModelError, match=rf"sizes\['W'\] is {count}; a whole number"):
+            model.stream(axis="H", sizes={"W": count})  # type: ignore[dict-item]
+
+
+def test_what_would_be_ignored_is_refused(tmp_path: Path) -> None:
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    for size in ("w", "H"):
+        with pytest.raises(ModelError, match=f"no dimension '{size}' is free and does not stream"):
+            model.stream(axis="H", sizes={"W": 8, size: 8})
+    with pytest.raises(ModelError, match="no dimension 'W' is free"):
+        model.tiles(20, 20, tile=4, sizes={"W": 8})
+    with pytest.raises(SignalError, match="no sample rate"):
+        model.stream(16000, axis="H", sizes={"W": 8})  # type: ignore[call-overload]
+    with pytest.raises(ModelError, match=r"with axis=\.\.\. they would work"):
+        model.stream(step=4)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("order", ["raster", "any"])
+def test_a_tile_of_another_type_is_refused(tmp_path: Path, order: Literal["raster", "any"]) -> None:
+    image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(20, 20, tile=4, order=order)
+    with pytest.raises(SignalError, match=r"tile at \(0, 0\) is float64; float32 would work"):
+        image.put(0, 0, np.zeros((1, 2, 4, 4)))
+
+
+def test_an_array_without_a_name_is_refused(tmp_path: Path) -> None:
+    stream = wavetile.load(saved(DENOISER, tmp_path)).stream(axis={"x": -1})
+    x = np.zeros((1, 3, 4), np.float32)
+    with pytest.raises(SignalError, match="one ndarray; arrays by name, x, would work"):
+        stream.process(x)  # type: ignore[arg-type]
+    assert stream.process({"x": x})["y"].shape == (1, 4, 0)
 
 
 def test_rows_of_an_image(tmp_path: Path) -> None:
