@@ -10,7 +10,8 @@ from ..opcodes import Activation
 from .activation_vectors import sigmoid, swish
 from .maths import expm1_negative_f32, tanh_f32
 from .memory import float_pointer
-from .vectors import device, load, load_first, splat, stack_floats, store, store_first
+from .native import device
+from .vectors import load, load_first, splat, stack_floats, store, store_first
 
 _RELU, _LEAKY_RELU, _PRELU = int(Activation.RELU), int(Activation.LEAKY_RELU), int(Activation.PRELU)
 _SIGMOID, _TANH, _ELU = int(Activation.SIGMOID), int(Activation.TANH), int(Activation.ELU)

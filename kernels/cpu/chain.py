@@ -23,7 +23,7 @@ from .elementwise import row_and_scalar, rows_of_two, scalar_and_row, unary_cont
 from .loops import shift
 from .memory import float_from_bits, float_pointer, int32_pointer, locate, stack_words
 from .movement import transpose
-from .native import FAST_MATH, native
+from .native import fast_device, native
 from .vectors import load_first, splat, stack_floats, store_first
 
 _LANES = int(Context.LANES)
@@ -56,7 +56,7 @@ def _copy_short(x, y, count):
         store_first(shift(y, i), load_first(shift(x, i), count - i), count - i)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _pack_rows(x, row, column, y, rows, columns):
     """y[r, c] = x[r * row + c * column]: y dense."""
     if column == 1:
@@ -75,7 +75,7 @@ def _pack_rows(x, row, column, y, rows, columns):
                 y[r * columns + c] = x[r * row + c * column]
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _unpack_rows(x, y, row, column, rows, columns):
     """y[r * row + c * column] = x[r, c]: x dense."""
     if column == 1:
@@ -87,7 +87,7 @@ def _unpack_rows(x, y, row, column, rows, columns):
                 y[r * row + c * column] = x[r * columns + c]
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _binary_step(operator, a, b, y, count, a_kind, b_kind):
     if operator in (_LESS, _LESS_OR_EQUAL):
         operator = _GREATER if operator == _LESS else _GREATER_OR_EQUAL

@@ -9,9 +9,10 @@ import numpy as np
 from ..contract import PANEL
 from ..opcodes import Activation
 from .activation import fill_starts, floor_of, is_stored, write_rows
+from .native import device
 from .tile_code import ROW_STEP
 from .tiles import COLUMN_TILES, HALF_COLUMN_TILES, TileFamily, tile_operation
-from .vectors import device, stack_floats
+from .vectors import stack_floats
 
 _ROWS, _COLUMNS = COLUMN_TILES.rows, COLUMN_TILES.columns
 _BLOCK_FLOATS = _ROWS * _COLUMNS

@@ -22,12 +22,11 @@ from .activation import floor_of, is_stored, leak_of, write_rows
 from .depthwise_rows import LARGEST_PLANE, LARGEST_WINDOW, depthwise_rows_tile
 from .depthwise_tiles import TILE_VECTORS, depthwise_tile, depthwise_tile_by_2
 from .memory import bits_to_float, float_pointer, locate
-from .native import native
+from .native import device, native
 from .taps import inside, quotient
 from .tile_code import ROW_STEP
 from .vectors import (
     at_least,
-    device,
     leaky,
     multiply_add,
     splat,

@@ -21,9 +21,9 @@ from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_NARROW
 from .column_product import Finish, Rows, column_product
 from .memory import bits_to_float, float_pointer, locate, locate_constant, space_of, word_pointer
-from .native import native
+from .native import device, native
 from .taps import quotient
-from .vectors import device, load_window, store
+from .vectors import load_window, store
 
 _LANES, _ARENA_STRIDE = int(Context.LANES), int(Context.ARENA_STRIDE)
 _ARENA = int(Space.ARENA)

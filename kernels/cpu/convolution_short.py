@@ -22,11 +22,11 @@ from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_SHORT
 from .activation import activate_rows, fill_starts, floor_of, is_stored, write_rows
 from .memory import bits_to_float, locate
-from .native import native
+from .native import device, native
 from .short_tiles import SHORT_COLUMNS, SHORT_ROWS, short_columns, short_columns_by_2
 from .taps import inside, quotient
 from .tile_code import ROW_STEP, tile_columns
-from .vectors import device, stack_floats
+from .vectors import stack_floats
 
 _LANES = int(Context.LANES)
 _P = CONV_SHORT.positions()

@@ -11,9 +11,10 @@ from .. import windows
 from ..contract import PANEL
 from ..opcodes import Activation
 from .activation import fill_starts, floor_of, is_stored, write_rows
+from .native import device
 from .tile_code import ROW_STEP
 from .tiles import TileFamily, tile_operation
-from .vectors import device, stack_floats
+from .vectors import stack_floats
 
 _PRELU = int(Activation.PRELU)
 

@@ -36,12 +36,11 @@ from .convolution_strips import (
     tap_floats,
 )
 from .memory import bits_to_float, float_pointer, locate, locate_constant, word_pointer
-from .native import native
+from .native import device, native
 from .taps import inside, quotient
 from .tile_code import tile_columns
 from .tiles import VOLUME_TILES
 from .vectors import (
-    device,
     emit_prefetch,
     load,
     load_first,

@@ -35,11 +35,11 @@ from .convolution_strips import (
     tap_floats,
 )
 from .memory import bits_to_float, float_pointer, locate, locate_constant, word_pointer
-from .native import native
+from .native import device, native
 from .taps import inside, quotient
 from .tile_code import tile_columns
 from .tiles import ROW_TILES
-from .vectors import device, evens, gather_window, load_window, odds, store
+from .vectors import evens, gather_window, load_window, odds, store
 
 _LANES = int(Context.LANES)
 _P = CONV_WIDE.positions()

@@ -28,9 +28,9 @@ from ..schemas.activation import ACTIVATION
 from ..schemas.convolution import CONV_WINOGRAD
 from .activation import activate, floor_of, is_stored, leak_of
 from .memory import bits_to_float, float_pointer, locate, locate_constant
-from .native import native
+from .native import device, native
 from .taps import quotient
-from .vectors import device, load, stack_floats, store_first
+from .vectors import load, stack_floats, store_first
 from .winograd_vectors import (
     PRODUCT_SHAPES,
     column_lines,

@@ -17,7 +17,7 @@ from . import operators
 from .loops import BLOCK, over_rows, pack, read, shift, stack_floats, unpack, write
 from .maths import choose
 from .memory import bits_to_float
-from .native import FAST_MATH, native
+from .native import fast_device, native
 from .powers import power_f32
 
 _UNARY = UNARY.positions()
@@ -81,7 +81,7 @@ def _map(function, alpha, beta, x, y, count):
         write(y, i, function(read(x, i), alpha, beta))
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _activation_row(operator, alpha, beta, x, y, count):
     """y[i] = f(x[i]) for the functions that networks put behind their layers."""
     if operator == _RELU:
@@ -116,7 +116,7 @@ def _activation_row(operator, alpha, beta, x, y, count):
         _map(operators.mish, alpha, beta, x, y, count)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _mathematical_row(operator, alpha, beta, x, y, count):
     """y[i] = f(x[i]) for the functions of mathematics."""
     if operator == _NEG:
@@ -158,7 +158,7 @@ def unary_contiguous(operator, alpha, beta, x, y, count):
         _mathematical_row(operator, alpha, beta, x, y, count)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _unary_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     contiguous = a_stride == 1 and y_stride == 1
     block = stack_floats(BLOCK)
@@ -201,7 +201,7 @@ def _combine_left(function, value, b, y, count):
         write(y, i, function(value, read(b, i)))
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def rows_of_two(operator, a, b, y, count):
     """y[i] = f(a[i], b[i])."""
     if operator == _ADD:
@@ -234,7 +234,7 @@ def rows_of_two(operator, a, b, y, count):
         _combine(power_f32, a, b, y, count)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def row_and_scalar(operator, a, value, y, count):
     """y[i] = f(a[i], value) for the operators that networks use with a scalar; whether it was one of them."""
     if operator == _ADD:
@@ -276,7 +276,7 @@ def _row_to_power(a, value, y, count):
     return True
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def scalar_and_row(operator, value, b, y, count):
     """y[i] = f(value, b[i]) for the operators that networks use with a scalar; whether it was one of them."""
     if operator == _SUB:
@@ -290,7 +290,7 @@ def scalar_and_row(operator, value, b, y, count):
     return True
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _binary_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     if y_stride == 1:
         if a_stride == 1 and b_stride == 1:
@@ -325,14 +325,14 @@ def binary(operands, context):
     over_rows(_binary_row, operator, zero, zero, operands, context, a, b, a, _BINARY_Y)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def where_contiguous(condition, a, b, y, count):
     """y[i] = a[i] where condition[i] is not 0, b[i] elsewhere."""
     for i in range(count):
         write(y, i, choose(read(condition, i) != 0, read(a, i), read(b, i)))
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _where_row(operator, alpha, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     """One row: a is the condition, b and c are the alternatives."""
     if a_stride == 1 and b_stride == 1 and c_stride == 1 and y_stride == 1:

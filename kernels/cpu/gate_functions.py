@@ -10,7 +10,7 @@ from numba import njit
 from ..schemas.recurrent_general import GateActivation
 from .maths import absolute_f32, exp_f32, expm1_negative_f32, log1p_f32, sigmoid_f32, tanh_f32
 from .memory import float_pointer
-from .vectors import device
+from .native import device
 
 _RELU, _TANH, _SIGMOID = (int(code) for code in (GateActivation.RELU, GateActivation.TANH, GateActivation.SIGMOID))
 _AFFINE, _LEAKY_RELU = int(GateActivation.AFFINE), int(GateActivation.LEAKYRELU)

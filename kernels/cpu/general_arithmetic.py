@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ..contract import Context, ElementType
 from ..opcodes import Reduce
@@ -16,7 +15,7 @@ from ..opcodes_general import GeneralBinary, GeneralUnary
 from ..schemas.general import BINARY_GENERAL, REDUCE_GENERAL, UNARY_GENERAL
 from .general_loops import load_float, load_integer, over_wide_rows, store_float, store_integer
 from .memory import bits_to_float, element_type, locate
-from .native import native
+from .native import device, native
 
 _LANES = int(Context.LANES)
 _INT64 = int(ElementType.INT64)
@@ -57,7 +56,7 @@ _REDUCE_MAX, _REDUCE_MIN = int(Reduce.MAX), int(Reduce.MIN)
 _SUM_SQUARE, _L1, _L2 = int(Reduce.SUM_SQUARE), int(Reduce.L1), int(Reduce.L2)
 
 
-@njit(error_model="numpy")
+@device
 def _function(operator, x):
     """f(x) of the functions without parameters."""
     if operator == _SQRT:
@@ -99,7 +98,7 @@ def _function(operator, x):
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-@njit(error_model="numpy")
+@device
 def _step_function(operator, alpha, beta, x):
     """f(x) of the functions with kinks; any other goes on to `_function`."""
     if operator == _NEG:
@@ -123,7 +122,7 @@ def _step_function(operator, alpha, beta, x):
     return _function(operator, x)
 
 
-@njit(error_model="numpy")
+@device
 def _integer_function(operator, unsigned, x):
     if operator == _NEG:
         return -x
@@ -134,7 +133,7 @@ def _integer_function(operator, unsigned, x):
     return ~x
 
 
-@njit(error_model="numpy")
+@device
 def _unary_row(operator, alpha, beta, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     source, target = element_type(operands, _UNARY_X), element_type(operands, _UNARY_Y)
     unsigned = operands[_UNARY_UNSIGNED]
@@ -156,7 +155,7 @@ def unary_general(operands, context):
     over_wide_rows(_unary_row, operator, alpha, beta, operands, context, _UNARY_X, _UNARY_X, _UNARY_X, _UNARY_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _compare(operator, a, b):
     """a against b, of one type: 1 or 0."""
     if operator == _GREATER:
@@ -172,7 +171,7 @@ def _compare(operator, a, b):
     return a != b
 
 
-@njit(error_model="numpy")
+@device
 def _float_result(operator, a, b):
     if operator == _ADD:
         return a + b
@@ -196,7 +195,7 @@ def _float_result(operator, a, b):
     return 1.0 if _compare(operator, a, b) else 0.0
 
 
-@njit(error_model="numpy")
+@device
 def _power(base, exponent):
     """base ** exponent modulo 2**64, by squaring; a negative exponent gives the truncated quotient."""
     if exponent < 0:
@@ -210,7 +209,7 @@ def _power(base, exponent):
     return result
 
 
-@njit(error_model="numpy")
+@device
 def _integer_result(operator, a, b):
     """f(a, b) of two's complement int64; what differs for uint64 is in `_unsigned_result`."""
     if operator == _ADD:
@@ -250,7 +249,7 @@ def _integer_result(operator, a, b):
     return np.int64(_compare(operator, a, b))
 
 
-@njit(error_model="numpy")
+@device
 def _unsigned_result(operator, a, b):
     """f(a, b) where the words hold uint64."""
     x, y = np.uint64(a), np.uint64(b)
@@ -269,7 +268,7 @@ def _unsigned_result(operator, a, b):
     return _integer_result(operator, a, b)
 
 
-@njit(error_model="numpy")
+@device
 def _binary_row(operator, unsigned, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     source, target = element_type(operands, _BINARY_A), element_type(operands, _BINARY_Y)
     for i in range(count):
@@ -291,7 +290,7 @@ def binary_general(operands, context):
     over_wide_rows(_binary_row, operator, unsigned, 0, operands, context, _BINARY_A, _BINARY_B, _BINARY_B, _BINARY_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _merge(operator, total, value, first):
     """The running result with one more element; `total` has no meaning before the first. One type throughout."""
     if operator in (_SUM_SQUARE, _L2):
@@ -309,7 +308,7 @@ def _merge(operator, total, value, first):
     return total + value
 
 
-@njit(error_model="numpy")
+@device
 def _reduce_floats(operator, operands, x, element):
     total, at = 0.0, _REDUCE_X
     count = operands[at + 4] * operands[at + 5] * operands[at + 6]
@@ -323,7 +322,7 @@ def _reduce_floats(operator, operands, x, element):
     return math.sqrt(total) if operator == _L2 else total
 
 
-@njit(error_model="numpy")
+@device
 def _reduce_integers(operator, operands, x, element):
     """Modulo 2**64; uint64 are compared with their highest bit turned, which puts them in the order of int64."""
     total, at = np.int64(0), _REDUCE_X

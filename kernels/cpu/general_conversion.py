@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ..contract import ElementType
 from ..opcodes_general import Overflow
 from ..schemas.general import CONVERT, COPY_WIDE, NARROW_FLOAT, NARROW_INTEGER, WHERE_WIDE
 from .general_loops import load_float, load_integer, over_wide_rows, store_integer
 from .memory import bits_to_float, double_bits, double_pointer, element_type, float_pointer, word_pointer
-from .native import native
+from .native import device, native
 
 _COPY = COPY_WIDE.positions()
 _COPY_X, _COPY_Y = _COPY["x"], _COPY["y"]
@@ -35,7 +34,7 @@ _DOUBLE_BIAS = 1023
 _SATURATE, _NAN = int(Overflow.SATURATE), int(Overflow.NAN)
 
 
-@njit(error_model="numpy")
+@device
 def _copy_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     for i in range(count):
         word_pointer(y + i * y_step)[0] = word_pointer(a + i * a_step)[0]
@@ -47,7 +46,7 @@ def copy_wide(operands, context):
     over_wide_rows(_copy_row, 0, 0, 0, operands, context, _COPY_X, _COPY_X, _COPY_X, _COPY_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _where_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     for i in range(count):
         chosen = a + i * a_step if float_pointer(c + i * c_step)[0] != 0 else b + i * b_step
@@ -60,19 +59,19 @@ def where_wide(operands, context):
     over_wide_rows(_where_row, 0, 0, 0, operands, context, _WHERE_A, _WHERE_B, _WHERE_CONDITION, _WHERE_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _widen_row(a, a_step, y, y_step, count):
     for i in range(count):
         double_pointer(y + i * y_step)[0] = np.float64(float_pointer(a + i * a_step)[0])
 
 
-@njit(error_model="numpy")
+@device
 def _to_integer_row(source, a, a_step, y, y_step, count):
     for i in range(count):
         word_pointer(y + i * y_step)[0] = load_integer(a + i * a_step, source)
 
 
-@njit(error_model="numpy")
+@device
 def _to_unsigned_row(source, a, a_step, y, y_step, count):
     for i in range(count):
         value = load_float(a + i * a_step, source)
@@ -82,7 +81,7 @@ def _to_unsigned_row(source, a, a_step, y, y_step, count):
             word_pointer(y + i * y_step)[0] = load_integer(a + i * a_step, source)
 
 
-@njit(error_model="numpy")
+@device
 def _from_unsigned_row(target, a, a_step, y, y_step, count):
     if target == _FLOAT32:
         for i in range(count):
@@ -92,7 +91,7 @@ def _from_unsigned_row(target, a, a_step, y, y_step, count):
             double_pointer(y + i * y_step)[0] = np.float64(np.uint64(word_pointer(a + i * a_step)[0]))
 
 
-@njit(error_model="numpy")
+@device
 def _to_float_row(source, a, a_step, y, y_step, count):
     if source == _INT64:  # at once: by way of float64 it would be rounded twice
         for i in range(count):
@@ -102,13 +101,13 @@ def _to_float_row(source, a, a_step, y, y_step, count):
             float_pointer(y + i * y_step)[0] = np.float32(load_float(a + i * a_step, source))
 
 
-@njit(error_model="numpy")
+@device
 def _to_double_row(a, a_step, y, y_step, count):
     for i in range(count):
         double_pointer(y + i * y_step)[0] = np.float64(word_pointer(a + i * a_step)[0])
 
 
-@njit(error_model="numpy")
+@device
 def _convert_row(unsigned, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     """A loop for each pair: with the choice of types inside, LLVM 20 unrolls one that loses its first store."""
     source, target = element_type(operands, _CONVERT_X), element_type(operands, _CONVERT_Y)
@@ -135,7 +134,7 @@ def convert(operands, context):
     over_wide_rows(_convert_row, unsigned, 0, 0, operands, context, _CONVERT_X, _CONVERT_X, _CONVERT_X, _CONVERT_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _integer_row(operator, first, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     target = element_type(operands, _INTEGER_Y)
     up = 64 - operands[_INTEGER_BITS]
@@ -153,7 +152,7 @@ def narrow_integer(operands, context):
     over_wide_rows(_integer_row, 0, 0, 0, operands, context, _INTEGER_X, _INTEGER_X, _INTEGER_X, _INTEGER_Y)
 
 
-@njit(error_model="numpy")
+@device
 def _round(value, fraction_bits, smallest_exponent):
     """A finite value rounded, halves to even, to a float with so many fraction bits."""
     exponent = ((double_bits(value) >> 52) & 0x7FF) - _DOUBLE_BIAS
@@ -161,7 +160,7 @@ def _round(value, fraction_bits, smallest_exponent):
     return np.rint(value / quantum) * quantum
 
 
-@njit(error_model="numpy")
+@device
 def _float_row(operator, largest, second, operands, a, a_step, b, b_step, c, c_step, y, y_step, count):
     source = element_type(operands, _FLOAT_X)
     limit = np.inf

@@ -7,6 +7,7 @@ from numba import njit
 
 from ..contract import LOOP_RANK, Context, ElementType
 from .memory import double_pointer, element_type, float_pointer, locate, word_pointer
+from .native import device
 
 _LANES = int(Context.LANES)
 _R = LOOP_RANK
@@ -20,7 +21,7 @@ def item_bytes(operands, position):
     return 4 if element_type(operands, position) == _FLOAT32 else 8
 
 
-@njit(error_model="numpy")
+@device
 def load_float(address, element):
     """Native: the element at a byte address as a float64."""
     if element == _FLOAT32:
@@ -30,7 +31,7 @@ def load_float(address, element):
     return np.float64(word_pointer(address)[0])
 
 
-@njit(error_model="numpy")
+@device
 def load_integer(address, element):
     """Native: the element at a byte address as an int64; floats are cut off, the lowest int64 if out of range."""
     if element == _INT64:
@@ -41,7 +42,7 @@ def load_integer(address, element):
     return np.int64(_LOWEST)
 
 
-@njit(error_model="numpy")
+@device
 def store_float(address, element, value):
     """Native: put a float64 into an element; it is rounded or cut off to its type."""
     if element == _FLOAT32:
@@ -52,7 +53,7 @@ def store_float(address, element, value):
         word_pointer(address)[0] = np.int64(value)
 
 
-@njit(error_model="numpy")
+@device
 def store_integer(address, element, value):
     """Native: put an int64 into an element; it is rounded to its type."""
     if element == _INT64:

@@ -15,9 +15,8 @@ from typing import Any
 from ..opcodes import Activation
 from ..schemas.recurrent import GRU, GRU_HALF
 from .gate_vectors import VECTOR_BYTES, gru_candidate, gru_cell, gru_reset
-from .native import native
+from .native import device, native
 from .recurrent import layer
-from .vectors import device
 
 _POSITIONS = GRU.positions()
 _LINEAR_BEFORE_RESET, _CANDIDATE = _POSITIONS["linear_before_reset"], _POSITIONS["candidate"]

@@ -18,7 +18,7 @@ from ..opcodes import Activation
 from ..schemas.recurrent import GRU_SMALL, Direction
 from .gate_vectors import VECTOR_BYTES
 from .memory import float_pointer, locate, stack_words
-from .native import native
+from .native import device, native
 from .small_gate_vectors import (
     blend,
     first_of_blocks,
@@ -30,7 +30,7 @@ from .small_gate_vectors import (
     product,
     store_part,
 )
-from .vectors import address_of, device, load, multiply_add, splat
+from .vectors import address_of, load, multiply_add, splat
 
 _POSITIONS = GRU_SMALL.positions()
 _X, _Y, _BIAS = (_POSITIONS[name] for name in ("x", "y", "bias"))

@@ -16,7 +16,7 @@ from ..opcodes_indexing import Scatter
 from ..schemas.indexing import FLAT_POSITIONS, GATHER_AT, HEADS, NON_ZERO, NOWHERE, SCATTER_AT
 from .general_loops import item_bytes, load_float
 from .memory import double_pointer, element_type, float_pointer, int32_pointer, locate, word_pointer
-from .native import native
+from .native import device, native
 
 _LANES = int(Context.LANES)
 _FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
@@ -62,7 +62,7 @@ def _head(operands, position, axes, h0, h1, h2, h3):
     return h0 * operands[strides] + h1 * operands[strides + 1] + h2 * operands[strides + 2] + h3 * operands[strides + 3]
 
 
-@njit(error_model="numpy")
+@device
 def _gather_head(operands, x, indices, y, zero):
     """y[i, n] = x[indices[i], n] of one head; typed pointers."""
     size, count, inner = operands[_GATHER_X + _AXIS], operands[_GATHER_Y + _AXIS], operands[_GATHER_Y + _INNER]
@@ -107,7 +107,7 @@ def gather_at(operands, context):
                             _gather_head(o, word_pointer(source), indices, word_pointer(target), np.int64(0))
 
 
-@njit(error_model="numpy")
+@device
 def _scatter_head(operands, updates, indices, y):
     """y[indices[i], n] = reduction(itself, updates[i, n]) of one head, one i after the other; typed pointers."""
     reduction, size = operands[_SCATTER_REDUCTION], operands[_SCATTER_Y + _AXIS]

@@ -18,8 +18,8 @@ from ..schemas.recurrent_general import EXACT_PRODUCTS
 from .gate_vectors import VECTOR_BYTES, zero_vector
 from .maths import plain_add, plain_divide, plain_multiply, round_f32
 from .memory import float_pointer, int32_pointer
+from .native import device
 from .recurrent import gate_products
-from .vectors import device
 
 _PANEL, _VECTOR, _BLOCK = PANEL, VECTOR_BYTES, EXACT_PRODUCTS
 _ZERO, _ONE, _MOST = np.float32(0), np.float32(1), np.float32(255)

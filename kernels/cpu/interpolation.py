@@ -15,8 +15,7 @@ from ..contract import Context
 from ..schemas.interpolation import INTERPOLATE
 from .loops import stack_floats
 from .memory import float_pointer, int32_pointer, locate
-from .native import native
-from .vectors import device
+from .native import device, native
 
 _LANES = int(Context.LANES)
 _P = INTERPOLATE.positions()

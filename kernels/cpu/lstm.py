@@ -14,9 +14,8 @@ from typing import Any
 
 from ..schemas.recurrent import LSTM, LSTM_HALF
 from .gate_vectors import VECTOR_BYTES, lstm_cell
-from .native import native
+from .native import device, native
 from .recurrent import layer
-from .vectors import device
 
 _VECTOR = VECTOR_BYTES
 _GATES = 4

@@ -14,7 +14,7 @@ from ..contract import LOOP_RANK, PANEL, Context
 from ..schemas.movement import COPY, FILL, GATHER
 from .loops import over_rows, read, shift, write
 from .memory import bits_to_float, float_pointer, int32_pointer, locate
-from .native import FAST_MATH, native
+from .native import fast_device, native
 from .vectors import evens, load, load_first, store, store_first
 
 _LANES = int(Context.LANES)
@@ -61,7 +61,7 @@ def _transpose_tile(typingctx, x, x_step, y, y_step):
     return types.void(_FLOATS, types.int64, _FLOATS, types.int64), codegen
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _copy_row(x, x_step, y, y_step, count):
     """y[i * y_step] = x[i * x_step]; the frequent steps have loops of their own.
 
@@ -88,7 +88,7 @@ def _copy_row(x, x_step, y, y_step, count):
             y[i * y_step] = x[i * x_step]
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def transpose(x, x_step, y, y_step, columns, rows):
     """y[i * y_step + j] = x[j * x_step + i], i below `columns` of x, j below `rows` of x."""
     whole_rows = rows - rows % _TILE
@@ -166,7 +166,7 @@ def copy(operands, context):
                         )
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _fill_row(operator, value, beta, a, a_stride, b, b_stride, c, c_stride, y, y_stride, count):
     if y_stride == 1:
         for i in range(count):

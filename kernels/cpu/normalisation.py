@@ -23,7 +23,7 @@ from ..schemas.normalisation import NORMALIZE
 from .loops import read, shift, stack_floats, write
 from .maths import plain_subtract
 from .memory import bits_to_float, float_pointer, locate
-from .native import FAST_MATH, native
+from .native import fast_device, native
 
 _LANES = int(Context.LANES)
 _P = NORMALIZE.positions()
@@ -35,7 +35,7 @@ RUN = 1024
 """Most elements that are added in float32 before the sum goes on in float64."""
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _sum_run(x, step, count):
     total = _ZERO
     if step == 1:
@@ -47,7 +47,7 @@ def _sum_run(x, step, count):
     return total
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _square_run(x, step, mean, count):
     total = _ZERO
     if step == 1:
@@ -80,7 +80,7 @@ def _variance(x, row, step, rows, columns, mean):
     return total / (rows * columns)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _finish_row(x, x_step, mean, factor, scale, scale_step, bias, bias_step, y, y_step, count):
     """y = (x - mean) factor scale + bias; contiguous rows have loops of their own."""
     if x_step == 1 and y_step == 1 and scale_step == 1 and bias_step == 1:

@@ -14,7 +14,7 @@ from ..schemas.ordering import ARG_REDUCE, CUMULATE, TOP_K, UNIQUE
 from .general_loops import item_bytes
 from .loops import BLOCK, stack_doubles, stack_floats
 from .memory import double_pointer, element_type, float_pointer, locate, stack_words, word_pointer
-from .native import native
+from .native import device, native
 from .orders import advance, sort_first
 
 _LANES = int(Context.LANES)
@@ -45,7 +45,7 @@ def _is_better(value, best, largest, last):
     return better | ((last == 1) & alike)
 
 
-@njit(error_model="numpy")
+@device
 def _best_along(x, step, count, largest, last):
     """The position of the largest or smallest of x[i * step]."""
     found, best = 0, x[0]
@@ -56,7 +56,7 @@ def _best_along(x, step, count, largest, last):
     return found
 
 
-@njit(error_model="numpy")
+@device
 def _best_rows(x, row, step, rows, count, largest, last, best, found):
     """found[n] = the row i in which x[i * row + n * step] is largest or smallest, n below `count`."""
     for n in range(count):
@@ -69,7 +69,7 @@ def _best_rows(x, row, step, rows, count, largest, last, best, found):
             found[n] = i if better else found[n]
 
 
-@njit(error_model="numpy")
+@device
 def _arg_reduce(operands, x, y, best):
     """One index of the outer axis; typed pointers; `best` is room for BLOCK elements."""
     o = operands
@@ -106,7 +106,7 @@ def arg_reduce(operands, context):
                 _arg_reduce(o, double_pointer(x), y, stack_doubles(BLOCK))
 
 
-@njit(error_model="numpy")
+@device
 def _top(operands, x, values, indices):
     """The first of one x[:] in order, and where they are; typed pointers."""
     count, kept = operands[_TOP_X + 2], operands[_TOP_VALUES + 2]
@@ -137,7 +137,7 @@ def top_k(operands, context):
                     _top(o, double_pointer(x), double_pointer(values), indices)
 
 
-@njit(error_model="numpy")
+@device
 def _run_rows(operands, x, y, count, total):
     """y[i, n] = `total`[n] and all x[: i + 1, n], combined, n below `count`; typed pointers."""
     o = operands
@@ -157,7 +157,7 @@ def _run_rows(operands, x, y, count, total):
                 y[i * y_row + n * y_step] = total[n]
 
 
-@njit(error_model="numpy")
+@device
 def _run_along(operands, x, y, total):
     """y[i] = `total` and all x[: i + 1], combined; typed pointers."""
     for i in range(operands[_RUN_Y + 2]):
@@ -169,7 +169,7 @@ def _run_along(operands, x, y, total):
         y[i * operands[_RUN_Y + 5]] = before if operands[_RUN_EXCLUSIVE] == 1 else total
 
 
-@njit(error_model="numpy")
+@device
 def _run(operands, x, y, total, neutral):
     """One index of the outer axis; typed pointers; `total` is room for BLOCK elements."""
     inner = operands[_RUN_Y + 3]
@@ -203,7 +203,7 @@ def cumulate(operands, context):
                 _run(o, double_pointer(x), double_pointer(y), stack_doubles(BLOCK), np.float64(start))
 
 
-@njit(error_model="numpy")
+@device
 def _same(x, step, inner, width, i, j):
     """Whether two rows hold the same; two NaN are alike."""
     for n in range(width):
@@ -213,7 +213,7 @@ def _same(x, step, inner, width, i, j):
     return True
 
 
-@njit(error_model="numpy")
+@device
 def _number_rows(ordered, x, step, inner, width, rows, order, leader, number):
     """leader[i] = the first row that holds what row i holds; number[leader] = its place in the result.
 
@@ -232,7 +232,7 @@ def _number_rows(ordered, x, step, inner, width, rows, order, leader, number):
     return found
 
 
-@njit(error_model="numpy")
+@device
 def _unique(operands, x, y, first, inverse, counts, scratch, zero):
     """Fill the outputs of `unique` for one lane and return how many different rows there are."""
     o = operands

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from .native import device
 
 
 @intrinsic
@@ -16,7 +18,7 @@ def advance(typingctx, pointer, elements):
     return pointer(pointer, types.int64), codegen
 
 
-@njit(error_model="numpy")
+@device
 def precedes(x, step, inner, width, descending, i, j):
     """Native: whether row i comes before row j: by their elements from the first on, then by position.
 
@@ -33,7 +35,7 @@ def precedes(x, step, inner, width, descending, i, j):
     return i < j
 
 
-@njit(error_model="numpy")
+@device
 def _sift(order, stride, root, size, x, step, inner, width, descending):
     """Sink the root of a heap of positions whose parents come behind their children in the order."""
     item = order[root * stride]
@@ -50,7 +52,7 @@ def _sift(order, stride, root, size, x, step, inner, width, descending):
     order[root * stride] = item
 
 
-@njit(error_model="numpy")
+@device
 def sort_first(order, stride, kept, count, x, step, inner, width, descending):
     """Native: order[i * stride] = the position of the i-th row of `count`, i below `kept`; see `precedes`.
 

@@ -16,11 +16,10 @@ import numpy as np
 from ..contract import PANEL, Context
 from ..schemas.pooling import AVERAGE_POOL, MAX_POOL
 from .memory import float_pointer, locate
-from .native import native
+from .native import device, native
 from .taps import inside
 from .vectors import (
     add,
-    device,
     divide,
     evens,
     load,

@@ -13,9 +13,8 @@ import numpy as np
 from ..contract import Context
 from ..schemas.positions import MAX_POOL_POSITIONS, PLACE
 from .memory import float_pointer, locate, word_pointer
-from .native import native
+from .native import device, native
 from .taps import inside
-from .vectors import device
 
 _LANES = int(Context.LANES)
 _P = MAX_POOL_POSITIONS.positions()

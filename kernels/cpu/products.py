@@ -15,10 +15,10 @@ from ..schemas.activation import ACTIVATION
 from ..schemas.products import DENSE, MATMUL
 from .column_product import Finish, Rows, column_product, half_column_product
 from .memory import bits_to_float, float_pointer, locate, locate_constant, space_of, stack_words
-from .native import native
+from .native import device, native
 from .tile_code import ROW_STEP
 from .tiles import MATRIX_TILES, tile_operation
-from .vectors import address_of, device, stack_floats
+from .vectors import address_of, stack_floats
 
 _LANES, _ARENA_STRIDE = int(Context.LANES), int(Context.ARENA_STRIDE)
 _ARENA = int(Space.ARENA)

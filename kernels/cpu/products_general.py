@@ -14,14 +14,13 @@ so the result is exact.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..contract import Context, ElementType
 from ..schemas.products_general import DETERMINANT, MATMUL_GENERAL
 from .general_loops import item_bytes, load_float, load_integer, store_float, store_integer
 from .loops import stack_doubles
 from .memory import double_pointer, element_type, float_pointer, locate, stack_words
-from .native import native
+from .native import device, native
 
 _LANES = int(Context.LANES)
 _FLOAT32, _INT64 = int(ElementType.FLOAT32), int(ElementType.INT64)
@@ -34,7 +33,7 @@ _BLOCK = 64
 """Columns whose sums are on the stack together."""
 
 
-@njit(error_model="numpy")
+@device
 def _float_sums(operands, a, b, y, count):
     """`count` neighbouring columns of one row, summed in float64."""
     o = operands
@@ -57,7 +56,7 @@ def _float_sums(operands, a, b, y, count):
         store_float(y + j * y_step, y_type, sums[j])
 
 
-@njit(error_model="numpy")
+@device
 def _integer_sums(operands, a, b, y, count):
     """`count` neighbouring columns of one row, summed in int64."""
     o = operands
@@ -75,7 +74,7 @@ def _integer_sums(operands, a, b, y, count):
         store_integer(y + j * y_step, y_type, sums[j])
 
 
-@njit(error_model="numpy")
+@device
 def _matrix(operands, whole, a, b, y):
     """One matrix; `whole`: there are integers of more than 16 bits in it."""
     o = operands
@@ -107,7 +106,7 @@ def matmul_general(operands, context):
                 _matrix(o, whole, left, right, y + (i * o[_Y + 5] + j * o[_Y + 6]) * y_item)
 
 
-@njit(error_model="numpy")
+@device
 def _eliminate(matrix, n):
     """The determinant of a dense n x n matrix by Gaussian elimination with partial pivoting; the matrix is spent."""
     result = 1.0

@@ -17,7 +17,7 @@ from numba import njit
 from ..schemas.quantisation import DEQUANTIZE, QUANTIZE
 from .loops import over_rows, read, write
 from .memory import bits_to_float
-from .native import native
+from .native import device, native
 
 _Q = QUANTIZE.positions()
 _QX, _Q_SCALE, _Q_ZERO, _QY, _LOW, _HIGH = (_Q[n] for n in ("x", "scale", "zero_point", "y", "low", "high"))
@@ -58,7 +58,7 @@ def quantize(operands, context):
     over_rows(_quantize_row, operands[_RESTORED], low, high, operands, context, _QX, _Q_SCALE, _Q_ZERO, _QY)
 
 
-@njit(error_model="numpy")
+@device
 def _dequantize_row(operator, first, second, x, x_step, scale, scale_step, zero, zero_step, y, y_step, count):
     if x_step == 1 and y_step == 1 and scale_step == 0 and zero_step == 0:
         factor, offset = scale[0], zero[0]

@@ -22,8 +22,8 @@ from ..contract import ABSENT, PANEL, Context, Kernel, Space
 from ..schemas.recurrent import RECURRENT_STEPS
 from .gate_vectors import VECTOR_BYTES, copy_floats, panel_products, zero_vector
 from .memory import float_pointer, locate, space_of
+from .native import device
 from .turns import TURN
-from .vectors import device
 
 STEPS = RECURRENT_STEPS
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .gate_functions import activate
 from .memory import float_pointer
-from .vectors import device
+from .native import device
 
 _ONE = np.float32(1)
 

@@ -23,10 +23,9 @@ from .gate_functions import Function
 from .gate_vectors import VECTOR_BYTES, copy_floats
 from .integer_products import Grid, grid_over, integer_products, products, widened
 from .memory import bits_to_float, float_pointer, locate, word_pointer
-from .native import native
+from .native import device, native
 from .recurrent import STEPS
 from .recurrent_cells import gru_cells, gru_gates, lstm_cells, rnn_cells
-from .vectors import device
 
 _AT = RECURRENT_GENERAL.positions()
 _X, _Y, _BIAS, _PEEPHOLES, _LENGTHS = (_AT[name] for name in ("x", "y", "bias", "peepholes", "lengths"))

@@ -20,7 +20,7 @@ from ..schemas.reduction import REDUCE
 from .loops import BLOCK, pack, read, shift, stack_doubles, stack_floats, write
 from .maths import absolute_f32
 from .memory import float_pointer, locate
-from .native import FAST_MATH, native
+from .native import fast_device, native
 from .operators import maximum, minimum
 from .softmax_vectors import total_of
 from .vectors import add, load, load_first, splat, store
@@ -75,7 +75,7 @@ def _finish(operator, total, count):
     return np.float32(total)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _reduce_run(operator, x, count):
     """The reduction of x[0 .. count - 1], without its last step (division, root)."""
     result = _identity(operator)
@@ -100,7 +100,7 @@ def _reduce_run(operator, x, count):
     return result
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _reduce_row(operator, x, stride, count):
     """The same in float64 for a row of any stride and length."""
     total = np.float64(_identity(operator))
@@ -116,7 +116,7 @@ def _reduce_row(operator, x, stride, count):
     return total
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _join_row(operator, x, partial, count):
     """partial[j] = join(partial[j], x[j])."""
     if operator in (_SUM, _MEAN):
@@ -139,7 +139,7 @@ def _join_row(operator, x, partial, count):
             write(partial, j, partial[j] * read(x, j))
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _reduce_columns(operands, operator, x, y, columns):
     """y[j] = the reduction of x[j, :, :, :] for `columns` values of the last kept axis, at most BLOCK."""
     stride = operands[_X + 9]
@@ -168,7 +168,7 @@ def _reduce_columns(operands, operator, x, y, columns):
         y[j * operands[_Y + 6]] = _finish(operator, _join(operator, totals[j], np.float64(partial[j])), count)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _sum_columns(operands, operator, x, y, columns):
     """`_reduce_columns` of a sum or mean of few elements, contiguous across: in the lanes of vectors."""
     block, count = stack_floats(BLOCK), operands[_X + 4] * operands[_X + 5] * operands[_X + 6]
@@ -194,7 +194,7 @@ def _short_sum(x, count):
     return total_of(sums)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _reduce_rows(operands, operator, x, y):
     """The same for all of the last kept axis, one output after another."""
     count = operands[_X + 4] * operands[_X + 5] * operands[_X + 6]

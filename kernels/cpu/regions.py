@@ -15,8 +15,7 @@ import numpy as np
 from ..contract import Context
 from ..schemas.sampling import MAX_ROI_POOL, ROI_ALIGN
 from .memory import bits_to_float, float_pointer, locate, word_pointer
-from .native import native
-from .vectors import device
+from .native import device, native
 
 _LANES = int(Context.LANES)
 _P = ROI_ALIGN.positions()

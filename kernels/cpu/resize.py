@@ -17,12 +17,11 @@ from numba import types
 from ..contract import PANEL, Context
 from ..schemas.resize import RESIZE_LINEAR
 from .memory import float_pointer, int32_pointer, locate
-from .native import native
+from .native import device, native
 from .permutation import emit_permute
 from .vectors import (
     VECTOR_IR,
     WORD_IR,
-    device,
     emit_lanes,
     emit_load,
     emit_multiply_add,

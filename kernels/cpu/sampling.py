@@ -20,8 +20,8 @@ from ..contract import Context
 from ..opcodes_sampling import Beyond, Coordinates, Interpolation
 from ..schemas.sampling import SAMPLE
 from .memory import float_pointer, locate, stack_words, word_pointer
-from .native import native
-from .vectors import address_of, device, stack_floats
+from .native import device, native
+from .vectors import address_of, stack_floats
 
 _LANES = int(Context.LANES)
 _P = SAMPLE.positions()

@@ -20,7 +20,7 @@ from ..schemas.reduction import SOFTMAX
 from .loops import BLOCK, read, shift, stack_floats, write
 from .maths import choose, exp_f32, log_f32, plain_divide, plain_subtract
 from .memory import float_pointer, locate
-from .native import FAST_MATH, native
+from .native import device, fast_device, native
 from .operators import maximum
 from .softmax_vectors import (
     SHORT,
@@ -39,7 +39,7 @@ _X, _Y, _LOGARITHM = _P["x"], _P["y"], _P["logarithm"]
 _ZERO, _ONE, _INFINITY = np.float32(0), np.float32(1), np.float32(np.inf)
 
 
-@njit(error_model="numpy")
+@device
 def _short_rows(x, x_row, y, y_row, count, rows):
     """Softmaxes of contiguous rows of up to SHORT elements: a few at once, each in one, two or four registers."""
     whole = rows - rows % TOGETHER
@@ -82,7 +82,7 @@ def _softmax_strided(x, x_step, y, y_step, count, logarithm):
         write(y, i * y_step, y[i * y_step] * scale)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _softmax_row(x, x_step, y, y_step, count, logarithm):
     """One softmax; the frequent case of contiguous rows as vectors."""
     if x_step == 1 and y_step == 1:
@@ -91,7 +91,7 @@ def _softmax_row(x, x_step, y, y_step, count, logarithm):
         _softmax_strided(x, x_step, y, y_step, count, logarithm)
 
 
-@njit(fastmath=FAST_MATH, error_model="numpy")
+@fast_device
 def _softmax_columns(x, x_step, y, y_step, count, columns, logarithm):
     """`columns` softmaxes side by side, at most BLOCK, x and y contiguous across them."""
     largest, total = stack_floats(BLOCK), stack_floats(BLOCK)

@@ -13,7 +13,7 @@ from numba import njit
 from ..contract import Context
 from ..schemas.ordering import NON_MAX_SUPPRESSION
 from .memory import float_pointer, locate, word_pointer
-from .native import native
+from .native import device, native
 from .orders import sort_first
 
 _LANES = int(Context.LANES)
@@ -23,7 +23,7 @@ _IOU, _SCORE, _Y, _COUNT = (_WORDS[key] for key in ("iou_threshold", "score_thre
 _SCRATCH = _WORDS["scratch"]
 
 
-@njit(error_model="numpy")
+@device
 def _bounds(box, step, axis, center_point_box):
     """(low, high) of a box along one of its two axes."""
     a, b = box[axis * step], box[(axis + 2) * step]
@@ -32,7 +32,7 @@ def _bounds(box, step, axis, center_point_box):
     return min(a, b), max(a, b)
 
 
-@njit(error_model="numpy")
+@device
 def _overlap(first, second, step, center_point_box):
     """Intersection over union of two boxes; 0 if a box, or the intersection, is empty."""
     first_top, first_bottom = _bounds(first, step, 0, center_point_box)
@@ -49,7 +49,7 @@ def _overlap(first, second, step, center_point_box):
     return intersection / (first_area + second_area - intersection)
 
 
-@njit(error_model="numpy")
+@device
 def _suppress(operands, boxes, scores, order, iou_threshold, score_threshold):
     """Leave the boxes of one class that stay at the front of `order`, the best first, and return their number.
 

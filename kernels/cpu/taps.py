@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .vectors import device
+from .native import device
 
 
 @device

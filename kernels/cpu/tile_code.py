@@ -11,12 +11,12 @@ from numba import types
 from numba.core import cgutils
 
 from ..contract import PANEL
+from .native import device
 from .vectors import (
     FLOAT_IR,
     IOTA_IR,
     VECTOR_IR,
     WORD_IR,
-    device,
     emit_at_least,
     emit_evens,
     emit_inside,

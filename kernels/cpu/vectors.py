@@ -22,6 +22,7 @@ from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic
 
 from ..contract import ALIGNMENT_BYTES, PANEL
+from .native import device
 
 FLOAT_IR = ir.FloatType()
 WORD_IR = ir.IntType(64)
@@ -37,11 +38,6 @@ PREFETCH_BYTES = 2048
 A step reads more of them than the second-level cache holds, and the hardware alone does not look far enough ahead to
 hide the third's latency. Saves a sixth of the time on Cascade Lake."""
 ZERO_IR = ir.Constant(VECTOR_IR, [0.0] * PANEL)
-
-
-def device(function: Callable[..., Any]) -> Any:
-    """Make a function that only other native code calls: without the wrappers that cost most of its compile time."""
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 class Vector(types.Type):
