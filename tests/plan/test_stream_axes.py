@@ -47,7 +47,9 @@ def test_a_network_of_one_length_is_refused_with_the_node_that_has_it() -> None:
     model = parse(
         "(float[1,T] x) => (float[7,7] y) { y = Reshape(x, shape) }", constants={"shape": np.array([7, 7], np.int64)}
     )
-    with pytest.raises(UnsupportedError, match=r"no other length along 'T' .*windows of that length.* Reshape"):
+    with pytest.raises(
+        UnsupportedError, match=r"no other length along 'T' .*Model.windows on windows of that length.* Reshape"
+    ):
         found(model, {"x": (1, 49)}, {"x": 1})
 
 
@@ -60,3 +62,16 @@ def test_a_convolution_goes_before_the_resize_that_a_step_cuts() -> None:
     bindings = found(model, {"x": (1, 4, 1, 6)}, {"x": 2})
     assert [node.op for node in bindings.graph.nodes] == ["Conv", "Resize"]
     assert certify(StreamPlan(bindings, [8])).max_difference < 1e-5
+
+
+def test_a_loop_along_the_axis_is_refused_as_one() -> None:
+    """Unrolled, it has as many steps as the signal."""
+    body = parse("(float[2] s, float[2] x) => (float[2] n, float[2] y) { n = Add(s, x) y = Tanh(n) }").graph
+    model = parse(
+        "(float[T,2] x) => (float[T,2] y) { e, y = Scan<num_scan_inputs=1>(z, x) }", constants={"z": signal((2,))}
+    )
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("body", body))
+    with pytest.raises(
+        UnsupportedError, match=r"a Loop or Scan along the axis does not stream; what works: Model\.run"
+    ):
+        found(model, {"x": (1, 2)}, {"x": 0})

@@ -18,6 +18,9 @@ LENGTHS = tuple(64 << shift for shift in range(12))
 LONGER = (1, 8, 64)
 """Multiples of the shortest length that are tried until every output grows: a frame may need more than one step."""
 
+WORKS = "what works: Model.run on the whole signal, or Model.windows on windows of it"
+"""The end of every message that says that a network can not stream."""
+
 PREPARED = (prune, explicit_windows, drop_identities, merge_transposes, fold_pads, convolve_before_growing)
 """Passes that make fewer kinds of nodes of a network, or need neighbours that a step cuts apart; all others work on
 the step graph."""
@@ -124,7 +127,7 @@ def _shortest(bind: LengthBinder, axes: Sequence[StreamingAxis]) -> tuple[int, l
     names = " and ".join(repr(axis.name) for axis in axes)
     raise UnsupportedError(
         f"the network takes no other length along {names} than the one that it was written for, so it can not stream; "
-        f"what works: Model.run on windows of that length. With {LENGTHS[0]}: {first}"
+        f"what works: Model.windows on windows of that length. With {LENGTHS[0]}: {first}"
     ) from first
 
 
@@ -152,19 +155,23 @@ def _prepared(graph: Graph) -> Graph:
 def _dims(axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]) -> dict[str, tuple[int | None, ...]]:
     dims: dict[str, tuple[int | None, ...]] = {}
     for axis, other in zip(axes, grown, strict=True):
-        for node, twin in zip(graph.nodes, other.nodes, strict=False):
-            if (node.op, node.name, node.outputs) != (twin.op, twin.name, twin.outputs):
-                raise UnsupportedError(f"{node}: there is another node in its place when {axis.name!r} is longer")
         if len(graph.nodes) != len(other.nodes):
             raise UnsupportedError(
                 f"network {graph.name!r} has {len(graph.nodes)} nodes, and {len(other.nodes)} when {axis.name!r} is "
-                "longer: a Loop or Scan along the axis does not stream; Model.run takes the signal whole"
+                f"longer: a Loop or Scan along the axis does not stream; {WORKS}"
             )
+        for node, twin in zip(graph.nodes, other.nodes, strict=True):
+            if (node.op, node.name, node.outputs) != (twin.op, twin.name, twin.outputs):
+                raise UnsupportedError(
+                    f"{node}: there is another node in its place when {axis.name!r} is longer; {WORKS}"
+                )
     for name, tensor in graph.types.items():
         found = [_growing(name, tensor.shape, axis, other) for axis, other in zip(axes, grown, strict=True)]
         inner = [dim for dim in found if dim is not None]
         if len(set(inner)) < len(inner):
-            raise UnsupportedError(f"value {name!r}: one of its dimensions grows with two of the streaming axes")
+            raise UnsupportedError(
+                f"value {name!r}: one of its dimensions grows with two of the streaming axes; {WORKS}"
+            )
         dims[name] = tuple(found)
     return dims
 
@@ -179,6 +186,6 @@ def _growing(name: str, shape: tuple[int, ...], axis: StreamingAxis, other: Grap
     if len(differing) > 1:
         raise UnsupportedError(
             f"value {name!r} grows from {list(shape)} to {list(longer)} with {axis.name} alone: each step meets every "
-            "other one, which needs the whole signal; Model.run takes it whole"
+            f"other one, which needs the whole signal; {WORKS}"
         )
     return differing[0] if differing else None

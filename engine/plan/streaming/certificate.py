@@ -14,6 +14,7 @@ from ...errors import ModelError
 from ...graph import fuse
 from ..compile import compile_graph
 from ..workspace import Workspace
+from .bindings import WORKS
 from .plan import StreamPlan
 from .raster import Raster, bands
 from .steps import Steps
@@ -80,7 +81,7 @@ def certify(plan: StreamPlan, *, backend: str = "cpu", seed: int = 0) -> Certifi
         if not difference <= TOLERANCE * max(1.0, float(np.abs(array).max(initial=0.0))):
             raise ModelError(
                 f"{plan.name}: streamed output {name!r} differs from the whole by {difference:.3g}; this network reads "
-                "along the streaming axis in a way that no rule knows: run it whole with Model.run"
+                f"along the streaming axis in a way that no rule knows: {WORKS}"
             )
         worst = max(worst, difference)
     return Certificate(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import UnsupportedError
 from ...graph import Node
-from .bindings import Bindings
+from .bindings import WORKS, Bindings
 from .span import ALIGNED, Flow, Span
 
 
@@ -45,8 +45,7 @@ class Site:
     def refuse(self, reason: str) -> UnsupportedError:
         """What to raise if the node can not stream along this axis."""
         return UnsupportedError(
-            f"{self.node}: {reason} {self.bindings.axes[self.axis].name!r}, so it can not stream exactly; what works: "
-            "Model.run on the whole signal, or on windows of it"
+            f"{self.node}: {reason} {self.bindings.axes[self.axis].name!r}, so it can not stream exactly; {WORKS}"
         )
 
 

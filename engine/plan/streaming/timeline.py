@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...errors import ModelError, UnsupportedError
 from ...graph import Node
-from .bindings import Bindings
+from .bindings import WORKS, Bindings
 from .registry import STREAM_RULES, Site
 from .span import Flow
 
@@ -56,8 +56,7 @@ class Timeline:
         for name in graph.outputs:
             if bindings.dims[name][axis] is None:
                 raise UnsupportedError(
-                    f"output {name!r} does not grow with {self.name!r}: it needs the whole signal; Model.run takes it "
-                    "whole, or windows of it"
+                    f"output {name!r} does not grow with {self.name!r}: it needs the whole signal; {WORKS}"
                 )
         self._fills = self._find_fills()
         self._check_lengths()
@@ -122,7 +121,7 @@ class Timeline:
             if array is None or (array != array.take([0], dim)).any():
                 raise UnsupportedError(
                     f"constant {name!r} is as long as {self.name!r} and differs along it: every length of the signal "
-                    "would need another one; Model.run takes the signal whole"
+                    f"would need another one; {WORKS}"
                 )
 
     def _find_fills(self) -> dict[str, float | None]:
