@@ -175,7 +175,8 @@ class Model:
             channels: of what goes in and of what comes out. A denoiser treats each on its own; voice activity is
                 decided on their average.
             axis: of a bare network, the free dimension that streams: its name ("time" also finds T, S, frames and the
-                like); or each input and its dimension. Arrays go in and come out, with the numbers of the whole signal.
+                like); or each input and its dimension, which may also be one of fixed size. Arrays go in and come out,
+                with the numbers of the whole signal.
             step: elements along the axis that are computed together; None: as few as the network allows.
             sizes: of the network's other free dimensions, by name.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +87,8 @@ STREAMED = (
 """The last four see one window each: what streams is the row of windows."""
 
 STATE = "inputs that do not arrive along {}: {}.* a step already"
-FIXED = "takes no other length along 'axis 0'.* windows of that length.*Reshape '{}"
-WHOLE = "{}: {}.*what works: Model.run on the whole signal, or on windows of it"
+FIXED = "takes no other length along 'axis 0'.* Model.windows on windows of that length.*Reshape '{}"
+WHOLE = "{}: {}.*what works: Model.run on the whole signal, or Model.windows on windows of it"
 
 
 def _state(names: str, axis: str = "'axis 0'") -> str:
@@ -166,6 +166,33 @@ def test_streamed_networks_give_the_numbers_of_the_whole(models: Path, one: Stre
     for name, expected in whole.items():
         assert made[name].shape == expected.shape
         assert np.abs(made[name] - expected).max() <= TOLERANCE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("path", "lengths"),
+    [
+        ("deepfilternet3/df_dec.onnx", (1, 2, 4)),
+        ("swift_f0/model.onnx", (300, 1024, 3071, 3073)),
+        ("retina_unet/retina_unet_flip1.onnx", (4, 20, 24)),
+        ("meshnet3d/meshnet_model5_gw_ae.onnx", (1, 2, 46)),
+    ],
+)
+def test_signals_that_end_before_the_first_output_could_leave(
+    models: Path, path: str, lengths: tuple[int, ...]
+) -> None:
+    one = next(each for each in STREAMED if each.path == path)
+    model = wavetile.load(models / path)
+    plan, _ = model.streams.plan([one.axes[0]], [one.step], one.sizes)
+    for length in lengths:
+        cropped = {}
+        for name, shape in one.shapes.items():
+            dim = plan.bindings.dims[name][0] or 0
+            cropped[name] = (*shape[:dim], length, *shape[dim + 1 :])
+        short = replace(one, shapes=cropped, chunks=(1 + length // 3,))
+        signals, whole = judged(models / path, short)
+        for name, made in chunked(model, short, signals).items():
+            assert made.shape == whole[name].shape
+            assert np.abs(made - whole[name]).max(initial=0) <= TOLERANCE * np.abs(whole[name]).max(initial=0)
 
 
 def judged(path: Path, one: Streamed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
