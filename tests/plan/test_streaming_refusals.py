@@ -122,6 +122,23 @@ REFUSED = {
 }
 
 
+def test_what_only_long_signals_show_is_seen() -> None:
+    bounds = {"zero": np.array([0], np.int64), "far": np.array([300], np.int64), "last": np.array([-5000], np.int64)}
+    for cut in ("zero, far", "last, top"):
+        model = recurrent(
+            f"a = Relu(x) b = Slice(a, {cut}, zero) y = Abs(b)", **bounds, top=np.array([1 << 62], np.int64)
+        )
+        with pytest.raises(UnsupportedError, match="treats long signals in another way"):
+            planned(model)
+    model = recurrent(
+        "s = Shape(x) n = Gather(s, first) l = Less(n, limit) c = Cast<to=1>(l) y = Mul(x, c)",
+        first=np.array([0], np.int64),
+        limit=np.array([1000], np.int64),
+    )
+    with pytest.raises(UnsupportedError, match="treats long signals in another way"):
+        planned(model)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_needs_the_whole_signal_is_refused_by_name(name: str) -> None:
     model, words = REFUSED[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...errors import ModelError, UnsupportedError
 from ...graph import Node
 from .bindings import WORKS, Bindings
+from .far import check_far
 from .registry import STREAM_RULES, Site
 from .span import Flow
 
@@ -64,6 +65,7 @@ class Timeline:
         """Steps have to be multiples of so many elements of the inputs, so that all are alike."""
         self.ramp = self._find_ramp()
         """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
+        check_far(self)
 
     def moment(self, arrived: int, *, ended: bool = False) -> Moment:
         """Where every value is once so many elements of the inputs have arrived.
