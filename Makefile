@@ -28,7 +28,7 @@ SOURCES := pyproject.toml constraints.txt LICENSE __init__.py py.typed \
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(call has,report)  ## noisy speech through a server, live: latencies, speech, an enhanced WAV, a report
+demo: $(call has,report)  ## noisy speech through a server, then an image in tiles, live: latencies, an enhanced WAV, a report
 	@$(VENV)/bin/wavetile demo $(ARGS)
 
 test: $(call has,test$(comma)report)  ## run the tests

@@ -108,6 +108,11 @@ class TileStream:
         """What is kept of the image: strips of all layers, and the pixels that no rectangle has taken."""
         return self._raster.strip_bytes + self._pixels.nbytes
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of all tiles of the image."""
+        return self._raster.multiply_adds
+
     def _compute(self, right: int, finished: dict[str, list[Region]]) -> None:
         """Compute all rectangles that end before column `right`."""
         columns = self._raster.columns

@@ -1,4 +1,4 @@
-"""The demo: its clip, its report from made-up numbers, and a run from end to end where the weights are."""
+"""The demo: its clip, its image, its report from made-up numbers, and a run from end to end where the weights are."""
 
 from __future__ import annotations
 
@@ -12,19 +12,43 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from rich.console import Console
 
 import wavetile
 from tests.commands.said import Command
+from tests.training import fields
 from wavetile.engine.commands.demo.clip import CLIP_PATH, SPOKEN_SECONDS
+from wavetile.engine.commands.demo.field import FIELD_PATH, normalise, read_field
 from wavetile.engine.commands.demo.make_clip import rms, room
-from wavetile.engine.commands.demo.play import DENOISER
-from wavetile.engine.commands.demo.record import DemoRecord, StreamRecord
+from wavetile.engine.commands.demo.mosaic import stream_image
+from wavetile.engine.commands.demo.mosaic_board import MosaicBoard
+from wavetile.engine.commands.demo.play import DENOISER, SEGMENTER
+from wavetile.engine.commands.demo.record import DemoRecord, ImageRecord, StreamRecord
 
 RATE_HZ = 16000
 
 
 @pytest.fixture
-def record() -> DemoRecord:
+def image() -> ImageRecord:
+    """Return a made-up image of six tiles, each finished by the one after it."""
+    tiles = [(y, x, 8, 8) for y in (0, 8) for x in (0, 8, 16)]
+    pixels = np.random.default_rng(3).random((16, 24), np.float32)
+    return ImageRecord(
+        model="nuclei <small>",
+        image=pixels,
+        probability=1 - pixels,
+        tile_pixels=8,
+        tile_ms=np.array([4.0, 2.0, 1.0, 1.0, 1.0, 1.0]),
+        finished=((), *((tile,) for tile in tiles[:-2]), tuple(tiles[-2:])),
+        at_once_ms=77.0,
+        kept_bytes=12_345,
+        max_difference=2.5e-7,
+        multiply_adds=(1000, 1000),
+    )
+
+
+@pytest.fixture
+def record(image: ImageRecord) -> DemoRecord:
     """Return two seconds of made-up measurements."""
     rng = np.random.default_rng(7)
     noisy = (0.1 * rng.standard_normal(2 * RATE_HZ)).astype(np.float32)
@@ -39,6 +63,7 @@ def record() -> DemoRecord:
         spoken=((0.3, 0.7),),
         detector=StreamRecord("silero_vad", 32.0, rng.uniform(1, 3, 62), 0.0123, 0.0),
         denoiser=StreamRecord("nsnet2 <fast>", 10.0, np.array([1.0, 2.0, 3.0, 4.0, 55.0]), 0.05, 10.0),
+        image=image,
         machine="a processor & more",
     )
 
@@ -48,6 +73,41 @@ def test_the_clip_is_small_and_what_it_says() -> None:
     about = soundfile.info(CLIP_PATH)
     assert (about.samplerate, about.channels, about.frames) == (RATE_HZ, 1, 7 * RATE_HZ)
     assert 0 < SPOKEN_SECONDS[0][0] < SPOKEN_SECONDS[0][1] < SPOKEN_SECONDS[1][0] < SPOKEN_SECONDS[1][1] < 7
+
+
+def test_the_field_is_small_and_what_it_says() -> None:
+    assert FIELD_PATH.stat().st_size < 200_000
+    field = read_field()
+    assert (field.shape, field.dtype) == ((640, 896), np.uint8)
+    assert np.array_equal(normalise(field), fields.normalise(field))
+
+
+def test_an_image_streams_in_tiles_that_are_the_whole() -> None:
+    image = normalise(read_field())[:256, :384]
+    model = wavetile.load(SEGMENTER)
+    board = MosaicBoard(Console(file=io.StringIO()), 6, image.size)
+    record = stream_image(model, image, real_time=False, on_tile=board.arrived)
+    assert board.line().plain.startswith(f"mosaic  {'█' * 20}  6 of 6 tiles, 100% of the pixels, ")
+    assert len(record.finished) == len(record.tile_ms) == 6
+    assert 0 < record.first_pixel_ms <= record.tile_ms.sum()
+    assert record.multiply_add_ratio == pytest.approx(1, abs=0.02)
+    assert record.kept_bytes > 0
+    whole = model.run({"image": image[None, None]})["probability"][0, 0]
+    assert np.abs(record.probability - whole).max() <= 1e-4
+    covered = np.zeros(image.shape, int)
+    for y, x, rows, columns in (rectangle for tile in record.finished for rectangle in tile):
+        covered[y : y + rows, x : x + columns] += 1
+    assert np.all(covered == 1)
+
+
+def test_the_mosaic_fills_tile_by_tile(image: ImageRecord) -> None:
+    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
+    from wavetile.engine.commands.demo.mosaic_figure import arrived_outline, draw_image, mosaic_after
+
+    assert image.first_pixel_ms == 6.0
+    assert [int(np.isfinite(mosaic_after(image, tiles)).sum()) for tiles in range(7)] == [0, 0, 64, 128, 192, 256, 384]
+    assert arrived_outline(image, 4) == ([-0.5, 7.5, 7.5, 23.5], [15.5, 15.5, 7.5, 7.5])
+    assert len(draw_image(image).axes) == 6
 
 
 def test_the_room_is_seeded_and_level() -> None:
@@ -82,6 +142,9 @@ def test_the_report_is_one_file_with_every_number(record: DemoRecord, tmp_path: 
     assert "<td>55.00</td><td>0.0500</td><td>10</td>" in text
     assert "Speech was detected at 0.25\u20130.75\u00a0s and 1.50\u20132.00\u00a0s." in text
     assert "a processor &amp; more" in text
+    assert "<td>6</td><td>6.0</td><td>1.0</td><td>77.0</td><td>12.3 kB</td><td>1.5 kB</td>" in text
+    assert "<td>2.5e-07</td><td>1.000</td>" in text
+    assert "nuclei &lt;small&gt;" in text
     audio = re.findall(r"data:audio/wav;base64,([^\"]+)", text)
     before, after = (soundfile.read(io.BytesIO(base64.b64decode(one)), dtype="float32")[0] for one in audio)
     assert np.abs(before - record.noisy).max() <= 1 / 32768
@@ -96,7 +159,7 @@ def test_a_report_without_a_frame_can_be_made(record: DemoRecord) -> None:
     nothing = StreamRecord("nsnet2", 10.0, np.zeros(0), 0.0, 10.0)
     empty = replace(record, denoiser=nothing, detector=nothing, segments=())
     assert len(draw(empty).axes) == 5
-    text = compose(empty, "<svg></svg>")
+    text = compose(empty, "<svg></svg>", "<svg></svg>")
     assert "No frame came back" in text
     assert "Speech was detected at no time." in text
 

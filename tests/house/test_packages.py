@@ -19,7 +19,7 @@ import pytest
 import wavetile
 
 PACKAGE_FOLDERS = ("engine", "kernels", "proto", "clients")
-DATA_SUFFIXES = {".cu", ".flac", ".onnx", ".proto", ".pyi", ".toml", ".typed", ".wav"}
+DATA_SUFFIXES = {".cu", ".flac", ".onnx", ".proto", ".pyi", ".toml", ".typed", ".wav", ".xz"}
 
 
 @pytest.fixture(scope="module")

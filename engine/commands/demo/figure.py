@@ -1,7 +1,8 @@
-"""Draws the demo's report: spectrograms before and after, speech over time, and how long each frame took."""
+"""Draws the sound's part of the demo's report: spectrograms, speech over time, and how long each frame took."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,55 +12,62 @@ from .record import DemoRecord, StreamRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
     from matplotlib.image import AxesImage
 
 # Okabe and Ito's colours: told apart with every kind of colour vision.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#8A8F98", "#20242A"
+SIZE_INCHES = (11.0, 10.0)
 FRAME_SECONDS = 0.032
 STEP_SECONDS = 0.004
 RANGE_DB = 70.0
 """How far below the loudest cell of the noisy clip the colour scale goes."""
 
 
-def draw(record: DemoRecord, title: str = "") -> Figure:
-    """The whole report as one figure of 11 by 10 inches, under a title if there is one. Needs matplotlib."""
+def style() -> AbstractContextManager[None]:
+    """The report's type and colours, for drawing within. Needs matplotlib."""
     import matplotlib as mpl
-    from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {
+    parameters: dict[Any, Any] = {
         "font.family": "DejaVu Sans", "font.size": 9.5, "axes.edgecolor": GREY, "axes.labelcolor": INK,
         "axes.titlelocation": "left", "axes.titlesize": 11, "axes.titleweight": "bold", "axes.titlecolor": INK,
         "xtick.color": INK, "ytick.color": INK, "text.color": INK, "axes.linewidth": 0.8,
     }  # fmt: skip
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(11, 10), dpi=130, facecolor="white")
-        grid = figure.add_gridspec(
-            3, 2, height_ratios=(2.25, 0.6, 0.72), width_ratios=(1, 0.014),
-            left=0.075, right=0.925, top=0.92 if title else 0.965, bottom=0.055, hspace=0.36, wspace=0.025,
-        )  # fmt: skip
-        spectrograms = grid[0, 0].subgridspec(2, 1, hspace=0.2)
-        before = figure.add_subplot(spectrograms[0])
-        after = figure.add_subplot(spectrograms[1], sharex=before, sharey=before)
-        speech = figure.add_subplot(grid[1, 0], sharex=before)
-        latency = figure.add_subplot(grid[2, 0])
-        before.tick_params(labelbottom=False)
-        after.tick_params(labelbottom=False)
-        if title:
-            figure.suptitle(title, x=0.075, y=0.98, ha="left", fontsize=14, fontweight="bold")
-        loudest_db = float(spectrogram_db(record.noisy, record.sample_rate_hz).max())
-        _spectrogram(before, record.noisy, record.sample_rate_hz, loudest_db, "Before: speech in a murmuring room")
-        image = _spectrogram(
-            after,
-            record.enhanced,
-            record.sample_rate_hz,
-            loudest_db,
-            f"After: denoised live by {record.denoiser.model}",
-        )
-        _label_colours(figure.colorbar(image, cax=figure.add_subplot(grid[0, 1])))
-        _speech(speech, record)
-        _latency(latency, (record.denoiser, record.detector))
+    return mpl.rc_context(parameters)
+
+
+def draw(record: DemoRecord) -> Figure:
+    """The sound's part of the report as one figure. Needs matplotlib."""
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=SIZE_INCHES, dpi=130, facecolor="white")
+        fill(figure, record)
     return figure
+
+
+def fill(figure: FigureBase, record: DemoRecord, title: str = "") -> None:
+    """Draw into a figure, or a part of one, of `SIZE_INCHES`, under a title if there is one; call it within `style`."""
+    grid = figure.add_gridspec(
+        3, 2, height_ratios=(2.25, 0.6, 0.72), width_ratios=(1, 0.014),
+        left=0.075, right=0.925, top=0.92 if title else 0.965, bottom=0.055, hspace=0.36, wspace=0.025,
+    )  # fmt: skip
+    spectrograms = grid[0, 0].subgridspec(2, 1, hspace=0.2)
+    before = figure.add_subplot(spectrograms[0])
+    after = figure.add_subplot(spectrograms[1], sharex=before, sharey=before)
+    speech = figure.add_subplot(grid[1, 0], sharex=before)
+    latency = figure.add_subplot(grid[2, 0])
+    before.tick_params(labelbottom=False)
+    after.tick_params(labelbottom=False)
+    if title:
+        figure.suptitle(title, x=0.075, y=0.98, ha="left", fontsize=14, fontweight="bold")
+    loudest_db = float(spectrogram_db(record.noisy, record.sample_rate_hz).max())
+    _spectrogram(before, record.noisy, record.sample_rate_hz, loudest_db, "Before: speech in a murmuring room")
+    name = f"After: denoised live by {record.denoiser.model}"
+    image = _spectrogram(after, record.enhanced, record.sample_rate_hz, loudest_db, name)
+    _label_colours(figure.colorbar(image, cax=figure.add_subplot(grid[0, 1])))
+    _speech(speech, record)
+    _latency(latency, (record.denoiser, record.detector))
 
 
 def spectrogram_db(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:

@@ -7,12 +7,19 @@ import html
 import io
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
-from .figure import draw
-from .record import DemoRecord, StreamRecord
+from ..console import in_bytes
+from .figure import SIZE_INCHES, draw, fill, style
+from .mosaic_figure import SIZE_INCHES as IMAGE_SIZE_INCHES
+from .mosaic_figure import draw_image, fill_image
+from .record import DemoRecord, ImageRecord, StreamRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -24,6 +31,7 @@ PAGE = Template("""<!DOCTYPE html>
   body { margin: 2.5rem auto; max-width: 66rem; padding: 0 1.25rem; color: #20242a; background: #fff;
          font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
   h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .4rem; }
+  h2 { font-size: 1.3rem; line-height: 1.25; margin: 2.5rem 0 .4rem; }
   p { margin: .4rem 0 1.2rem; max-width: 48rem; }
   table { border-collapse: collapse; margin: 1.2rem 0; font-variant-numeric: tabular-nums; }
   th, td { padding: .35rem .9rem .35rem 0; text-align: right; border-bottom: 1px solid #e3e6ea; white-space: nowrap; }
@@ -58,6 +66,22 @@ $rows
 <div class="wide">
 $figure
 </div>
+<h2>$image_headline</h2>
+<p>Then $image_model, a network for cell nuclei that comes along, got an image of $image_size pixels in
+tiles of $tile&nbsp;&times;&nbsp;$tile, as a microscope's stage would deliver them. What a tile finishes comes out with
+it, no pixel is computed twice, and the mosaic is what the network makes of the whole image at once. What is kept grows
+with the image's width alone.</p>
+<div class="wide"><table>
+<thead><tr><th>tiles</th><th>first pixel<br>(ms)</th><th>a tile,<br>p50 (ms)</th><th>all at<br>once (ms)</th>
+<th>kept</th><th>the image<br>itself</th><th>largest<br>difference</th>
+<th>multiply-adds,<br>tiles / at once</th></tr></thead>
+<tbody>
+$image_row
+</tbody>
+</table></div>
+<div class="wide">
+$image_figure
+</div>
 <footer>$machine</footer>
 </body>
 </html>
@@ -67,18 +91,42 @@ $figure
 def write_report(record: DemoRecord, folder: Path) -> tuple[Path, Path]:
     """Write report.html and report.png below `folder`, and return their paths. Needs matplotlib."""
     image, page = folder / "report.png", folder / "report.html"
-    draw(record, f"wavetile demo: {record.seconds:.0f} s of noisy speech, live through two models").savefig(image)
-    drawing = io.StringIO()
-    draw(record).savefig(drawing, format="svg", metadata={"Date": None})
-    page.write_text(compose(record, drawing.getvalue()), "utf-8")
+    _poster(record).savefig(image)
+    page.write_text(compose(record, _svg(draw(record)), _svg(draw_image(record.image))), "utf-8")
     return page, image
 
 
-def compose(record: DemoRecord, drawing: str) -> str:
-    """The page around a drawing in SVG."""
+def _poster(record: DemoRecord) -> Figure:
+    """Sound and image as one figure."""
+    from matplotlib.figure import Figure
+
+    heights = SIZE_INCHES[1], IMAGE_SIZE_INCHES[1]
+    with style():
+        figure = Figure(figsize=(SIZE_INCHES[0], sum(heights)), dpi=130, facecolor="white")
+        parts = figure.add_gridspec(2, 1, height_ratios=heights, left=0, right=1, bottom=0, top=1, hspace=0)
+        above, below = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
+        fill(
+            above,
+            record,
+            f"wavetile demo: {record.seconds:.0f} s of noisy speech, live through two models, and an image",
+        )
+        fill_image(below, record.image)
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    drawing = io.StringIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    text = drawing.getvalue()
+    return text[text.index("<svg") :]
+
+
+def compose(record: DemoRecord, drawing: str, image_drawing: str) -> str:
+    """The page around the drawings of sound and image in SVG."""
     seconds = f"{record.seconds:.1f}"
     worst_ms = max((stream.percentile_ms(100) for stream in (record.denoiser, record.detector)), default=float("nan"))
     spans = [f"{start:.2f}\u2013{end:.2f}\u00a0s" for start, end in record.segments]
+    image = record.image
     return PAGE.substitute(
         headline=f"Every frame back within {worst_ms:.1f}\u00a0ms" if np.isfinite(worst_ms) else "No frame came back",
         seconds=seconds,
@@ -87,9 +135,29 @@ def compose(record: DemoRecord, drawing: str) -> str:
         denoiser=html.escape(record.denoiser.model),
         rows="\n".join(_row(stream) for stream in (record.denoiser, record.detector)),
         segments=" and ".join(spans) or "no time",
-        figure=drawing[drawing.index("<svg") :],
+        figure=drawing,
+        image_headline=f"The first finished pixels of an image after {image.first_pixel_ms:.1f}\u00a0ms",
+        image_model=html.escape(image.model),
+        image_size="\u00a0\u00d7\u00a0".join(map(str, image.image.shape)),
+        tile=image.tile_pixels,
+        image_row=_image_row(image),
+        image_figure=image_drawing,
         machine=html.escape(record.machine),
     )
+
+
+def _image_row(image: ImageRecord) -> str:
+    cells = (
+        str(len(image.finished)),
+        f"{image.first_pixel_ms:.1f}",
+        f"{np.median(image.tile_ms):.1f}",
+        f"{image.at_once_ms:.1f}",
+        in_bytes(image.kept_bytes),
+        in_bytes(image.image.nbytes),
+        f"{image.max_difference:.1e}",
+        f"{image.multiply_add_ratio:.3f}",
+    )
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _row(stream: StreamRecord) -> str:

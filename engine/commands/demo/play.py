@@ -1,4 +1,4 @@
-"""The demo itself: fetch, compile, serve, stream both ways at once, report."""
+"""The demo itself: fetch, compile, serve, stream sound both ways at once, then an image tile by tile, report."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ import soxr
 from ....clients import StreamClient
 from ...models.card import AudioSignal, Card, find_card
 from ...models.catalogue import weights_path
-from ..console import bytes_progress, notices, output
+from ..console import bytes_progress, in_bytes, notices, output
 from ..machine import machine_line
 from ..segments import segments_of
 from ..warmup import warm_up_visibly
+from ..weights import load_visibly
 from .board import Board, Tally
 from .clip import CLIP_PATH, SPOKEN_SECONDS
 from .exchange import Exchanged, exchange
-from .record import DemoRecord, StreamRecord
+from .field import normalise, read_field
+from .mosaic import TILE_PIXELS, stream_image
+from .mosaic_board import MosaicBoard
+from .record import DemoRecord, ImageRecord, StreamRecord
 from .server_process import running_server
 
 DETECTOR = "silero_vad"
 DENOISER = "deepfilternet3"
+SEGMENTER = "nuclei_compact"
 
 
 def play(folder: Path, *, real_time: bool) -> int:
@@ -45,7 +50,9 @@ def play(folder: Path, *, real_time: bool) -> int:
         pace = "at real-time pace" if real_time else "as fast as it goes"
         notices().print(f"sending {CLIP_PATH.name} to {address} {pace}, on two streams at once", style="dim")
         heard, cleaned = asyncio.run(_stream(address, clip, sample_rate_hz, detector, denoiser, real_time=real_time))
-    record = compose_record(clip, sample_rate_hz, heard, cleaned, detector)
+    # After the sound, whose latencies it would disturb.
+    image = _image(real_time=real_time)
+    record = compose_record(clip, sample_rate_hz, heard, cleaned, detector, image)
     written = [folder / "noisy.wav", folder / "enhanced.wav"]
     for path, samples in zip(written, (record.noisy, record.enhanced), strict=True):
         soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16")
@@ -80,6 +87,23 @@ async def _stream(
             )
 
 
+def _image(*, real_time: bool) -> ImageRecord:
+    """An image of nuclei in tiles, in this process, under a live line."""
+    image = normalise(read_field())
+    height, width = image.shape
+    notices().print(
+        f"\nstreaming an image of {height} x {width} pixels through {SEGMENTER}, in tiles of {TILE_PIXELS}", style="dim"
+    )
+    tiles = -(-height // TILE_PIXELS) * -(-width // TILE_PIXELS)
+    with MosaicBoard(output(), tiles, image.size) as board:
+        record = stream_image(load_visibly(SEGMENTER), image, real_time=real_time, on_tile=board.arrived)
+    first_ms, kept, difference = record.first_pixel_ms, in_bytes(record.kept_bytes), record.max_difference
+    output().print(
+        f"\nfirst pixel finished after {first_ms:.1f} ms; {kept} kept; {difference:.1g} from the whole image"
+    )
+    return record
+
+
 def _report(folder: Path, record: DemoRecord) -> list[Path]:
     """Write the report where matplotlib is there; else say how to get it."""
     if importlib.util.find_spec("matplotlib") is None:
@@ -91,7 +115,7 @@ def _report(folder: Path, record: DemoRecord) -> list[Path]:
 
 
 def compose_record(
-    clip: np.ndarray, sample_rate_hz: int, heard: Exchanged, cleaned: Exchanged, detector: Card
+    clip: np.ndarray, sample_rate_hz: int, heard: Exchanged, cleaned: Exchanged, detector: Card, image: ImageRecord
 ) -> DemoRecord:
     """Gather what was measured."""
     assert cleaned.samples is not None
@@ -109,6 +133,7 @@ def compose_record(
         spoken=SPOKEN_SECONDS,
         detector=_stream_record(heard, seconds),
         denoiser=_stream_record(cleaned, seconds),
+        image=image,
         machine=machine_line(),
     )
 

@@ -26,9 +26,50 @@ class StreamRecord:
         return float(np.percentile(self.latencies_ms, percent)) if len(self.latencies_ms) else float("nan")
 
 
+Rectangle = tuple[int, int, int, int]
+"""First row, first column, rows, columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image that was streamed tile by tile."""
+
+    model: str
+    image: np.ndarray
+    """[height, width] float32, as the network saw it."""
+    probability: np.ndarray
+    """[height, width] float32: the mosaic."""
+    tile_pixels: int
+    """Height and width of a tile."""
+    tile_ms: np.ndarray
+    """[tiles] float64: computing time of each."""
+    finished: tuple[tuple[Rectangle, ...], ...]
+    """For each tile what it finished."""
+    at_once_ms: float
+    """Computing time of the network on the whole image."""
+    kept_bytes: int
+    """The most that was kept from one tile to the next."""
+    max_difference: float
+    """Absolute, of the mosaic from the network on the whole image."""
+    multiply_adds: tuple[int, int]
+    """Of all tiles, and of the whole image at once."""
+
+    @property
+    def first_pixel_ms(self) -> float:
+        """Computing time until the first pixel was finished."""
+        first = next(index for index, rectangles in enumerate(self.finished) if rectangles)
+        return float(self.tile_ms[: first + 1].sum())
+
+    @property
+    def multiply_add_ratio(self) -> float:
+        """Multiply-adds of all tiles over those of the whole image."""
+        tiles, whole = self.multiply_adds
+        return tiles / whole if whole else 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class DemoRecord:
-    """Both streams over the clip."""
+    """Both streams over the clip, and the image."""
 
     sample_rate_hz: int
     noisy: np.ndarray
@@ -45,6 +86,7 @@ class DemoRecord:
     """(start, end) in seconds of what was spoken; empty if unknown."""
     detector: StreamRecord
     denoiser: StreamRecord
+    image: ImageRecord
     machine: str
     """Processor and versions, one line."""
 

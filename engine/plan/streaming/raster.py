@@ -93,3 +93,8 @@ class Raster:
     def strip_bytes(self) -> int:
         """What is kept for the rows below."""
         return sum(strip.nbytes for strip in self._strips.values())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of all rectangles."""
+        return sum(self._steps.multiply_adds((down.kind, across.kind)) for down in self.rows for across in self.columns)
