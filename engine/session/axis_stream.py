@@ -19,10 +19,11 @@ class AxisStream:
     What comes out over the whole signal is what the network makes of it at once, whatever the chunks.
     """
 
-    def __init__(self, plan: StreamPlan, *, backend: str = "cpu") -> None:
+    def __init__(self, plan: StreamPlan, *, backend: str = "cpu", poisoned: bool = False) -> None:
+        """`poisoned`: memory that no step has written is NaN; for tests."""
         (self._axis,) = plan.axes
         self._plan = plan
-        self._steps = Steps(plan, backend)
+        self._steps = Steps(plan, backend, poisoned=poisoned)
         graph = plan.bindings.graph
         self._dtypes = {name: graph.types[name].dtype for name in graph.outputs}
         dims = {name: dim for name in graph.inputs if (dim := plan.bindings.dims[name][0]) is not None}

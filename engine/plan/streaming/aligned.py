@@ -8,9 +8,9 @@ import numpy as np
 
 from ...graph import Node
 from ...graph.ir import STREAM_DOMAIN
+from .call import Call
 from .registry import Site, aligned_unless, same_in_a_step, stream_rule
 from .span import ALIGNED, Flow
-from .step import Call
 
 # fmt: off
 POINTWISE = (

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from ...graph import Node
+from .call import Call
 from .registry import Site, stream_rule
 from .span import ALIGNED, Flow, Margin, Span, Strided
-from .step import Call
 
 _FOREVER = np.iinfo(np.int64).max
 
@@ -80,9 +80,6 @@ def _pad(call: Call, pads: list[int], mode: str, value: float) -> None:
             if (first, begin + move.given.size + end) != (move.made.start, move.made.size):
                 cuts[move.output_dim] = Span(move.made.start - first, move.made.stop - first)
         pads[move.dim], pads[rank + move.dim] = begin, end
-    if not all(move.given.size for move in call.moves):  # nothing but padding is left
-        step.constant(name, np.full(call.output_shape(), value, step.reference.types[name].dtype))
-        return
     tensor = step.graph.types[call.inputs[0]]
     shape = [begin + size + end for begin, size, end in zip(pads[:rank], tensor.shape, pads[rank:], strict=True)]
     amounts = step.constant(f"{name}/pads", np.array(pads, np.int64))
@@ -169,21 +166,21 @@ def _joined(site: Site) -> Flow:
         raise site.refuse("it puts one signal behind another along")
     sizes = [graph.types[name].shape[axis] for name in names]
     place = streaming[0]
-    fronts = [graph.constants[name] for name in names[:place]]
-    value = float(fronts[0].reshape(-1)[0]) if fronts else 0.0
-    if any((array != value).any() for array in (*fronts, *(graph.constants[name] for name in names[place + 1 :]))):
+    numbers = {float(value) for name in (*names[:place], *names[place + 1 :]) for value in graph.constants[name].flat}
+    if len(numbers) > 1:
         raise site.refuse("only one number over and over can be put before or behind")
-    return Margin(sum(sizes[:place]), sum(sizes[place + 1 :]), fill=value)
+    return Margin(sum(sizes[:place]), sum(sizes[place + 1 :]), fill=numbers.pop() if numbers else 0.0)
 
 
 @stream_rule("Concat", flow=_joined)
 def cut_concat(call: Call) -> None:
     """Join; what is put before or behind the stream, where it begins or ends."""
-    margin = next((move.flow for move in call.moves if isinstance(move.flow, Margin)), None)
-    if margin is None:
+    along = next((move for move in call.moves if isinstance(move.flow, Margin)), None)
+    if along is None:
         call.again()
         return
-    place = next(place for place, name in enumerate(call.node.inputs) if call.step.bindings.streams(name))
-    assert margin.fill is not None
+    dims = call.step.bindings.dims
+    place = next(place for place, name in enumerate(call.node.inputs) if dims[name][along.axis] is not None)
+    assert along.flow.fill is not None
     rank = len(call.step.reference.types[call.node.inputs[place]].shape)
-    _pad(replace(call, inputs=(call.inputs[place],)), [0] * (2 * rank), "constant", margin.fill)
+    _pad(replace(call, inputs=(call.inputs[place],)), [0] * (2 * rank), "constant", along.flow.fill)

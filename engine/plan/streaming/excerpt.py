@@ -110,9 +110,9 @@ class Excerpts:
         key = tuple(_shape(each) for each in excerpts)
         if key not in self._programs:
             cut = StepCutter(self.plan.bindings, excerpts).cut()
-            if cut.carried:
+            for state in (*cut.carried, *cut.strips):
                 raise UnsupportedError(
-                    f"{self.plan.name}: {next(iter(cut.carried))} is carried from the beginning of the signal, so its "
+                    f"{self.plan.name}: {state} is carried from the beginning of the signal, so its "
                     "parts can not be computed in any order; raster order would work"
                 )
             self._programs[key] = compile_graph(fuse(cut.graph), name=self.plan.name)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .call import Stretch
 from .plan import Axis, StreamPlan
 from .span import Span
-from .step import Stretch
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from ...graph import fuse
 from ..compile import compile_graph
 from ..program import Program
 from .bindings import Bindings
-from .step import StepCutter, StepGraph, Stretch
+from .call import Stretch
+from .step import StepCutter
+from .step_graph import StepGraph
 from .timeline import ORIGIN, Moment, Timeline
 
 

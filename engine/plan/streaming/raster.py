@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .call import Stretch
 from .plan import Axis, StepKind
 from .span import Span
-from .step import Stretch
+from .step_graph import Strip
 from .steps import Steps
 
 
@@ -40,7 +41,6 @@ class Raster:
         self._axes = steps.plan.axes
         self.rows = bands(self._axes[0], height, firsts[0])
         self.columns = bands(self._axes[1], width, firsts[1])
-        self._dims = steps.plan.bindings.dims
         self._end = self._axes[1].moment(width, ended=True)
         self._strips: dict[str, np.ndarray] = {}
 
@@ -62,32 +62,25 @@ class Raster:
         kinds = down.kind, across.kind
         strips = self._steps.plan.step(kinds).graph.strips
         given = dict(inputs)
-        for name, (above, _) in strips.items():
-            if above:
-                given[above] = self._strips[name][self._columns_of(name, stretches[1].new(name))]
+        for name, strip in strips.items():
+            if strip.above:
+                given[strip.above] = self._strips[name][_part(strip.dim, stretches[1].new(strip.value))]
         made = self._steps.run(kinds, given)
-        for name, (_, below) in strips.items():
-            if below:
-                self._store(name, stretches[1].new(name), made[below])
+        for name, strip in strips.items():
+            if strip.below:
+                self._store(name, strip, stretches[1].new(strip.value), made[strip.below])
         return {
             name: (stretches[0].new(name), stretches[1].new(name), made[name])
             for name in self._steps.plan.bindings.graph.outputs
             if name in made
         }
 
-    def _columns_of(self, name: str, columns: Span) -> tuple[slice, ...]:
-        dim = self._dims[name][1]
-        assert dim is not None
-        return (*(slice(None),) * dim, slice(columns.start, columns.stop))
-
-    def _store(self, name: str, columns: Span, values: np.ndarray) -> None:
-        dim = self._dims[name][1]
-        assert dim is not None
-        shape = (*values.shape[:dim], self._end.counts[name], *values.shape[dim + 1 :])
-        strip = self._strips.get(name)
-        if strip is None or strip.shape != shape:
-            strip = self._strips[name] = np.empty(shape, values.dtype)
-        strip[self._columns_of(name, columns)] = values
+    def _store(self, name: str, strip: Strip, columns: Span, values: np.ndarray) -> None:
+        shape = (*values.shape[: strip.dim], self._end.counts[strip.value], *values.shape[strip.dim + 1 :])
+        stored = self._strips.get(name)
+        if stored is None or stored.shape != shape:
+            stored = self._strips[name] = np.empty(shape, values.dtype)
+        stored[_part(strip.dim, columns)] = values
 
     @property
     def strip_bytes(self) -> int:
@@ -98,3 +91,8 @@ class Raster:
     def multiply_adds(self) -> int:
         """Of all rectangles."""
         return sum(self._steps.multiply_adds((down.kind, across.kind)) for down in self.rows for across in self.columns)
+
+
+def _part(dim: int, columns: Span) -> tuple[slice, ...]:
+    """Where some columns lie in a strip."""
+    return (*(slice(None),) * dim, slice(*columns))

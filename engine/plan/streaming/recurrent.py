@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...graph import Node
+from .call import Call, Carried
 from .registry import Site, stream_rule
 from .span import ALIGNED, Flow
-from .step import Call
 
 STATES = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN": ("h",)}
 _LENGTHS_INPUT = 4
@@ -37,18 +37,21 @@ def _recurrent(site: Site) -> Flow:
 def cut_recurrent(call: Call) -> None:
     """The layer goes on from the state of the step before; at first from its own initial state."""
     node = call.node
-    if not any(move.dim == _sequence_dim(node) for move in call.moves):
+    sequence = _sequence_dim(node)
+    axis = next((move.axis for move in call.moves if move.dim == sequence), None)
+    if axis is None:
         call.again()
         return
     names = STATES[node.op]
     inputs = list(call.inputs) + [""] * (_FIRST_STATE_INPUT + len(names) - len(node.inputs))
     outputs = list(node.outputs) + [""] * (_FIRST_STATE_OUTPUT + len(names) - len(node.outputs))
     data, weights = (call.step.graph.types[name].shape for name in (call.inputs[0], call.inputs[2]))
-    batch, hidden = data[0 if _sequence_dim(node) else 1], weights[2]
-    shape = (batch, 1, hidden) if _sequence_dim(node) else (1, batch, hidden)
+    batch_dim = 1 - sequence
+    shape = (data[0], 1, weights[2]) if sequence else (1, data[1], weights[2])
     for index, name in enumerate(names):
         position = _FIRST_STATE_INPUT + index
         after = outputs[_FIRST_STATE_OUTPUT + index] or f"{node.name}/{name}_next"
         outputs[_FIRST_STATE_OUTPUT + index] = after
-        inputs[position] = call.step.carry(node, name, shape, inputs[position], after)
+        state = Carried(f"{node.name}/{name}", shape, axis, after, node.outputs[0], batch_dim)
+        inputs[position] = call.step.carry(state, inputs[position])
     call.step.add_node(replace(node, inputs=tuple(inputs), outputs=tuple(outputs)))

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import UnsupportedError
 from ...graph import Node
 from .bindings import WORKS, Bindings
-from .span import ALIGNED, Flow, Span
+from .span import ALIGNED, Flow
 
 
 @dataclass(frozen=True)
@@ -49,35 +49,10 @@ class Site:
         )
 
 
-@dataclass(frozen=True)
-class Move:
-    """What one step does to a node along one axis."""
-
-    dim: int
-    """Of the node's first streaming input."""
-    output_dim: int
-    flow: Flow
-    made: Span
-    read: Span
-    """What the flow reads, its padding included."""
-    given: Span
-    """The part of it that there is."""
-
-    @property
-    def before(self) -> int:
-        """How many elements of padding come before what there is."""
-        return max(0, self.given.start - self.read.start)
-
-    @property
-    def after(self) -> int:
-        """How many elements of padding come behind what there is."""
-        return max(0, self.read.stop - self.given.stop)
-
-
 FlowOf = Callable[[Site], Flow]
 """The flow of a node along an axis on which one of its inputs streams; raises UnsupportedError if it can not."""
 Cut = Callable[[Any], None]
-"""Adds a node's part to a step; its argument is a `step.Call`."""
+"""Adds a node's part to a step; its argument is a `call.Call`."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
+from ...errors import UnsupportedError
 from ...graph import Node
+from .call import Call
 from .registry import Site, stream_rule
 from .span import ALIGNED, Flow, Scaled
-from .step import Call
 
 
 def _reshaped(site: Site) -> Flow:
@@ -31,6 +32,9 @@ def _reshaped(site: Site) -> Flow:
 @stream_rule("Reshape", "Flatten", "Squeeze", "Unsqueeze", flow=_reshaped)
 def cut_reshape(call: Call) -> None:
     """Reshape to the shape that the output has in this step."""
-    shape = call.step.constant(f"{call.node.name}/shape", np.array(call.output_shape(), np.int64))
+    given, made = call.step.graph.types[call.inputs[0]].shape, call.output_shape()
+    if math.prod(given) != math.prod(made):
+        raise UnsupportedError(f"{call.node}: {list(given)} is given, of which {list(made)} can not be made")
+    shape = call.step.constant(f"{call.node.name}/shape", np.array(made, np.int64))
     node = Node("Reshape", call.node.name, (call.inputs[0], shape), call.node.outputs, {"allowzero": 0}, 14)
     call.step.add_node(node)

@@ -51,10 +51,22 @@ class Flow:
         del total
         return made
 
-    def oldest(self, made: int, arrived: int) -> int:
-        """The first element that will still be read when `made` elements of the output have been made."""
+    def ends(self, arrived: int) -> bool:
+        """Whether a signal may end after so many elements."""
         del arrived
-        return self.reads(Span(made, made + 1), None).start
+        return True
+
+    def oldest(self, made: int, arrived: int) -> int:
+        """The first element that will still be read when `made` elements of the output have been made.
+
+        Args:
+            made: elements of the output, all that can be made of what has arrived.
+            arrived: elements of the input; the end may come behind them, and may be made of earlier ones.
+        """
+        first = self.reads(Span(made, made + 1), None).start
+        if arrived and (last := self.count(arrived, ended=True)) > made:
+            first = min(first, self.reads(Span(made, last), arrived).start)
+        return first if self.pads else max(0, first)
 
 
 ALIGNED = Flow()
@@ -106,10 +118,11 @@ class Spread(Flow):
         self.reach, self.stride, self.before, self.after, self.extra = reach, stride, before, after, extra
 
     def count(self, arrived: int, ended: bool) -> int:
-        """Outputs to which no further input is added."""
-        if ended and arrived:
-            return max(0, (arrived - 1) * self.stride + self.reach - self.before - self.after + self.extra)
-        return max(0, arrived * self.stride - self.before)
+        """Outputs to which no further input is added, and which the end does not cut off."""
+        if not arrived:
+            return 0
+        all_made = (arrived - 1) * self.stride + self.reach - self.before - self.after + self.extra
+        return max(0, all_made if ended else min(all_made, arrived * self.stride - self.before))
 
     def reads(self, made: Span, total: int | None) -> Span:
         """Inputs that touch any of these outputs."""
@@ -125,6 +138,10 @@ class Scaled(Flow):
 
     def __init__(self, numerator: int, denominator: int) -> None:
         self.numerator, self.denominator = numerator, denominator
+
+    def ends(self, arrived: int) -> bool:
+        """After whole groups."""
+        return arrived % self.denominator == 0
 
     def count(self, arrived: int, ended: bool) -> int:
         """Whole groups."""
@@ -170,6 +187,10 @@ class Margin(Flow):
         """Whether a constant is put in front."""
         return self.before > 0 and not self._copies
 
+    def ends(self, arrived: int) -> bool:
+        """Once there is enough to copy from."""
+        return not self._copies or arrived > (max(self.before, self.after) if self._mirrored else 0)
+
     def count(self, arrived: int, ended: bool) -> int:
         """Nothing before what the margin is copied from; then all but the margin behind."""
         if not ended and arrived <= (self.before if self._mirrored else 0):
@@ -188,11 +209,3 @@ class Margin(Flow):
             reach = stop - total if self._mirrored else 0
             start, stop = min(start, total - 1 - reach), total
         return Span(start, stop)
-
-    def oldest(self, made: int, arrived: int) -> int:
-        """Also what the margin behind would be copied from if the stream ended now."""
-        place = made - self.before
-        if not self._copies:
-            return place
-        behind = arrived - 1 - (self.after if self._mirrored else 0) if self.after else place
-        return max(0, min(place, behind))

@@ -11,113 +11,20 @@ what it needs of those to the left, with their part of the strip above, is carri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ...errors import UnsupportedError
 from ...graph import Graph, Node, TensorType
 from .bindings import Bindings
-from .registry import STREAM_RULES, Move
+from .call import Call, Carried, Move, Part
+from .registry import STREAM_RULES
 from .span import Span
-from .timeline import Moment, Timeline
+from .step_graph import StepGraph, Strip
 
 OPSET = 17
 _KEPT, _KEEP, _ABOVE, _BELOW = "kept", "keep", "above", "below"
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """What a step does along one axis: from one moment to a later one."""
-
-    timeline: Timeline
-    before: Moment
-    after: Moment
-
-    @property
-    def is_first(self) -> bool:
-        """Whether nothing is known from before."""
-        return self.before.arrived == 0
-
-    def total(self, name: str) -> int | None:
-        """How long a value is in all, if the signal has ended."""
-        return self.after.counts[name] if self.after.ended else None
-
-    def full(self, name: str) -> Span:
-        """Elements of a value that are known in the step."""
-        return Span(self.before.oldest.get(name, 0), self.after.counts[name])
-
-    def new(self, name: str) -> Span:
-        """Elements of a value that the step makes."""
-        return Span(self.before.counts.get(name, 0), self.after.counts[name])
-
-    def kept(self, name: str) -> Span:
-        """Elements of a value that later steps read."""
-        return Span(self.after.oldest[name], self.after.counts[name])
-
-
-class Part(Protocol):
-    """Which part of every value a graph makes along one axis: a step's `Stretch`, or an `excerpt`."""
-
-    @property
-    def timeline(self) -> Timeline:
-        """Of the axis."""
-        ...
-
-    @property
-    def is_first(self) -> bool:
-        """Whether nothing is known from before."""
-        ...
-
-    def full(self, name: str) -> Span:
-        """Elements of a value that are known."""
-        ...
-
-    def new(self, name: str) -> Span:
-        """Elements of a value that are made."""
-        ...
-
-    def kept(self, name: str) -> Span:
-        """Elements of a value that are read later."""
-        ...
-
-    def total(self, name: str) -> int | None:
-        """How long a value is in all, if that is known."""
-        ...
-
-
-@dataclass
-class StepGraph:
-    """A step of a network as a graph of its own, and what has to be handed from step to step."""
-
-    graph: Graph
-    carried: dict[str, str] = field(default_factory=dict)
-    """Input of the next step along the innermost axis -> the output of this one that holds its value."""
-    strips: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    """Value -> input for its elements above, and output of those for the steps below."""
-    initial: dict[str, np.ndarray] = field(default_factory=dict)
-    """What inputs of `carried` hold before the first step, where that is not zero."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A node in a step: what it is given, and how far that is from what it reads."""
-
-    node: Node
-    inputs: tuple[str, ...]
-    """The names of what it is given, in the step's graph."""
-    moves: tuple[Move, ...]
-    """One for each axis along which it streams."""
-    step: StepCutter
-
-    def again(self, **attributes: Any) -> None:
-        """Add the node as it is, on what it is given, with some attributes replaced."""
-        self.step.add_node(replace(self.node, inputs=self.inputs, attributes={**self.node.attributes, **attributes}))
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the first output in this step."""
-        return self.step.shape_of(self.node.outputs[0])
 
 
 class StepCutter:
@@ -132,9 +39,8 @@ class StepCutter:
         self.graph = Graph(source.name, {}, [], [], dict(source.constants), {})
         self.graph.types.update({name: source.types[name] for name in source.constants})
         self.step = StepGraph(self.graph)
-        self._parts: dict[tuple[str, tuple[Span, ...]], str] = {}
+        self._parts: dict[tuple[str, tuple[Span | None, ...]], str] = {}
         self._full: dict[str, str] = {}
-        self.is_first = self._stretches[self._inner].is_first
 
     def cut(self) -> StepGraph:
         """Build the graph.
@@ -205,18 +111,22 @@ class StepCutter:
         ]
         return self.add("Slice", name, (source, *bounds), shape, tensor.dtype)
 
-    def carry(self, node: Node, what: str, shape: tuple[int, ...], initial: str, output: str) -> str:
-        """A state of a node's own: the name of the input to read; `output` is made by the node.
+    def carry(self, state: Carried, initial: str) -> str:
+        """Hand a node's own state from step to step; returns the name of what the node reads it from.
 
         initial: what is read at the first step.
         """
-        before = f"{node.name}/{what}/{_KEPT}"
-        if output not in self.graph.outputs:
-            self.graph.outputs.append(output)
-        tensor = TensorType(shape, np.dtype(np.float32))
-        self.graph.types[output] = tensor
-        self.step.carried[before] = output
-        if self.is_first:
+        before = f"{state.name}/{_KEPT}"
+        if state.output not in self.graph.outputs:
+            self.graph.outputs.append(state.output)
+        tensor = TensorType(state.shape, np.dtype(np.float32))
+        self.graph.types[state.output] = tensor
+        is_first = self._stretches[state.axis].is_first
+        if state.axis == self._inner:
+            self.step.carried[before] = state.output
+        else:
+            self.step.strips[state.name] = Strip(state.value, state.dim, None if is_first else before, state.output)
+        if is_first:
             return initial
         self.graph.inputs[before] = self.graph.types[before] = tensor
         if initial:
@@ -257,7 +167,7 @@ class StepCutter:
             self._hand_on(name)
 
     def _call(self, position: int, node: Node) -> Call:
-        moves = []
+        moves: list[Move] = []
         for axis, stretch in enumerate(self._stretches):
             flow = stretch.timeline.flows.get(position)
             if flow is None:
@@ -273,46 +183,50 @@ class StepCutter:
             assert output_dim is not None
             made = stretch.new(output)
             read = flow.reads(made, stretch.total(first))
-            moves.append((axis, Move(dim, output_dim, flow, made, read, read.within(stretch.full(first)))))
-        inputs = tuple(self._given(name, dict(moves)) if name else "" for name in node.inputs)
-        return Call(node, inputs, tuple(move for _, move in moves), self)
+            given = read.within(stretch.full(first))
+            blank = not given.size and flow.fill is not None
+            moves.append(Move(axis, dim, output_dim, flow, made, read, read if blank else given, blank))
+        by_axis = {move.axis: move for move in moves}
+        inputs = tuple(self._given(name, by_axis) if name else "" for name in node.inputs)
+        return Call(node, inputs, tuple(moves), self)
 
     def _given(self, name: str, moves: Mapping[int, Move]) -> str:
         """The part of a value that a node is given."""
         if not self.bindings.streams(name):
             return name
-        spans = []
+        spans: list[Span | None] = [None] * len(self._stretches)
+        fill: float | None = None
         source = self.reference.constants.get(name)
         for axis, stretch in enumerate(self._stretches):
             dim = self._dim(name, axis)
             if dim is None:
                 continue
-            given = moves[axis].given
+            spans[axis] = given = moves[axis].given
             if name in stretch.timeline.uniform:
                 assert source is not None
                 source = np.repeat(source.take([0], dim), given.size, dim)
-            else:
-                full = stretch.full(name)
-                if given.stop > full.stop or given.start < full.start:
-                    raise UnsupportedError(f"value {name!r}: {given} is read, and {full} is there")  # a rule is wrong
-            if not given.size:
-                return ""
-            spans.append(given)
+            elif moves[axis].blank:
+                fill = moves[axis].flow.fill
+            elif not given.size or given.within(stretch.full(name)) != given:
+                raise UnsupportedError(f"value {name!r}: {given} is read, and {stretch.full(name)} is there")
         key = name, tuple(spans)
         if key not in self._parts:
-            label = f"{name}/{'x'.join(f'{span.start}:{span.stop}' for span in spans)}"
+            label = f"{name}/{'x'.join(f'{span.start}:{span.stop}' for span in spans if span)}"
+            if fill is not None:
+                source = np.full(self._shape(name, spans), fill, self._dtype(name))
             if source is not None:
                 self._parts[key] = self.constant(label, np.ascontiguousarray(source))
             else:
                 self._parts[key] = self._cut_out(name, label, spans)
         return self._parts[key]
 
-    def _cut_out(self, name: str, label: str, spans: Sequence[Span]) -> str:
+    def _cut_out(self, name: str, label: str, spans: Sequence[Span | None]) -> str:
         result = self._full[name]
         for axis, span in enumerate(spans):
-            start = self._stretches[axis].full(name).start
             dim = self._dim(name, axis)
-            assert dim is not None
+            if dim is None or span is None:
+                continue
+            start = self._stretches[axis].full(name).start
             result = self.slice(result, f"{label}/{axis}", dim, Span(span.start - start, span.stop - start))
         return result
 
@@ -366,7 +280,9 @@ class StepCutter:
             below = self._keep(new, f"{name}/{_BELOW}", dim, later, full.start, 0, name)
             self.graph.outputs.append(below)
         if above or below:
-            self.step.strips[name] = above, below
+            across = self._dim(name, self._inner)
+            assert across is not None
+            self.step.strips[name] = Strip(name, across, above, below)
         return new
 
     def _keep(self, source: str, name: str, dim: int, later: Span, start: int, axis: int, value: str) -> str:

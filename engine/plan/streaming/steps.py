@@ -10,7 +10,7 @@ from ....kernels.table import aligned_bytes
 from ..program import Program
 from ..workspace import Workspace
 from .plan import StepKind, StreamPlan
-from .step import StepGraph
+from .step_graph import StepGraph
 
 
 class Steps:

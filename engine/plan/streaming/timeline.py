@@ -60,9 +60,9 @@ class Timeline:
                     f"output {name!r} does not grow with {self.name!r}: it needs the whole signal; {WORKS}"
                 )
         self._fills = self._find_fills()
-        self._check_lengths()
         self.grain = self._find_grain()
         """Steps have to be multiples of so many elements of the inputs, so that all are alike."""
+        self._check_lengths()
         self.ramp = self._find_ramp()
         """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
         check_far(self)
@@ -71,7 +71,8 @@ class Timeline:
         """Where every value is once so many elements of the inputs have arrived.
 
         Raises:
-            ModelError: at the end two inputs of a node differ in length: the network does not take such a length.
+            ModelError: at the end two inputs of a node differ in length, or one can not be divided: the network does
+                not take such a length.
         """
         counts = dict.fromkeys(self.inputs, arrived)
         oldest = dict(counts)
@@ -86,6 +87,11 @@ class Timeline:
                 raise ModelError(
                     f"{node}: {arrived} elements along {self.name!r} make inputs of lengths {sorted(set(lengths))}, "
                     f"which do not fit; multiples of {self.grain} would work"
+                )
+            if ended and not flow.ends(least):
+                raise ModelError(
+                    f"{node}: {arrived} elements along {self.name!r} make an input of {least}, which it can not divide "
+                    f"or mirror; multiples of {self.grain} would work, if they are long enough"
                 )
             made = flow.count(least, ended)
             for name in node.outputs:
@@ -167,7 +173,11 @@ class Timeline:
         return grain + 1
 
     def _find_ramp(self) -> int:
-        """The fewest elements, a multiple of the grain, from which on all values move evenly: found by bisection."""
+        """The fewest elements, a multiple of the grain, from which on all values move evenly: found by bisection.
+
+        Every value has begun by then, so that each later step finds what it keeps; if they move evenly from the very
+        first element on, this is 0.
+        """
         far, next_to_far = (
             self.moment(FAR // self.grain * self.grain),
             self.moment((FAR // self.grain + 1) * self.grain),
@@ -175,7 +185,9 @@ class Timeline:
         rates = {name: count - far.counts[name] for name, count in next_to_far.counts.items()}
 
         def is_steady(steps: int) -> bool:
-            return _moved(self.moment(steps * self.grain), far, rates, far.arrived // self.grain - steps)
+            moment = self.moment(steps * self.grain)
+            begun = not steps or all(moment.counts.values())
+            return begun and _moved(moment, far, rates, far.arrived // self.grain - steps)
 
         low, high = -1, 1
         while not is_steady(high):

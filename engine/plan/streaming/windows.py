@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .call import Call
 from .registry import Site, same_in_a_step, stream_rule
 from .span import ALIGNED, Flow, Span, Spread, Window
-from .step import Call
 
 _SPATIAL = 2
 """The first spatial dimension of a convolution's or pool's input."""
@@ -160,9 +160,13 @@ class Growth(Flow):
         return made
 
     def reads(self, made: Span, total: int | None) -> Span:
-        """From the first one's first neighbour to the last one's last; at the edges the edge stands for more."""
-        last = self._neighbours(made.stop - 1)[1]
-        first = max(0, self._neighbours(made.start)[0])
+        """From the first one's first neighbour to the last one's last; at the edges the edge stands for more.
+
+        Also the inputs that grow into these places, which rounding up does not read: a step cuts its outputs out of
+        whatever grows from what it reads.
+        """
+        last = max(self._neighbours(made.stop - 1)[1], (made.stop - 1) // self.factor)
+        first = max(0, min(self._neighbours(made.start)[0], made.start // self.factor))
         if total is not None:
             first, last = min(first, total - 1), min(last, total - 1)
         return Span(first, last + 1)
