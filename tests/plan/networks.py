@@ -34,9 +34,15 @@ def run_program(program: Program, feeds: Mapping[str, np.ndarray], backend: str)
     return {name: workspace.output(name)[0].copy() for name in program.outputs}
 
 
-def run_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def run_onnxruntime(
+    model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], *, as_written: bool = False
+) -> list[np.ndarray]:
+    """The outputs; `as_written`: without optimisations, one of which takes a Pad with 0 before a MaxPool for -inf."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # DynamicQuantizeLSTM rounds otherwise with more
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return [np.asarray(value) for value in session.run(None, dict(feeds))]
 
