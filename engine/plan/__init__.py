@@ -6,13 +6,14 @@ from .carriers import from_carrier, to_carrier
 from .compile import compile_graph
 from .program import Port, Program
 from .rules import OPERATORS
-from .workspace import BACKENDS, StatePool, Workspace
+from .workspace import BACKENDS, SharedArena, StatePool, Workspace
 
 __all__ = [
     "BACKENDS",
     "OPERATORS",
     "Port",
     "Program",
+    "SharedArena",
     "StatePool",
     "Workspace",
     "compile_graph",

@@ -137,3 +137,22 @@ class Workspace:
         size = port.dtype.itemsize * int(np.prod(port.shape, dtype=np.int64))
         window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
         return window.view(port.dtype).reshape(self.lanes, *port.shape)
+
+
+class SharedArena:
+    """Workspaces of one lane whose programs run one after the other, in one arena. Used by one thread at a time."""
+
+    def __init__(self, backend: str = "cpu") -> None:
+        self._backend = backend
+        self._memory = aligned_bytes(1, 0)
+        self._workspaces: dict[int, Workspace] = {}
+
+    def bind(self, program: Program) -> Workspace:
+        """The program's workspace: another one than before if the arena had to grow meanwhile."""
+        workspace = self._workspaces.get(id(program))  # it keeps its program, so that the number stays its own
+        if workspace is None:
+            if program.arena_bytes > self._memory.shape[1]:
+                self._memory = aligned_bytes(1, program.arena_bytes)
+                self._workspaces.clear()
+            workspace = self._workspaces[id(program)] = Workspace(program, self._backend, arena=self._memory)
+        return workspace

@@ -77,13 +77,12 @@ class AxisStream:
         return {name: made[name].copy() for name in self._dtypes if name in made}
 
     def _joined(self, made: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-        graph = self._plan.bindings.graph
+        bindings = self._plan.bindings
         result = {}
         for name, dtype in self._dtypes.items():
-            dim = self._plan.bindings.dims[name][0]
-            assert dim is not None
-            shape = list(graph.types[name].shape)
-            shape[dim] = 0
             parts = [part[name] for part in made if name in part]
-            result[name] = from_carrier(np.concatenate(parts, dim), dtype) if parts else np.zeros(shape, dtype)
+            if parts:
+                result[name] = from_carrier(np.concatenate(parts, bindings.dim(name, 0)), dtype)
+            else:
+                result[name] = np.zeros(bindings.shape(name, [0]), dtype)
         return result

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import SignalError, StreamClosedError
-from ..plan import Program, Workspace, from_carrier
+from ..plan import SharedArena, from_carrier
 from ..plan.streaming import StreamPlan
 from ..plan.streaming.excerpt import Excerpt, Excerpts
 from ..plan.streaming.span import Span
@@ -34,23 +34,27 @@ class ScatteredTiles:
     def __init__(self, plan: StreamPlan, height: int, width: int, *, tile: int, backend: str = "cpu") -> None:
         """Begin an image; arguments and errors as `TileStream`."""
         shapes = plan.lengths([height, width])
-        self._plan, self._backend = plan, backend
+        self._plan = plan
         self.height, self.width, self.tile = height, width, tile
         (self._input,) = plan.bindings.graph.inputs
-        self._dims = plan.bindings.dims[self._input]
         self._excerpts = Excerpts(plan, (height, width))
         lengths = height, width
         self._axes = [
             [
-                self._row(axis, number, {name: _length(plan, name, shape, axis) for name, shape in shapes.items()})
+                self._row(axis, number, {name: shape[plan.bindings.dim(name, axis)] for name, shape in shapes.items()})
                 for number in range(-(-lengths[axis] // tile))
             ]
             for axis in (0, 1)
         ]
+        self._readers = [
+            [[number for number, row in enumerate(rows) if tile in row.tiles] for tile in range(len(rows))]
+            for rows in self._axes
+        ]
+        """For each axis and tile, the rows (or columns) of rectangles that need it."""
         self._missing = {(r, c) for r in range(len(self._axes[0])) for c in range(len(self._axes[1]))}
         self._uncomputed = set(self._missing)
         self._tiles: dict[tuple[int, int], np.ndarray] = {}
-        self._workspaces: dict[int, Workspace] = {}
+        self._arena = SharedArena(backend)
         self._dtypes = {name: plan.bindings.graph.types[name].dtype for name in plan.bindings.graph.outputs}
         self.multiply_adds = 0
         """Made so far."""
@@ -62,11 +66,8 @@ class ScatteredTiles:
 
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
         """The shape of the tile that begins there, in the layout of the network's input."""
-        shape = list(self._plan.bindings.graph.types[self._input].shape)
-        for dim, start, length in zip(self._dims, (y, x), (self.height, self.width), strict=True):
-            assert dim is not None
-            shape[dim] = min(self.tile, length - start)
-        return tuple(shape)
+        size = min(self.tile, self.height - y), min(self.tile, self.width - x)
+        return self._plan.bindings.shape(self._input, size)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what can be computed now.
@@ -96,7 +97,7 @@ class ScatteredTiles:
         self._missing.discard(place)
         self._tiles[place] = tile
         finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
-        for row, column in sorted(self._ready(place)):
+        for row, column in filter(self._is_ready, self._needing(place)):
             self._compute(row, column, finished)
         return finished
 
@@ -114,21 +115,18 @@ class ScatteredTiles:
         arrived = excerpt.arrived()
         return _Row(excerpt, range(arrived.start // self.tile, -(-arrived.stop // self.tile)))
 
-    def _ready(self, place: tuple[int, int]) -> list[tuple[int, int]]:
-        """Rectangles that need this tile and lack no other."""
-        rows, columns = self._axes
-        return [
-            (r, c)
-            for r, row in enumerate(rows)
-            if place[0] in row.tiles
-            for c, column in enumerate(columns)
-            if place[1] in column.tiles and not any((a, b) in self._missing for a in row.tiles for b in column.tiles)
-        ]
+    def _needing(self, place: tuple[int, int]) -> list[tuple[int, int]]:
+        """Rectangles that need a tile."""
+        return [(r, c) for r in self._readers[0][place[0]] for c in self._readers[1][place[1]]]
+
+    def _is_ready(self, rectangle: tuple[int, int]) -> bool:
+        rows, columns = (self._axes[axis][number].tiles for axis, number in enumerate(rectangle))
+        return not any((r, c) in self._missing for r in rows for c in columns)
 
     def _compute(self, row: int, column: int, finished: dict[str, list[Region]]) -> None:
         parts = self._axes[0][row], self._axes[1][column]
         program = self._excerpts.program([part.excerpt for part in parts])
-        workspace = self._workspace(program)
+        workspace = self._arena.bind(program)
         workspace.input(self._input)[0] = self._pixels(parts)
         workspace.run(1)
         self.multiply_adds += program.multiply_adds
@@ -138,42 +136,19 @@ class ScatteredTiles:
             finished[name].append(Region(y, x, values))
         self._uncomputed.discard((row, column))
         for place in [(r, c) for r in parts[0].tiles for c in parts[1].tiles]:
-            if not self._is_needed(place):
-                self._tiles.pop(place, None)
-
-    def _is_needed(self, place: tuple[int, int]) -> bool:
-        rows, columns = self._axes
-        return any(
-            (r, c) in self._uncomputed
-            for r, row in enumerate(rows)
-            if place[0] in row.tiles
-            for c, column in enumerate(columns)
-            if place[1] in column.tiles
-        )
+            if not self._uncomputed.intersection(self._needing(place)):
+                del self._tiles[place]
 
     def _pixels(self, parts: Sequence[_Row]) -> np.ndarray:
         """What a rectangle needs of the input, put together from tiles."""
         rows, columns = parts
-        down, across = self._dims
-        assert down is not None
-        assert across is not None
+        bindings = self._plan.bindings
+        down, across = (bindings.dim(self._input, axis) for axis in (0, 1))
         joined = np.concatenate(
             [np.concatenate([self._tiles[r, c] for c in columns.tiles], across) for r in rows.tiles], down
         )
-        index = [slice(None)] * joined.ndim
-        for dim, part in zip((down, across), parts, strict=True):
+        spans = []
+        for part in parts:
             arrived, origin = part.excerpt.arrived(), part.tiles.start * self.tile
-            index[dim] = slice(arrived.start - origin, arrived.stop - origin)
-        return joined[tuple(index)]
-
-    def _workspace(self, program: Program) -> Workspace:
-        key = id(program)  # programs live as long as the excerpts that made them
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(program, self._backend)
-        return self._workspaces[key]
-
-
-def _length(plan: StreamPlan, name: str, shape: Sequence[int], axis: int) -> int:
-    dim = plan.bindings.dims[name][axis]
-    assert dim is not None
-    return shape[dim]
+            spans.append((arrived.start - origin, arrived.stop - origin))
+        return joined[bindings.part(self._input, spans)]

@@ -71,7 +71,8 @@ class TileStream:
 
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
         """The shape of the tile that begins there, in the layout of the network's input."""
-        return self._shaped(min(self.tile, self.height - y), min(self.tile, self.width - x))
+        size = min(self.tile, self.height - y), min(self.tile, self.width - x)
+        return self._plan.bindings.shape(self._input, size)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what it finishes.
@@ -94,9 +95,8 @@ class TileStream:
             raise SignalError(f"the tile begins at ({y}, {x}); the next one begins at {self._next}")
         tile = checked_tile(tile, y, x, self.tile_shape(y, x), self._pixels.dtype)
         top = self._raster.rows[self._row].arrived.start
-        rows, columns = self._extent(tile)
-        self._pixels[self._at(slice(y - top, y - top + rows), slice(x, x + columns))] = tile
-        right, bottom = x + columns, y + rows
+        right, bottom = min(x + self.tile, self.width), min(y + self.tile, self.height)
+        self._pixels[self._plan.bindings.part(self._input, [(y - top, bottom - top), (x, right)])] = tile
         self._next = (y, right) if right < self.width else (bottom, 0)
         finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
         if bottom >= self._raster.rows[self._row].arrived.stop:
@@ -118,11 +118,12 @@ class TileStream:
         columns = self._raster.columns
         while self._column < len(columns) and columns[self._column].arrived.stop <= right:
             span = columns[self._column].arrived
-            pixels = self._pixels[self._at(slice(None), slice(*span))]
+            rows = 0, self._raster.rows[self._row].arrived.size
+            pixels = self._pixels[self._plan.bindings.part(self._input, [rows, span])]
             made = self._raster.run(self._row, self._column, {self._input: pixels})
-            for name, (rows, across, values) in made.items():
+            for name, (down, across, values) in made.items():
                 copy = from_carrier(values, self._dtypes[name])
-                finished[name].append(Region(rows.start, across.start, np.array(copy)))
+                finished[name].append(Region(down.start, across.start, np.array(copy)))
             self._column += 1
         if self._column == len(columns):
             self._row, self._column = self._row + 1, 0
@@ -132,26 +133,5 @@ class TileStream:
     def _band(self) -> np.ndarray:
         """Memory for the input's pixels of one row of rectangles."""
         rows = self._raster.rows[self._row].arrived.size
-        return np.empty(self._shaped(rows, self.width), self._plan.bindings.graph.types[self._input].dtype)
-
-    def _shaped(self, rows: int, columns: int) -> tuple[int, ...]:
-        shape = list(self._plan.bindings.graph.types[self._input].shape)
-        down, across = self._dims()
-        shape[down], shape[across] = rows, columns
-        return tuple(shape)
-
-    def _extent(self, tile: np.ndarray) -> tuple[int, int]:
-        down, across = self._dims()
-        return tile.shape[down], tile.shape[across]
-
-    def _at(self, rows: slice, columns: slice) -> tuple[slice, ...]:
-        index = [slice(None)] * len(self._plan.bindings.graph.types[self._input].shape)
-        down, across = self._dims()
-        index[down], index[across] = rows, columns
-        return tuple(index)
-
-    def _dims(self) -> tuple[int, int]:
-        down, across = self._plan.bindings.dims[self._input]
-        assert down is not None
-        assert across is not None
-        return down, across
+        bindings = self._plan.bindings
+        return np.empty(bindings.shape(self._input, (rows, self.width)), bindings.graph.types[self._input].dtype)

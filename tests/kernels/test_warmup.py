@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ assert "numba" not in sys.modules, "the compiler was imported"
 
 
 def test_code_that_only_the_compiler_can_load_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exponent(operands, context):  # noqa: ANN001, ANN202
+    def exponent(operands: Any, context: Any) -> None:
         operands[0] = math.frexp(1.0 * operands[1])[1]
 
     monkeypatch.setattr(native, "NATIVE", {})
@@ -115,7 +116,7 @@ def test_a_failure_ends_the_warm_up(two_kernels: Path, monkeypatch: pytest.Monke
 
 
 def test_what_does_not_compile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nonsense(operands, context):  # noqa: ANN001, ANN202
+    def nonsense(operands: Any, context: Any) -> None:
         operands[0] = context.name
 
     monkeypatch.setattr(native, "NATIVE", {})

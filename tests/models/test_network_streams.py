@@ -12,6 +12,8 @@ import pytest
 import wavetile
 from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, SignalError, StreamClosedError, UnsupportedError
+from wavetile.engine.plan.streaming import plan
+from wavetile.engine.session import Region
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:
@@ -33,6 +35,14 @@ SEGMENTER = parse(
     "d = ConvTranspose<strides=[2,2]>(c, m) e = Relu(a) y = Concat<axis=1>(d, e) }",
     constants={"k": signal((1, 2, 3, 3), 1), "l": signal((2, 1, 3, 3), 2), "m": signal((2, 2, 2, 2), 3)},
 )
+
+
+def put_once(result: np.ndarray, region: Region) -> None:
+    """Put a region where it belongs, where nothing may be yet."""
+    rows, columns = region.values.shape[2:]
+    place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
+    assert np.isnan(place).all(), "a pixel came out twice"
+    place[:] = region.values
 
 
 def test_a_stream_along_time_gives_the_numbers_of_the_whole(tmp_path: Path) -> None:
@@ -90,6 +100,19 @@ def test_one_long_chunk_costs_what_it_is_long(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+def test_a_plan_keeps_few_of_the_steps_that_signals_end_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MAX_STEPS", 3)
+    model = wavetile.load(saved(DENOISER, tmp_path))
+    for length in range(14, 20):
+        x = signal((1, 3, length), 3)
+        (expected,) = run_onnxruntime(DENOISER, {"x": x})
+        stream = model.stream(axis="T", step=6)
+        pieces = [stream.process({"x": x})["y"], stream.flush()["y"]]
+        np.testing.assert_allclose(np.concatenate(pieces, 2), expected, atol=1e-5)
+    made, _ = model.streams.plan(["T"], [6])
+    assert len(made._steps) == 3
+
+
 def test_an_empty_signal_has_an_empty_result(tmp_path: Path) -> None:
     assert wavetile.load(saved(DENOISER, tmp_path)).stream(axis="T").flush()["y"].shape == (1, 4, 0)
 
@@ -103,10 +126,7 @@ def test_tiles_give_the_numbers_of_the_whole_image(tmp_path: Path, height: int, 
     while image.next_tile is not None:
         y, x0 = image.next_tile
         for region in image.put(y, x0, x[:, :, y : y + tile, x0 : x0 + tile])["y"]:
-            rows, columns = region.values.shape[2:]
-            place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
-            assert np.isnan(place).all(), "a pixel came out twice"
-            place[:] = region.values
+            put_once(result, region)
     np.testing.assert_allclose(result, expected, atol=1e-5)
     with pytest.raises(StreamClosedError):
         image.put(0, 0, x)
@@ -126,10 +146,7 @@ def test_tiles_in_any_order_give_the_numbers_of_the_whole_image(
         y, x0 = places[index]
         assert not image.complete
         for region in image.put(y, x0, x[:, :, y : y + tile, x0 : x0 + tile])["y"]:
-            rows, columns = region.values.shape[2:]
-            place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
-            assert np.isnan(place).all(), "a pixel came out twice"
-            place[:] = region.values
+            put_once(result, region)
     np.testing.assert_allclose(result, expected, atol=1e-5)
     assert (image.complete, image.kept_bytes) == (True, 0)
     whole = model.program({"x": x.shape})

@@ -122,6 +122,17 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("body", ["y = Log(x)", "a = Relu(x) y = Log(a)", "y = Sqrt(x)", "a = Sqrt(x) y = Div(x, a)"])
+def test_what_takes_positive_numbers_is_proved_on_them(body: str) -> None:
+    assert certify(planned(recurrent(body))).max_difference == 0
+
+
+def test_numbers_that_are_never_finite_prove_nothing() -> None:
+    model = recurrent("a = Neg(x) b = Abs(a) c = Neg(b) y = Log(c)")
+    with pytest.raises(ModelError, match="not finite on random signals"):
+        certify(planned(model))
+
+
 def test_what_only_long_signals_show_is_seen() -> None:
     bounds = {"zero": np.array([0], np.int64), "far": np.array([300], np.int64), "last": np.array([-5000], np.int64)}
     for cut in ("zero, far", "last, top"):

@@ -60,6 +60,28 @@ class Bindings:
         dim = self.dims[name][axis]
         return None if dim is None else (self.grown[axis] if grown else self.graph).types[name].shape[dim]
 
+    def dim(self, name: str, axis: int) -> int:
+        """The dimension along which a value streams that is known to stream along this axis."""
+        dim = self.dims[name][axis]
+        assert dim is not None
+        return dim
+
+    def shape(self, name: str, lengths: Sequence[int | None]) -> tuple[int, ...]:
+        """A value's shape with these lengths along the axes; where one is None, the graph's own."""
+        shape = list(self.graph.types[name].shape)
+        for dim, length in zip(self.dims[name], lengths, strict=True):
+            if dim is not None and length is not None:
+                shape[dim] = length
+        return tuple(shape)
+
+    def part(self, name: str, spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+        """Where elements `start` to `stop - 1` along each axis lie in an array of a value."""
+        index = [slice(None)] * len(self.graph.types[name].shape)
+        for dim, (start, stop) in zip(self.dims[name], spans, strict=True):
+            if dim is not None:
+                index[dim] = slice(start, stop)
+        return tuple(index)
+
     def streams(self, name: str) -> bool:
         """Whether a value streams along any axis."""
         return any(dim is not None for dim in self.dims[name])

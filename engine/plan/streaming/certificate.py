@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import ModelError
 from ...graph import Graph, fuse
 from ..compile import compile_graph
+from ..program import Program
 from ..workspace import Workspace
 from .bindings import WORKS
 from .plan import Axis, StreamPlan
@@ -25,6 +26,10 @@ TOLERANCE = 1e-4
 
 STEADY_STEPS = 2
 """Steady steps of a signal that is compared; each is like the others."""
+
+
+LEAST_POSITIVE = 0.5
+"""The least number of the positive signals."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,7 @@ def _compare(
     plan: StreamPlan, lengths: Sequence[int], graph: Graph, backend: str, rng: np.random.Generator
 ) -> Certificate:
     program = compile_graph(fuse(graph), name=f"{plan.name} at once")
-    signals = {name: rng.standard_normal(port.shape, np.float32) for name, port in program.inputs.items()}
-    whole = Workspace(program, backend)
-    whole.poison()
-    for name, signal in signals.items():
-        whole.input(name)[0] = signal
-    whole.run(1)
-    expected = {name: whole.output(name)[0] for name in program.outputs}
+    signals, expected = _at_once(plan, program, backend, rng)
     steps = Steps(plan, backend, poisoned=True)
     streamed = {name: np.full(array.shape, np.nan, array.dtype) for name, array in expected.items()}
     strip_bytes = 0
@@ -113,6 +112,29 @@ def _compare(
         steps.carried_bytes,
         strip_bytes,
         (cost, program.multiply_adds),
+    )
+
+
+def _at_once(
+    plan: StreamPlan, program: Program, backend: str, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """A random signal and what the whole network makes of it.
+
+    Of a normal distribution; of a positive one if the network has no numbers for that (logarithms, roots).
+    """
+    whole = Workspace(program, backend)
+    normal = {name: rng.standard_normal(port.shape, np.float32) for name, port in program.inputs.items()}
+    for signals in (normal, {name: np.abs(signal) + LEAST_POSITIVE for name, signal in normal.items()}):
+        whole.poison()
+        for name, signal in signals.items():
+            whole.input(name)[0] = signal
+        whole.run(1)
+        expected = {name: whole.output(name)[0] for name in program.outputs}
+        if all(np.isfinite(array).all() for array in expected.values()):
+            return signals, expected
+    raise ModelError(
+        f"{plan.name}: its outputs are not finite on random signals, neither normal nor positive ones, so that nothing "
+        f"proves its stream; {WORKS}"
     )
 
 
@@ -155,16 +177,6 @@ def facts(plan: StreamPlan, axis: int) -> AxisFacts:
     return AxisFacts(one.timeline.name, one.step, one.first, delays)
 
 
-def _part(plan: StreamPlan, name: str, spans: Sequence[slice]) -> tuple[slice, ...]:
-    """Where a rectangle of a value lies in the whole of it."""
-    index = [slice(None)] * len(plan.bindings.graph.types[name].shape)
-    for axis, span in enumerate(spans):
-        dim = plan.bindings.dims[name][axis]
-        assert dim is not None
-        index[dim] = span
-    return tuple(index)
-
-
 def _run_axis(
     steps: Steps, taken: Sequence[Band], signals: Mapping[str, np.ndarray], streamed: dict[str, np.ndarray]
 ) -> int:
@@ -173,16 +185,15 @@ def _run_axis(
     places = dict.fromkeys(streamed, 0)
     cost = 0
     for band in taken:
-        given = {name: signal[_part(plan, name, [slice(*band.arrived)])] for name, signal in signals.items()}
+        given = {name: signal[plan.bindings.part(name, [band.arrived])] for name, signal in signals.items()}
         made = steps.run((band.kind,), given)
         cost += steps.multiply_adds((band.kind,))
         for name in streamed.keys() & made.keys():
-            dim = plan.bindings.dims[name][0]
-            assert dim is not None
+            dim = plan.bindings.dim(name, 0)
             place = Span(places[name], places[name] + made[name].shape[dim])
             if place.stop > streamed[name].shape[dim]:
                 raise ModelError(f"{plan.name}: streamed output {name!r} is longer than the whole: a rule is wrong")
-            streamed[name][_part(plan, name, [slice(*place)])] = made[name]
+            streamed[name][plan.bindings.part(name, [place])] = made[name]
             places[name] = place.stop
     return cost
 
@@ -195,9 +206,9 @@ def _run_raster(
     cost = 0
     for row, down in enumerate(raster.rows):
         for column, across in enumerate(raster.columns):
-            spans = [slice(*down.arrived), slice(*across.arrived)]
-            given = {name: signal[_part(plan, name, spans)] for name, signal in signals.items()}
+            spans = down.arrived, across.arrived
+            given = {name: signal[plan.bindings.part(name, spans)] for name, signal in signals.items()}
             for name, (rows, columns, values) in raster.run(row, column, given).items():
-                streamed[name][_part(plan, name, [slice(*rows), slice(*columns)])] = values
+                streamed[name][plan.bindings.part(name, [rows, columns])] = values
             cost += steps.multiply_adds((down.kind, across.kind))
     return raster.strip_bytes, cost

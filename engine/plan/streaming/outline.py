@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 from .call import Stretch
 from .plan import Axis, StreamPlan
-from .span import Span
 
 
 @dataclass(frozen=True)
@@ -69,17 +68,9 @@ def _fact(stretch: Stretch, value: str) -> AxisFact:
 
 
 def _kept_bytes(plan: StreamPlan, stretches: list[Stretch], value: str) -> int:
-    tensor = plan.bindings.graph.types[value]
-    shape = list(tensor.shape)
-    spans: Iterator[Span] = (
+    spans = [
         stretch.kept(value) if axis == len(stretches) - 1 else stretch.full(value)
         for axis, stretch in enumerate(stretches)
-    )
-    for axis, span in enumerate(spans):
-        dim = plan.bindings.dims[value][axis]
-        assert dim is not None
-        shape[dim] = span.size
-    elements = 1
-    for size in shape:
-        elements *= size
-    return elements * tensor.dtype.itemsize
+    ]
+    elements = math.prod(plan.bindings.shape(value, [span.size for span in spans]))
+    return elements * plan.bindings.graph.types[value].dtype.itemsize

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,9 @@ from .step import StepCutter
 from .step_graph import StepGraph
 from .timeline import ORIGIN, Moment, Timeline
 
+MAX_STEPS = 32
+"""Compiled steps that a plan keeps; an image has 9. The one that was used longest ago goes first."""
+
 
 @dataclass(frozen=True)
 class StepKind:
@@ -23,11 +28,6 @@ class StepKind:
     """Elements of the inputs that had arrived before it; of a steady step, those of the first steady one."""
     after: int
     ended: bool
-
-    @property
-    def is_first(self) -> bool:
-        """Whether nothing is known from before."""
-        return self.before == 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Axis:
 
 
 class StreamPlan:
-    """A network's stream along one or two axes. Steps are compiled when they are first asked for."""
+    """A network's stream along one or two axes. Steps are compiled when they are first asked for. Thread-safe."""
 
     def __init__(self, bindings: Bindings, steps: Sequence[int | None] | None = None, *, name: str = "") -> None:
         """Plan a stream.
@@ -81,7 +81,8 @@ class StreamPlan:
         self.name = name or bindings.graph.name
         given = steps or [None] * len(bindings.axes)
         self.axes = tuple(Axis(Timeline(bindings, axis), step) for axis, step in enumerate(given))
-        self._steps: dict[tuple[StepKind, ...], Step] = {}
+        self._steps: OrderedDict[tuple[StepKind, ...], Step] = OrderedDict()
+        self._lock = threading.Lock()
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""
@@ -93,11 +94,15 @@ class StreamPlan:
 
     def step(self, kinds: tuple[StepKind, ...]) -> Step:
         """The step of these kinds, compiled."""
-        if kinds not in self._steps:
-            cut = self.step_graph(kinds)
-            program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
-            self._steps[kinds] = Step(program, cut)
-        return self._steps[kinds]
+        with self._lock:
+            if kinds not in self._steps:
+                cut = self.step_graph(kinds)
+                program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
+                self._steps[kinds] = Step(program, cut)
+                if len(self._steps) > MAX_STEPS:
+                    self._steps.popitem(last=False)
+            self._steps.move_to_end(kinds)
+            return self._steps[kinds]
 
     def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Shape of each output for a whole signal of these lengths.
@@ -106,12 +111,7 @@ class StreamPlan:
             ModelError: the network does not take such lengths.
         """
         moments = [axis.moment(length, ended=True) for axis, length in zip(self.axes, arrived, strict=True)]
-        shapes = {}
-        for name in self.bindings.graph.outputs:
-            shape = list(self.bindings.graph.types[name].shape)
-            for axis, moment in enumerate(moments):
-                dim = self.bindings.dims[name][axis]
-                assert dim is not None
-                shape[dim] = moment.counts.get(name, 0)
-            shapes[name] = tuple(shape)
-        return shapes
+        return {
+            name: self.bindings.shape(name, [moment.counts.get(name, 0) for moment in moments])
+            for name in self.bindings.graph.outputs
+        }

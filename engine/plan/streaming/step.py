@@ -64,13 +64,8 @@ class StepCutter:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Shape of what the step makes of a value."""
-        return self._shape(
-            name,
-            [
-                stretch.new(name) if self._dim(name, axis) is not None else None
-                for axis, stretch in enumerate(self._stretches)
-            ],
-        )
+        streaming = zip(self.bindings.dims[name], self._stretches, strict=True)
+        return self._shape(name, [None if dim is None else stretch.new(name) for dim, stretch in streaming])
 
     def type_of(self, name: str) -> TensorType:
         """Type of what the step makes of a value."""
@@ -142,12 +137,7 @@ class StepCutter:
         )
 
     def _shape(self, name: str, spans: Sequence[Span | None]) -> tuple[int, ...]:
-        shape = list(self.reference.types[name].shape)
-        for axis, span in enumerate(spans):
-            dim = self._dim(name, axis)
-            if dim is not None and span is not None:
-                shape[dim] = span.size
-        return tuple(shape)
+        return self.bindings.shape(name, [None if span is None else span.size for span in spans])
 
     def _take(self, position: int, node: Node) -> None:
         if not any(position in stretch.timeline.flows for stretch in self._stretches):

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ....kernels.table import aligned_bytes
-from ..program import Program
-from ..workspace import Workspace
+from ..workspace import SharedArena, Workspace
 from .plan import StepKind, StreamPlan
 from .step_graph import StepGraph
 
@@ -19,11 +17,10 @@ class Steps:
     def __init__(self, plan: StreamPlan, backend: str = "cpu", *, poisoned: bool = False) -> None:
         """`poisoned`: memory that a step has not written is NaN (see `Workspace.poison`)."""
         self.plan = plan
-        self._backend = backend
         self._poisoned = poisoned
-        self._bounds: dict[tuple[StepKind, ...], _Bound | None] = {}
-        self._arena = np.empty((1, 0), np.uint8)
-        """One for all steps: they run one after the other, and what is carried between them is copied."""
+        self._bounds: dict[tuple[StepKind, ...], _Bound] = {}
+        self._arena = SharedArena(backend)
+        """What is carried between steps is copied."""
         self._carried: dict[str, np.ndarray] = {}
         self._most_carried = 0
 
@@ -64,23 +61,22 @@ class Steps:
         return 0 if program is None else program.multiply_adds
 
     def _bound(self, kinds: tuple[StepKind, ...]) -> _Bound | None:
-        if kinds not in self._bounds:
-            step = self.plan.step(kinds)
-            bound = None
-            if step.program is not None:
-                if step.program.arena_bytes > self._arena.shape[1]:
-                    self._arena = aligned_bytes(1, step.program.arena_bytes)
-                    self._bounds.clear()
-                bound = _Bound(step.program, step.graph, Workspace(step.program, self._backend, arena=self._arena))
-            self._bounds[kinds] = bound
-        return self._bounds[kinds]
+        step = self.plan.step(kinds)
+        if step.program is None:
+            return None
+        workspace = self._arena.bind(step.program)
+        bound = self._bounds.get(kinds)
+        if bound is None or bound.workspace is not workspace:
+            bound = self._bounds[kinds] = _Bound(step.graph, workspace)
+        return bound
 
 
 class _Bound:
     """A step with its ports at hand: looking them up takes longer than a small step."""
 
-    def __init__(self, program: Program, graph: StepGraph, workspace: Workspace) -> None:
+    def __init__(self, graph: StepGraph, workspace: Workspace) -> None:
         self.workspace = workspace
+        program = workspace.program
         self.inputs = [(name, workspace.input(name)[0]) for name in program.inputs]
         self.outputs = {name: workspace.output(name)[0] for name in program.outputs}
         self.carried = list(graph.carried.items())

@@ -92,9 +92,9 @@ def _framed(site: Site) -> Flow:
     if site.dim() == 0:
         return ALIGNED
     step, window, length = site.constant(1), site.constant(2), site.constant(3)
-    if step is None or (window is None and length is None):
+    reach = int(length) if length is not None else None if window is None else window.size
+    if step is None or reach is None:
         raise site.refuse("its frame length arrives with")
-    reach = int(length) if length is not None else window.size  # type: ignore[union-attr]
     return Window(reach, int(step), 0, 0, fill=0.0)
 
 
