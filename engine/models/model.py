@@ -17,6 +17,7 @@ from ..graph import Network, load_network
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
 from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream, WindowStream
+from .axes import AxisChoice
 from .card import (
     WEIGHT_STORAGES,
     Card,
@@ -31,7 +32,7 @@ from .evaluator import Evaluator
 from .fetch import Progress
 from .pipeline import build_stream
 from .signal_path import check_signal_path
-from .streaming import AxisChoice, NetworkStreams, TileOrder
+from .streaming import NetworkStreams, TileOrder
 
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""

@@ -1,29 +1,19 @@
-"""Bare networks as streams: which axis is meant, how long the others are, and the certified plan."""
+"""Bare networks as streams: the certified plan of each, made once."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Literal, get_args
 
 from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
-from ..plan.streaming import Certificate, StreamingAxis, StreamPlan, certify, find_axes
+from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, ScatteredTiles, TileStream, WindowStream
 from ..session.window_stream import Run
-
-TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
-"""What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
-
-AxisChoice = str | Mapping[str, int]
-"""The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for.
-
-Negative dimensions count from the last.
-"""
-
+from .axes import AxisChoice, check_counts, chosen_axis, declared_inputs, fixed_dimensions, input_shapes
 
 TileOrder = Literal["raster", "any"]
 
@@ -42,7 +32,7 @@ class NetworkStreams:
     ) -> tuple[StreamPlan, Certificate]:
         """See `plan_stream`."""
         for step in steps:
-            _check_counts({"step": 1 if step is None else step})
+            check_counts({"step": 1 if step is None else step})
         key = repr((axes, tuple(steps), sorted((sizes or {}).items())))
         with self._lock:
             if key not in self._plans:
@@ -59,8 +49,8 @@ class NetworkStreams:
     ) -> WindowStream:
         """See `Model.windows`."""
         network = self.network
-        streaming = _axis(network, axis, 0)
-        shapes = _shapes(network, [streaming], sizes or {})
+        streaming = chosen_axis(network, axis, 0)
+        shapes = input_shapes(network, [streaming], sizes or {})
         declared = {}
         for name, dim in streaming.inputs.items():
             dims = network.inputs[name].dims
@@ -72,7 +62,7 @@ class NetworkStreams:
                 raise ModelError(f"axis {streaming.name!r} has no length of its own; window=... gives one")
             (window,) = fixed
         hop = window if hop is None else hop
-        _check_counts({"window": window, "hop": hop})
+        check_counts({"window": window, "hop": hop})
         if fixed - {window}:
             raise ModelError(f"window is {window}; network {network.name!r} takes {min(fixed - {window})}")
         if missing := network.inputs.keys() - streaming.inputs.keys():
@@ -94,12 +84,12 @@ class NetworkStreams:
         name = self.network.name
         if len(self.network.inputs) != 1:
             raise ModelError(f"network {name!r} has inputs {', '.join(self.network.inputs)}; one image would work")
-        _check_counts({"height": height, "width": width, "tile": tile})
+        check_counts({"height": height, "width": width, "tile": tile})
         if axes is None:
             ((key, declared),) = self.network.inputs.items()
             rank = len(declared.dims or ())
             if rank < 2:
-                raise ModelError(f"network {name!r} takes no image; {_listing(self.network)}")
+                raise ModelError(f"network {name!r} takes no image; {declared_inputs(self.network)}")
             axes = {key: rank - 2}, {key: rank - 1}
         plan, _ = self.plan(axes, (tile, tile), sizes)
         if any(axis.step != tile for axis in plan.axes):
@@ -132,94 +122,10 @@ def plan_stream(
         ModelError: an axis or size is not there, or is needed.
         UnsupportedError: the network can not stream exactly; the message names the node and says what would work.
     """
-    streaming = [_axis(network, choice, index) for index, choice in enumerate(axes)]
-    shapes = _shapes(network, streaming, sizes or {})
-    free = free_axes(network, _fixed(network, streaming))
+    streaming = [chosen_axis(network, choice, index) for index, choice in enumerate(axes)]
+    shapes = input_shapes(network, streaming, sizes or {})
+    free = free_axes(network, fixed_dimensions(network, streaming))
     bindings = find_axes(lambda given: specialise(free, given, operators=OPERATORS), shapes, streaming)
     # The shortest steps prove the same rules as long ones, in less time.
     certificate = certify(StreamPlan(bindings, name=network.name), backend=backend)
     return StreamPlan(bindings, steps, name=network.name), certificate
-
-
-def _fixed(network: Network, axes: Sequence[StreamingAxis]) -> dict[str, dict[int, str]]:
-    """Dimensions that stream although the network declares one size for them: it may have been exported for one."""
-    fixed: dict[str, dict[int, str]] = {}
-    for axis in axes:
-        for name, dim in axis.inputs.items():
-            dims = network.inputs[name].dims
-            if dims is not None and isinstance(dims[dim], int):
-                fixed.setdefault(name, {})[dim] = axis.name
-    return fixed
-
-
-def _axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
-    """The axis that is meant."""
-    if isinstance(choice, Mapping):
-        places = {}
-        for name, dim in choice.items():
-            dims = network.inputs[name].dims if name in network.inputs else None
-            if dims is None or dim not in range(-len(dims), len(dims)):
-                raise ModelError(f"axis {dict(choice)}: input {name!r} has no dimension {dim!r}; {_listing(network)}")
-            places[name] = dim % len(dims)
-        return StreamingAxis(f"axis {index}", places)
-    free = _free_dimensions(network)
-    if choice == "time" and choice not in free:
-        choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)
-    if choice not in free:
-        raise ModelError(f"no input has a free dimension {choice!r}; {_listing(network)}")
-    return StreamingAxis(choice, free[choice])
-
-
-def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
-    """Name of each free dimension -> the inputs that have it, and where."""
-    free: dict[str, dict[str, int]] = {}
-    for name, declared in network.inputs.items():
-        for dim, size in enumerate(declared.dims or ()):
-            if isinstance(size, str):
-                free.setdefault(size, {})[name] = dim
-    return free
-
-
-def _shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Shapes of all inputs; 1 along the axes."""
-    _check_counts({f"sizes[{name!r}]": size for name, size in sizes.items()})
-    free = {
-        name
-        for name, places in _free_dimensions(network).items()
-        if any(all(axis.inputs.get(key) != dim for axis in axes) for key, dim in places.items())
-    }
-    if unknown := sizes.keys() - free:
-        raise ModelError(f"sizes: no dimension {min(unknown)!r} is free and does not stream; {_listing(network)}")
-    batches = {str(declared.dims[0]): 1 for declared in network.inputs.values() if declared.dims}
-    sizes = {**batches, **sizes}
-    shapes = {}
-    for name, declared in network.inputs.items():
-        if declared.dims is None:
-            raise ModelError(f"input {name!r} is declared without a shape; a network whose inputs have one would work")
-        shape = []
-        for dim, size in enumerate(declared.dims):
-            if any(axis.inputs.get(name) == dim for axis in axes):
-                shape.append(1)
-            elif isinstance(size, int):
-                shape.append(size)
-            elif size is not None and size in sizes:
-                shape.append(sizes[size])
-            elif dim == 0:
-                shape.append(1)
-            else:
-                raise ModelError(
-                    f"input {name!r}: dimension {dim} ({size or 'without a name'}) is free and does not stream; "
-                    f"sizes={{{size or 'NAME'!r}: ...}} would work"
-                )
-        shapes[name] = tuple(shape)
-    return shapes
-
-
-def _check_counts(counts: Mapping[str, object]) -> None:
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-            raise ModelError(f"{name} is {count!r}; a whole number of at least 1 would work")
-
-
-def _listing(network: Network) -> str:
-    return "; ".join(f"{name} is {declared}" for name, declared in network.inputs.items())

@@ -15,7 +15,8 @@ import wavetile
 from tests.models.networks import onnx_outputs
 from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import load_network
-from wavetile.engine.models.streaming import AxisChoice, plan_stream
+from wavetile.engine.models.axes import AxisChoice
+from wavetile.engine.models.streaming import plan_stream
 
 TOLERANCE = 1e-4
 """Largest difference from the whole by onnxruntime, relative to the largest number of an output."""

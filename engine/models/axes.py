@@ -1,0 +1,111 @@
+"""Which axis of a bare network is meant, and how long the others are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+
+from ..errors import ModelError
+from ..graph import Network
+from ..plan.streaming import StreamingAxis
+
+TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
+"""What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
+
+AxisChoice = str | Mapping[str, int]
+"""The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for.
+
+Negative dimensions count from the last.
+"""
+
+
+def fixed_dimensions(network: Network, axes: Sequence[StreamingAxis]) -> dict[str, dict[int, str]]:
+    """Dimensions that stream although the network declares one size for them: it may have been exported for one."""
+    fixed: dict[str, dict[int, str]] = {}
+    for axis in axes:
+        for name, dim in axis.inputs.items():
+            dims = network.inputs[name].dims
+            if dims is not None and isinstance(dims[dim], int):
+                fixed.setdefault(name, {})[dim] = axis.name
+    return fixed
+
+
+def chosen_axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
+    """The axis that is meant; `index` is its place among all that stream. Raises ModelError if it is not there."""
+    if isinstance(choice, Mapping):
+        places = {}
+        for name, dim in choice.items():
+            dims = network.inputs[name].dims if name in network.inputs else None
+            if dims is None or dim not in range(-len(dims), len(dims)):
+                raise ModelError(
+                    f"axis {dict(choice)}: input {name!r} has no dimension {dim!r}; {declared_inputs(network)}"
+                )
+            places[name] = dim % len(dims)
+        return StreamingAxis(f"axis {index}", places)
+    free = _free_dimensions(network)
+    if choice == "time" and choice not in free:
+        choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)
+    if choice not in free:
+        raise ModelError(f"no input has a free dimension {choice!r}; {declared_inputs(network)}")
+    return StreamingAxis(choice, free[choice])
+
+
+def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
+    """Name of each free dimension -> the inputs that have it, and where."""
+    free: dict[str, dict[str, int]] = {}
+    for name, declared in network.inputs.items():
+        for dim, size in enumerate(declared.dims or ()):
+            if isinstance(size, str):
+                free.setdefault(size, {})[name] = dim
+    return free
+
+
+def input_shapes(
+    network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all inputs; 1 along the axes. Raises ModelError if a size is missing, or is of no free dimension."""
+    check_counts({f"sizes[{name!r}]": size for name, size in sizes.items()})
+    free = {
+        name
+        for name, places in _free_dimensions(network).items()
+        if any(all(axis.inputs.get(key) != dim for axis in axes) for key, dim in places.items())
+    }
+    if unknown := sizes.keys() - free:
+        raise ModelError(
+            f"sizes: no dimension {min(unknown)!r} is free and does not stream; {declared_inputs(network)}"
+        )
+    batches = {str(declared.dims[0]): 1 for declared in network.inputs.values() if declared.dims}
+    sizes = {**batches, **sizes}
+    shapes = {}
+    for name, declared in network.inputs.items():
+        if declared.dims is None:
+            raise ModelError(f"input {name!r} is declared without a shape; a network whose inputs have one would work")
+        shape = []
+        for dim, size in enumerate(declared.dims):
+            if any(axis.inputs.get(name) == dim for axis in axes):
+                shape.append(1)
+            elif isinstance(size, int):
+                shape.append(size)
+            elif size is not None and size in sizes:
+                shape.append(sizes[size])
+            elif dim == 0:
+                shape.append(1)
+            else:
+                raise ModelError(
+                    f"input {name!r}: dimension {dim} ({size or 'without a name'}) is free and does not stream; "
+                    f"sizes={{{size or 'NAME'!r}: ...}} would work"
+                )
+        shapes[name] = tuple(shape)
+    return shapes
+
+
+def check_counts(counts: Mapping[str, object]) -> None:
+    """Raise ModelError, which names the count, unless each is a whole number of at least 1."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+            raise ModelError(f"{name} is {count!r}; a whole number of at least 1 would work")
+
+
+def declared_inputs(network: Network) -> str:
+    """What a network says of its inputs, for messages."""
+    return "; ".join(f"{name} is {declared}" for name, declared in network.inputs.items())
