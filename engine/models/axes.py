@@ -12,6 +12,9 @@ from ..plan.streaming import StreamingAxis
 TIME_NAMES = ("time", "t", "frames", "frame", "steps", "s", "seq", "sequence", "samples", "length", "l")
 """What exporters call the axis along which a signal arrives, in lower case; the first that is there is axis "time"."""
 
+IMAGE_AXES = "rows", "columns"
+"""What the axes of an image are called that are given by dimension."""
+
 AxisChoice = str | Mapping[str, int]
 """The name of a free dimension; or each input and its own dimension, free or of the size that the file was made for.
 
@@ -30,8 +33,14 @@ def fixed_dimensions(network: Network, axes: Sequence[StreamingAxis]) -> dict[st
     return fixed
 
 
-def chosen_axis(network: Network, choice: AxisChoice, index: int) -> StreamingAxis:
-    """The axis that is meant; `index` is its place among all that stream. Raises ModelError if it is not there."""
+def chosen_axes(network: Network, choices: Sequence[AxisChoice]) -> list[StreamingAxis]:
+    """The axes that are meant. Raises ModelError if one is not there."""
+    names = IMAGE_AXES if len(choices) == len(IMAGE_AXES) else [f"axis {index}" for index in range(len(choices))]
+    return [_chosen_axis(network, choice, name) for choice, name in zip(choices, names, strict=True)]
+
+
+def _chosen_axis(network: Network, choice: AxisChoice, default: str) -> StreamingAxis:
+    """The axis that is meant; `default`: its name, if it is given by dimension."""
     if isinstance(choice, Mapping):
         places = {}
         for name, dim in choice.items():
@@ -41,7 +50,7 @@ def chosen_axis(network: Network, choice: AxisChoice, index: int) -> StreamingAx
                     f"axis {dict(choice)}: input {name!r} has no dimension {dim!r}; {declared_inputs(network)}"
                 )
             places[name] = dim % len(dims)
-        return StreamingAxis(f"axis {index}", places)
+        return StreamingAxis(default, places)
     free = _free_dimensions(network)
     if choice == "time" and choice not in free:
         choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)

@@ -13,7 +13,7 @@ from ..plan import OPERATORS
 from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, ScatteredTiles, TileStream, WindowStream
 from ..session.window_stream import Run
-from .axes import AxisChoice, check_counts, chosen_axis, declared_inputs, fixed_dimensions, input_shapes
+from .axes import AxisChoice, check_counts, chosen_axes, declared_inputs, fixed_dimensions, input_shapes
 
 TileOrder = Literal["raster", "any"]
 
@@ -49,7 +49,7 @@ class NetworkStreams:
     ) -> WindowStream:
         """See `Model.windows`."""
         network = self.network
-        streaming = chosen_axis(network, axis, 0)
+        (streaming,) = chosen_axes(network, [axis])
         shapes = input_shapes(network, [streaming], sizes or {})
         declared = {}
         for name, dim in streaming.inputs.items():
@@ -122,7 +122,7 @@ def plan_stream(
         ModelError: an axis or size is not there, or is needed.
         UnsupportedError: the network can not stream exactly; the message names the node and says what would work.
     """
-    streaming = [chosen_axis(network, choice, index) for index, choice in enumerate(axes)]
+    streaming = chosen_axes(network, axes)
     shapes = input_shapes(network, streaming, sizes or {})
     free = free_axes(network, fixed_dimensions(network, streaming))
     bindings = find_axes(lambda given: specialise(free, given, operators=OPERATORS), shapes, streaming)

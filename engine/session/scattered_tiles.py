@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..plan import SharedArena, from_carrier
 from ..plan.streaming import StreamPlan
 from ..plan.streaming.excerpt import Excerpt, Excerpts
 from ..plan.streaming.span import Span
-from .tile_stream import Region, checked_tile
+from .tile_grid import TileGrid
+from .tile_stream import Region
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,11 @@ class ScatteredTiles:
 
     def __init__(self, plan: StreamPlan, height: int, width: int, *, tile: int, backend: str = "cpu") -> None:
         """Begin an image; arguments and errors as `TileStream`."""
-        shapes = plan.lengths([height, width])
         self._plan = plan
+        self._grid = TileGrid(plan, height, width, tile)
         self.height, self.width, self.tile = height, width, tile
-        (self._input,) = plan.bindings.graph.inputs
         self._excerpts = Excerpts(plan, (height, width))
-        lengths = height, width
-        self._axes = [
-            [
-                self._row(axis, number, {name: shape[plan.bindings.dim(name, axis)] for name, shape in shapes.items()})
-                for number in range(-(-lengths[axis] // tile))
-            ]
-            for axis in (0, 1)
-        ]
+        self._axes = [[self._row(axis, start) for start in range(0, (height, width)[axis], tile)] for axis in (0, 1)]
         self._readers = [
             [[number for number, row in enumerate(rows) if tile in row.tiles] for tile in range(len(rows))]
             for rows in self._axes
@@ -55,7 +48,6 @@ class ScatteredTiles:
         self._uncomputed = set(self._missing)
         self._tiles: dict[tuple[int, int], np.ndarray] = {}
         self._arena = SharedArena(backend)
-        self._dtypes = {name: plan.bindings.graph.types[name].dtype for name in plan.bindings.graph.outputs}
         self.multiply_adds = 0
         """Made so far."""
 
@@ -65,9 +57,8 @@ class ScatteredTiles:
         return not self._missing
 
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
-        """The shape of the tile that begins there, in the layout of the network's input."""
-        size = min(self.tile, self.height - y), min(self.tile, self.width - x)
-        return self._plan.bindings.shape(self._input, size)
+        """Shape of the tile that begins there, in the layout of the network's input; SignalError if none does."""
+        return self._grid.shape(y, x)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what can be computed now.
@@ -86,17 +77,14 @@ class ScatteredTiles:
         """
         if self.complete:
             raise StreamClosedError("the image is complete; begin a new one")
+        tile = self._grid.checked(y, x, tile)
         place = y // self.tile, x // self.tile
-        if y % self.tile or x % self.tile or place not in self._missing:
-            raise SignalError(
-                f"there is no tile at ({y}, {x}) that has not come; multiples of {self.tile} below "
-                f"({self.height}, {self.width}) would work, each once"
-            )
-        dtype = self._plan.bindings.graph.types[self._input].dtype
-        tile = np.array(checked_tile(tile, y, x, self.tile_shape(y, x), dtype))
+        if place not in self._missing:
+            raise SignalError(f"the tile at ({y}, {x}) has come; others would work, each once")
         self._missing.discard(place)
-        self._tiles[place] = tile
-        finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
+        if self._is_needed(place):
+            self._tiles[place] = np.array(tile)
+        finished: dict[str, list[Region]] = {name: [] for name in self._grid.output_dtypes}
         for row, column in filter(self._is_ready, self._needing(place)):
             self._compute(row, column, finished)
         return finished
@@ -106,18 +94,29 @@ class ScatteredTiles:
         """Of the tiles that others still need."""
         return sum(tile.nbytes for tile in self._tiles.values())
 
-    def _row(self, axis: int, number: int, lengths: Mapping[str, int]) -> _Row:
-        """What belongs to a row of tiles: its share of each output, the last one's with what is left."""
-        length = (self.height, self.width)[axis]
-        bounds = number * self.tile, min(length, (number + 1) * self.tile)
-        shares = {name: Span(*(bound * total // length for bound in bounds)) for name, total in lengths.items()}
+    def _row(self, axis: int, start: int) -> _Row:
+        """What belongs to a row of tiles: what its pixels become of each output; to the last one, all that is left."""
+        stop, timeline = start + self.tile, self._plan.axes[axis].timeline
+        is_last = stop >= (self.height, self.width)[axis]
+        shares = {}
+        for name, shape in self._grid.lengths.items():
+            total = shape[self._grid.bindings.dim(name, axis)]
+            begin, end = (min(total, bound * timeline.rates[name] // timeline.grain) for bound in (start, stop))
+            shares[name] = Span(begin, total if is_last else end)
         excerpt = self._excerpts.along(axis, shares)
         arrived = excerpt.arrived()
-        return _Row(excerpt, range(arrived.start // self.tile, -(-arrived.stop // self.tile)))
+        tiles = range(arrived.start // self.tile, -(-arrived.stop // self.tile))
+        if not arrived.size and any(share.size for share in shares.values()):  # of padding alone: with its own tile
+            tiles = range(start // self.tile, start // self.tile + 1)
+        return _Row(excerpt, tiles)
 
     def _needing(self, place: tuple[int, int]) -> list[tuple[int, int]]:
         """Rectangles that need a tile."""
         return [(r, c) for r in self._readers[0][place[0]] for c in self._readers[1][place[1]]]
+
+    def _is_needed(self, place: tuple[int, int]) -> bool:
+        """Whether a rectangle that has not been computed needs a tile."""
+        return not self._uncomputed.isdisjoint(self._needing(place))
 
     def _is_ready(self, rectangle: tuple[int, int]) -> bool:
         rows, columns = (self._axes[axis][number].tiles for axis, number in enumerate(rectangle))
@@ -125,25 +124,30 @@ class ScatteredTiles:
 
     def _compute(self, row: int, column: int, finished: dict[str, list[Region]]) -> None:
         parts = self._axes[0][row], self._axes[1][column]
-        program = self._excerpts.program([part.excerpt for part in parts])
+        excerpts = [part.excerpt for part in parts]
+        program = self._excerpts.program(excerpts)
         workspace = self._arena.bind(program)
-        workspace.input(self._input)[0] = self._pixels(parts)
+        for name in program.inputs:
+            workspace.input(name)[0] = self._pixels(parts)
         workspace.run(1)
         self.multiply_adds += program.multiply_adds
         for name in program.outputs:
-            values = np.array(from_carrier(workspace.output(name)[0], self._dtypes[name]))
-            y, x = (part.excerpt.new(name).start for part in parts)
-            finished[name].append(Region(y, x, values))
+            spans = [excerpt.share(name) for excerpt in excerpts]
+            made = workspace.output(name)[0][self._grid.bindings.part(name, spans)]
+            if made.size:
+                values = np.array(from_carrier(made, self._grid.output_dtypes[name]))
+                y, x = (excerpt.outputs[name].start for excerpt in excerpts)
+                finished[name].append(Region(y, x, values))
         self._uncomputed.discard((row, column))
         for place in [(r, c) for r in parts[0].tiles for c in parts[1].tiles]:
-            if not self._uncomputed.intersection(self._needing(place)):
+            if not self._is_needed(place):
                 del self._tiles[place]
 
     def _pixels(self, parts: Sequence[_Row]) -> np.ndarray:
         """What a rectangle needs of the input, put together from tiles."""
         rows, columns = parts
-        bindings = self._plan.bindings
-        down, across = (bindings.dim(self._input, axis) for axis in (0, 1))
+        bindings = self._grid.bindings
+        down, across = (bindings.dim(self._grid.input, axis) for axis in (0, 1))
         joined = np.concatenate(
             [np.concatenate([self._tiles[r, c] for c in columns.tiles], across) for r in rows.tiles], down
         )
@@ -151,4 +155,4 @@ class ScatteredTiles:
         for part in parts:
             arrived, origin = part.excerpt.arrived(), part.tiles.start * self.tile
             spans.append((arrived.start - origin, arrived.stop - origin))
-        return joined[bindings.part(self._input, spans)]
+        return joined[bindings.part(self._grid.input, spans)]

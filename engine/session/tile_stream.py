@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import SignalError, StreamClosedError
 from ..plan import from_carrier
 from ..plan.streaming import Raster, Steps, StreamPlan
+from .tile_grid import TileGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,6 @@ class Region:
     x: int
     values: np.ndarray
     """In the output's layout."""
-
-
-def checked_tile(tile: np.ndarray, y: int, x: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The tile as an array. Raises SignalError if it has another shape or type."""
-    tile = np.asarray(tile)
-    if tile.shape != shape:
-        raise SignalError(f"the tile at ({y}, {x}) has shape {list(tile.shape)}; {list(shape)} would work")
-    if tile.dtype != dtype:
-        raise SignalError(f"the tile at ({y}, {x}) is {tile.dtype}; {dtype} would work")
-    return tile
 
 
 class TileStream:
@@ -52,14 +43,11 @@ class TileStream:
         Raises:
             ModelError: the network does not take an image of this size.
         """
-        plan.lengths([height, width])
-        self._plan = plan
+        self._grid = TileGrid(plan, height, width, tile)
         self.height, self.width, self.tile = height, width, tile
-        (self._input,) = plan.bindings.graph.inputs
         # The first rectangle waits for as many whole tiles as the network has to see.
         firsts = [-(-axis.first // tile) * tile for axis in plan.axes]
         self._raster = Raster(Steps(plan, backend), height, width, firsts)
-        self._dtypes = {name: plan.bindings.graph.types[name].dtype for name in plan.bindings.graph.outputs}
         self._row = self._column = 0  # of the next rectangle
         self._next = (0, 0)  # where the next tile begins
         self._pixels = self._band()
@@ -70,9 +58,8 @@ class TileStream:
         return self._next if self._next[0] < self.height else None
 
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
-        """The shape of the tile that begins there, in the layout of the network's input."""
-        size = min(self.tile, self.height - y), min(self.tile, self.width - x)
-        return self._plan.bindings.shape(self._input, size)
+        """Shape of the tile that begins there, in the layout of the network's input; SignalError if none does."""
+        return self._grid.shape(y, x)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what it finishes.
@@ -93,12 +80,12 @@ class TileStream:
             raise StreamClosedError("the image is complete; begin a new one")
         if (y, x) != self._next:
             raise SignalError(f"the tile begins at ({y}, {x}); the next one begins at {self._next}")
-        tile = checked_tile(tile, y, x, self.tile_shape(y, x), self._pixels.dtype)
+        tile = self._grid.checked(y, x, tile)
         top = self._raster.rows[self._row].arrived.start
         right, bottom = min(x + self.tile, self.width), min(y + self.tile, self.height)
-        self._pixels[self._plan.bindings.part(self._input, [(y - top, bottom - top), (x, right)])] = tile
+        self._pixels[self._part((y - top, bottom - top), (x, right))] = tile
         self._next = (y, right) if right < self.width else (bottom, 0)
-        finished: dict[str, list[Region]] = {name: [] for name in self._dtypes}
+        finished: dict[str, list[Region]] = {name: [] for name in self._grid.output_dtypes}
         if bottom >= self._raster.rows[self._row].arrived.stop:
             self._compute(right, finished)
         return finished
@@ -119,10 +106,10 @@ class TileStream:
         while self._column < len(columns) and columns[self._column].arrived.stop <= right:
             span = columns[self._column].arrived
             rows = 0, self._raster.rows[self._row].arrived.size
-            pixels = self._pixels[self._plan.bindings.part(self._input, [rows, span])]
-            made = self._raster.run(self._row, self._column, {self._input: pixels})
+            pixels = self._pixels[self._part(rows, span)]
+            made = self._raster.run(self._row, self._column, {self._grid.input: pixels})
             for name, (down, across, values) in made.items():
-                copy = from_carrier(values, self._dtypes[name])
+                copy = from_carrier(values, self._grid.output_dtypes[name])
                 finished[name].append(Region(down.start, across.start, np.array(copy)))
             self._column += 1
         if self._column == len(columns):
@@ -133,5 +120,8 @@ class TileStream:
     def _band(self) -> np.ndarray:
         """Memory for the input's pixels of one row of rectangles."""
         rows = self._raster.rows[self._row].arrived.size
-        bindings = self._plan.bindings
-        return np.empty(bindings.shape(self._input, (rows, self.width)), bindings.graph.types[self._input].dtype)
+        return np.empty(self._grid.bindings.shape(self._grid.input, (rows, self.width)), self._grid.dtype)
+
+    def _part(self, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[slice, ...]:
+        """Where these rows and columns lie in a band."""
+        return self._grid.bindings.part(self._grid.input, (rows, columns))

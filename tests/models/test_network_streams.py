@@ -36,6 +36,9 @@ SEGMENTER = parse(
     constants={"k": signal((1, 2, 3, 3), 1), "l": signal((2, 1, 3, 3), 2), "m": signal((2, 2, 2, 2), 3)},
 )
 
+OFF_THE_GRID = ((3, 0), (0, 2), (24, 0), (0, 24), (-4, 0), (0, -4))
+"""Places at which no tile of 4 x 4 pixels begins, in an image of 20 x 20 or 18 x 22."""
+
 
 def put_once(result: np.ndarray, region: Region) -> None:
     """Put a region where it belongs, where nothing may be yet."""
@@ -160,11 +163,51 @@ def test_a_scattered_tile_that_is_not_there_is_refused(tmp_path: Path) -> None:
     image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(20, 20, tile=4, order="any")
     tile = np.zeros((1, 2, 4, 4), np.float32)
     image.put(8, 4, tile)
-    for y, x in ((8, 4), (3, 0), (20, 0), (-4, 0)):
+    with pytest.raises(SignalError, match=r"the tile at \(8, 4\) has come"):
+        image.put(8, 4, tile)
+    for y, x in OFF_THE_GRID:
         with pytest.raises(SignalError, match=rf"no tile at \({y}, {x}\)"):
             image.put(y, x, tile)
     with pytest.raises(SignalError, match=r"\[1, 2, 4, 4\] would work"):
         image.put(0, 0, tile[..., :3])
+
+
+@pytest.mark.parametrize("order", ["raster", "any"])
+def test_only_tiles_of_the_image_have_a_shape(tmp_path: Path, order: Literal["raster", "any"]) -> None:
+    image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(18, 22, tile=4, order=order)
+    assert [image.tile_shape(*place) for place in ((0, 0), (16, 20))] == [(1, 2, 4, 4), (1, 2, 2, 2)]
+    for y, x in OFF_THE_GRID:
+        with pytest.raises(SignalError, match=rf"no tile at \({y}, {x}\); multiples of 4 below \(18, 22\) would work"):
+            image.tile_shape(y, x)
+
+
+def test_a_tile_that_nothing_is_made_of_is_not_kept(tmp_path: Path) -> None:
+    """Windows of 2 pixels, 16 apart, whose last row is cut off."""
+    model = parse(
+        "(float[1,1,H,W] x) => (float[1,1,U,V] y) { a = MaxPool<kernel_shape=[2,2], strides=[16,16]>(x) "
+        "y = Slice(a, first, last, rows) }",
+        constants={name: np.array([value], np.int64) for name, value in (("first", 0), ("last", -1), ("rows", 2))},
+    )
+    x = signal((1, 1, 64, 64), 3)
+    (expected,) = run_onnxruntime(model, {"x": x})
+    image = wavetile.load(saved(model, tmp_path)).tiles(64, 64, tile=16, order="any")
+    result = np.full(expected.shape, np.nan, np.float32)
+    for y in range(48, -16, -16):
+        for x0 in range(0, 64, 16):
+            for region in image.put(y, x0, x[:, :, y : y + 16, x0 : x0 + 16])["y"]:
+                put_once(result, region)
+            assert image.kept_bytes == 0
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_axes_of_images_are_rows_and_columns(tmp_path: Path) -> None:
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    _, certificate = model.streams.plan(({"x": 2}, {"x": 3}), (4, 4))
+    assert [axis.name for axis in certificate.axes] == ["rows", "columns"]
+    with pytest.raises(ModelError, match="21 elements along 'rows'"):
+        model.tiles(21, 20, tile=4)
+    with pytest.raises(ModelError, match="21 elements along 'columns'"):
+        model.tiles(20, 21, tile=4)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -353,17 +353,26 @@ LAYERS: tuple[Layer, ...] = (
     joined,
     joined,
 )
+UNCARRIED = tuple(layer for layer in LAYERS if layer not in (recurrent, spectrum))
+"""Layers that know nothing of what was before; on two axes a spectrum is replaced by a recurrent layer."""
 
 
 @st.composite
-def networks(draw: st.DrawFn, rank: int, most_layers: int = 6, longest: int = 60) -> Drawn:
-    """A random network and the lengths that it takes."""
-    net = Network(draw, rank)
+def networks(
+    draw: st.DrawFn,
+    rank: int,
+    most_layers: int = 6,
+    longest: int = 60,
+    inputs: int | None = None,
+    layers: Sequence[Layer] = LAYERS,
+) -> Drawn:
+    """A random network of these layers and the lengths that it takes; inputs: how many it has, if not any number."""
+    net = Network(draw, rank, inputs)
     if len(net.inputs) == 2:
         name = net.node("Concat", *net.inputs, axis=1)
         net.derived(net.values[0], name, [lambda length: length] * rank, 2 * net.channels)
     for _ in range(net.integer(1, most_layers)):
-        net.grow(net.choice(LAYERS))
+        net.grow(net.choice(layers))
     if len(net.values) == len(net.inputs):
         net.grow(elementwise)
     made = net.values[len(net.inputs) :]

@@ -55,13 +55,13 @@ class Window:
 class Network:
     """A network under construction, on `rank` streaming axes; each layer appends to `values`."""
 
-    def __init__(self, draw: Draw, rank: int) -> None:
+    def __init__(self, draw: Draw, rank: int, inputs: int | None = None) -> None:
         self.draw, self.rank = draw, rank
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.conditions: list[tuple[int, Callable[[int], bool]]] = []
         """What has to be true of the length of the inputs along an axis."""
-        self.inputs = ["x", "z"][: self.integer(1, 4) // 4 + 1]
+        self.inputs = ["x", "z"][: inputs or self.integer(1, 4) // 4 + 1]
         self._rng = np.random.default_rng(self.integer(0, 99))
         axes = tuple(range(rank))
         self.channels = self.integer(1, 3)

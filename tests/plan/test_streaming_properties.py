@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -9,13 +10,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from tests.plan.mosaics import in_rectangles, in_tiles
 from tests.plan.networks import run_onnxruntime, signal
-from tests.plan.random_layers import networks
+from tests.plan.random_layers import UNCARRIED, networks
 from tests.plan.random_streams import Drawn
 from wavetile.engine.graph import load_network, specialise
-from wavetile.engine.plan.streaming import Steps, StreamingAxis, StreamPlan, find_axes
+from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, find_axes
 from wavetile.engine.plan.streaming.certificate import TOLERANCE
-from wavetile.engine.plan.streaming.raster import Raster
 from wavetile.engine.session.axis_stream import AxisStream
 
 QUIET = settings(
@@ -72,21 +73,19 @@ def stream_raster(data: st.DataObject, backend: str) -> None:
     firsts = [axis.first + axis.timeline.grain * data.draw(st.integers(0, 2)) for axis in plan.axes]
     note(f"{size}, in steps of {[axis.step for axis in plan.axes]} after {firsts}")
     feeds = {name: signal((1, drawn.channels, *size), seed) for seed, name in enumerate(drawn.inputs)}
-    raster = Raster(Steps(plan, backend, poisoned=True), size[0], size[1], firsts)
-    shapes = plan.lengths(size)
-    joined = {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
-    for row, down in enumerate(raster.rows):
-        for column, across in enumerate(raster.columns):
-            part = np.s_[:, :, slice(*down.arrived), slice(*across.arrived)]
-            made = raster.run(row, column, {name: whole[part] for name, whole in feeds.items()})
-            for name, (rows, columns, values) in made.items():
-                place = [slice(None)] * 4
-                for dim, span in zip(plan.bindings.dims[name], (rows, columns), strict=True):
-                    assert dim is not None
-                    place[dim] = slice(*span)
-                assert np.isnan(joined[name][tuple(place)]).all(), "computed twice"
-                joined[name][tuple(place)] = values
-    assert_near(drawn, joined, feeds)
+    assert_near(drawn, in_rectangles(plan, feeds, firsts, backend), feeds)
+
+
+def scatter_tiles(data: st.DataObject, backend: str) -> None:
+    """Two axes: tiles of any size in any order."""
+    drawn = data.draw(networks(2, most_layers=4, longest=32, inputs=1, layers=UNCARRIED))
+    size = [data.draw(st.sampled_from(fitting)) for fitting in drawn.lengths]
+    tile = data.draw(st.integers(-(-max(size) // 4), max(size)))
+    plan = planned(drawn, [None, None])
+    order = data.draw(st.permutations(range(math.prod(-(-length // tile) for length in size))))
+    note(f"{size}, in tiles of {tile}, which come as {order}")
+    x = signal((1, drawn.channels, *size))
+    assert_near(drawn, in_tiles(plan, x, tile, order, backend), {"x": x})
 
 
 @settings(QUIET, max_examples=150)
@@ -101,6 +100,12 @@ def test_two_axes_in_rectangles(data: st.DataObject) -> None:
     stream_raster(data, "cpu")
 
 
+@settings(QUIET, max_examples=100)
+@given(st.data())
+def test_two_axes_in_tiles_of_any_order(data: st.DataObject) -> None:
+    scatter_tiles(data, "cpu")
+
+
 @settings(QUIET, max_examples=20)
 @given(st.data())
 def test_one_axis_on_the_back_end_that_is_the_specification(data: st.DataObject) -> None:
@@ -111,3 +116,9 @@ def test_one_axis_on_the_back_end_that_is_the_specification(data: st.DataObject)
 @given(st.data())
 def test_two_axes_on_the_back_end_that_is_the_specification(data: st.DataObject) -> None:
     stream_raster(data, "reference")
+
+
+@settings(QUIET, max_examples=5)
+@given(st.data())
+def test_tiles_of_any_order_on_the_back_end_that_is_the_specification(data: st.DataObject) -> None:
+    scatter_tiles(data, "reference")

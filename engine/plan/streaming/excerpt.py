@@ -27,7 +27,10 @@ class Excerpt:
     timeline: Timeline
     end: Moment
     """Of the whole signal."""
+    outputs: Mapping[str, Span]
+    """The part of each output that it is of."""
     needed: Mapping[str, Span]
+    """Of every value; more of an output, where other outputs are made of that."""
 
     @property
     def is_first(self) -> bool:
@@ -41,6 +44,11 @@ class Excerpt:
     def new(self, name: str) -> Span:
         """Elements of a value that are made."""
         return self.needed.get(name, _NOTHING)
+
+    def share(self, name: str) -> Span:
+        """Where the part of an output that it is of lies in what is made of it."""
+        start = self.new(name).start
+        return Span(self.outputs[name].start - start, self.outputs[name].stop - start)
 
     def kept(self, name: str) -> Span:
         """Nothing is kept."""
@@ -73,7 +81,7 @@ def excerpt(timeline: Timeline, length: int, outputs: Mapping[str, Span]) -> Exc
         made = [needed[name] for name in node.outputs if needed.get(name, _NOTHING).size]
         if not made:
             continue
-        whole = Span(min(span.start for span in made), max(span.stop for span in made))
+        whole = flow.whole(Span(min(span.start for span in made), max(span.stop for span in made)))
         for name in node.outputs:
             if name in end.counts:
                 needed[name] = whole
@@ -86,7 +94,7 @@ def excerpt(timeline: Timeline, length: int, outputs: Mapping[str, Span]) -> Exc
     if inputs:  # the same part of every input
         union = Span(min(span.start for span in inputs), max(span.stop for span in inputs))
         needed |= dict.fromkeys(timeline.inputs, union)
-    return Excerpt(timeline, end, needed)
+    return Excerpt(timeline, end, outputs, needed)
 
 
 class Excerpts:
@@ -120,9 +128,11 @@ class Excerpts:
 
 
 def _shape(part: Excerpt) -> tuple:
-    """What an excerpt's graph depends on: how long each value's part is, what nodes read beyond it, and the phase."""
+    """What an excerpt's graph depends on: where parts of values lie from their grain on, and what is read beyond."""
     timeline = part.timeline
     nodes = timeline.bindings.graph.nodes
+    grains = part.arrived().start // timeline.grain
+    lies = tuple((span.start - grains * timeline.rates[name], span.size) for name, span in part.needed.items())
     beyond = []
     for position, flow in timeline.flows.items():
         made = next((part.new(name) for name in nodes[position].outputs if part.new(name).size), None)
@@ -130,5 +140,4 @@ def _shape(part: Excerpt) -> tuple:
             name = timeline.read_by(nodes[position])[0]
             read, there = flow.reads(made, part.end.counts[name]), part.needed[name]
             beyond.append((read.start - there.start, read.stop - there.stop))
-    sizes = tuple(span.size for span in part.needed.values())
-    return sizes, tuple(beyond), part.arrived().start % timeline.grain
+    return lies, tuple(beyond)

@@ -51,6 +51,10 @@ class Flow:
         del total
         return made
 
+    def whole(self, wanted: Span) -> Span:
+        """What has to be made at once for these elements of the output."""
+        return wanted
+
     def ends(self, arrived: int) -> bool:
         """Whether a signal may end after so many elements."""
         del arrived
@@ -139,6 +143,11 @@ class Scaled(Flow):
     def __init__(self, numerator: int, denominator: int) -> None:
         self.numerator, self.denominator = numerator, denominator
 
+    def whole(self, wanted: Span) -> Span:
+        """Whole groups."""
+        start, stop = wanted.start // self.numerator, -(-wanted.stop // self.numerator)
+        return Span(start * self.numerator, stop * self.numerator)
+
     def ends(self, arrived: int) -> bool:
         """After whole groups."""
         return arrived % self.denominator == 0
@@ -151,8 +160,8 @@ class Scaled(Flow):
     def reads(self, made: Span, total: int | None) -> Span:
         """The groups that these are in."""
         del total
-        groups = made.start // self.numerator, -(-made.stop // self.numerator)
-        return Span(groups[0] * self.denominator, groups[1] * self.denominator)
+        start, stop = self.whole(made)
+        return Span(start // self.numerator * self.denominator, stop // self.numerator * self.denominator)
 
 
 class Strided(Flow):

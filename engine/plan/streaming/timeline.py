@@ -60,8 +60,9 @@ class Timeline:
                     f"output {name!r} does not grow with {self.name!r}: it needs the whole signal; {WORKS}"
                 )
         self._fills = self._find_fills()
-        self.grain = self._find_grain()
-        """Steps have to be multiples of so many elements of the inputs, so that all are alike."""
+        self.grain, self.rates = self._find_grain()
+        """Steps have to be multiples of so many elements of the inputs, so that all are alike; and by how many elements
+        each value moves on with them."""
         self._check_lengths()
         self.ramp = self._find_ramp()
         """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
@@ -155,7 +156,7 @@ class Timeline:
                         "this network does not stream"
                     )
 
-    def _find_grain(self) -> int:
+    def _find_grain(self) -> tuple[int, dict[str, int]]:
         """The shortest step after which every value has moved on by a whole number of elements, and always the same."""
         far = self.moment(FAR)
         grain = 1
@@ -164,7 +165,7 @@ class Timeline:
             rates = {name: next_to_far.counts[name] - count for name, count in far.counts.items()}
             # A few steps between two frames can be alike by chance; in so many each of them would show.
             if all(_moved(far, self.moment(FAR + grain * steps), rates, steps) for steps in (1, 2, 3, FAR)):
-                return grain
+                return grain, rates
             grain = self._larger(grain)
 
     def _larger(self, grain: int) -> int:
@@ -178,16 +179,12 @@ class Timeline:
         Every value has begun by then, so that each later step finds what it keeps; if they move evenly from the very
         first element on, this is 0.
         """
-        far, next_to_far = (
-            self.moment(FAR // self.grain * self.grain),
-            self.moment((FAR // self.grain + 1) * self.grain),
-        )
-        rates = {name: count - far.counts[name] for name, count in next_to_far.counts.items()}
+        far = self.moment(FAR // self.grain * self.grain)
 
         def is_steady(steps: int) -> bool:
             moment = self.moment(steps * self.grain)
             begun = not steps or all(moment.counts.values())
-            return begun and _moved(moment, far, rates, far.arrived // self.grain - steps)
+            return begun and _moved(moment, far, self.rates, far.arrived // self.grain - steps)
 
         low, high = -1, 1
         while not is_steady(high):
