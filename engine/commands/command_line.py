@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         from .console import fail
 
-        fail(str(error))
+        fail("; ".join([str(error), *getattr(error, "__notes__", [])]))
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

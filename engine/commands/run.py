@@ -1,8 +1,9 @@
 """Run a model on a file.
 
 Audio (WAV, FLAC, ...): a denoiser writes OUTPUT, of the input's length and sample-aligned with it; a voice detector
-tells the segments of speech, as text or with --json as JSON, on standard output or in OUTPUT. Images (.npy; .png, .tif
-and .jpg with Pillow installed): the network's first output is written as .npy, .tif or .png.
+tells the segments of speech, as text or with --json as JSON, on standard output or in OUTPUT. Images and volumes (.npy;
+TIFF, PNG, JPEG, NIfTI and OME-Zarr with the extra `images`): the network's first output is written as TIFF, OME-Zarr,
+NIfTI, PNG or .npy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from .arguments import address, positive
 
 NAME = "run"
 SUMMARY = "run a model on an audio file or an image"
-IMAGE_ENDINGS = (".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the file, by its ending."""
+    from ...clients.images import is_image
     from ..errors import SignalError
 
-    if not options.input.is_file():
+    if not options.input.exists():
         raise SignalError(f"{options.input}: there is no such file")
-    if options.input.suffix.lower() in IMAGE_ENDINGS:
+    if is_image(options.input):
         from .run_image import run_image
 
         run_image(options)

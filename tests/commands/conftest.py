@@ -73,9 +73,17 @@ def loudness_card(tmp_path: Path) -> Path:
 @pytest.fixture
 def image_network(tmp_path: Path) -> Path:
     """Return a network that halves images of 8 by 8."""
-    path = tmp_path / "halve.onnx"
+    return _halving(tmp_path / "halve.onnx", (1, 1, 8, 8))
+
+
+@pytest.fixture
+def volume_network(tmp_path: Path) -> Path:
+    """Return a network that halves volumes of 4 slices of 5 by 6."""
+    return _halving(tmp_path / "halve_volume.onnx", (1, 1, 4, 5, 6))
+
+
+def _halving(path: Path, shape: tuple[int, ...]) -> Path:
     nodes = [helper.make_node("Mul", ["image", "gain"], ["halved"])]
-    shape = (1, 1, 8, 8)
     _save(path, nodes, {"image": shape}, {"halved": shape}, {"gain": np.array([GAIN], np.float32)})
     return path
 

@@ -1,0 +1,93 @@
+"""Image files as sources of rectangles and sinks of finished regions: TIFF, PNG, JPEG, NIfTI, OME-Zarr and .npy.
+
+An image is `[height, width, channels]`, a volume `[depth, height, width, channels]`; channels are always there. What
+the formats do not share is in their modules: the axes (`layout`), the segments that are decoded (`segments`), the
+pixels' size (`geometry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...engine.errors import SignalError
+from . import nifti, npy, ome_zarr, plain, tiff
+from .box import Box
+from .endings import ending_of
+from .geometry import Geometry
+from .sink import ImageSink
+from .source import ImageSource
+
+__all__ = ["Box", "Geometry", "ImageSink", "ImageSource", "create_image", "is_image", "open_image"]
+
+_SOURCES: dict[str, Callable[[Path, int | None], ImageSource]] = {
+    ".npy": npy.open_npy,
+    ".tif": tiff.open_tiff,
+    ".tiff": tiff.open_tiff,
+    ".svs": tiff.open_tiff,  # whole-slide scanners' TIFFs
+    ".nii": nifti.open_nifti,
+    ".nii.gz": nifti.open_nifti,
+    ".zarr": ome_zarr.open_zarr,
+    ".png": plain.open_plain,
+    ".jpg": plain.open_plain,
+    ".jpeg": plain.open_plain,
+}
+_SINKS: dict[str, Callable[..., ImageSink]] = {
+    ".npy": npy.NpySink,
+    ".tif": tiff.TiffSink,
+    ".tiff": tiff.TiffSink,
+    ".nii": nifti.NiftiSink,
+    ".nii.gz": nifti.NiftiSink,
+    ".zarr": ome_zarr.ZarrSink,
+    ".png": plain.PngSink,
+}
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path has the ending of an image that `open_image` reads."""
+    return bool(ending_of(path, _SOURCES))
+
+
+def open_image(path: Path | str, *, time: int | None = None) -> ImageSource:
+    """Open an image or volume, by its ending; only what `read` asks for is decoded, where the format allows.
+
+    `time` picks one of several time points. Raises SignalError for a file that is missing, can not be read, or has
+    values that a network can not take (complex numbers, palette colours).
+    """
+    path = Path(path)
+    opener = _SOURCES.get(ending_of(path, _SOURCES))
+    if opener is None:
+        raise SignalError(f"{path}: no image has the ending {path.suffix!r}; {', '.join(_SOURCES)} would work")
+    if not path.exists():
+        raise SignalError(f"{path}: there is no such file")
+    return opener(path, time)
+
+
+def create_image(
+    path: Path | str,
+    shape: tuple[int, ...],
+    dtype: Any = np.float32,
+    *,
+    like: ImageSource | None = None,
+    tile: int = 256,
+) -> ImageSink:
+    """Create an image or volume `[(depth,) height, width, channels]`, by the path's ending, to be written in regions.
+
+    `like` gives the pixels' size and place in space; `tile` is the side of an OME-Zarr's chunks. The context's end
+    gives the file its name (see `ImageSink`). Raises SignalError for a shape or type that the format can not hold.
+    """
+    path = Path(path)
+    creator = _SINKS.get(ending_of(path, _SINKS))
+    if creator is None:
+        raise SignalError(
+            f"{path}: an image is written as {', '.join(_SINKS)}, not {path.suffix or 'without an ending'}"
+        )
+    if not path.parent.is_dir():
+        raise SignalError(f"{path}: there is no folder {path.parent}")
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise SignalError(f"{path}: an image of shape {list(shape)}; [height, width, channels] would work, depth first")
+    geometry = like.geometry.resampled(like.shape, shape) if like is not None else Geometry()
+    return creator(path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry, tile=tile)
