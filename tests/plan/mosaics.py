@@ -54,6 +54,7 @@ def _blank(plan: StreamPlan, height: int, width: int) -> dict[str, np.ndarray]:
 def _put(
     plan: StreamPlan, joined: Mapping[str, np.ndarray], name: str, spans: Sequence[Span], values: np.ndarray
 ) -> None:
-    place = plan.bindings.part(name, spans)
-    assert np.isnan(joined[name][place]).all(), "computed twice"
-    joined[name][place] = values
+    place = joined[name][plan.bindings.part(name, spans)]
+    assert place.shape == values.shape, f"{name}: a part of another size than its place"
+    assert np.isnan(place).all(), f"{name}: computed twice"
+    place[...] = values

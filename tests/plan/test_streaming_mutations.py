@@ -5,41 +5,35 @@ Mutations that are let through are harmless: what streams is still what onnxrunt
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from tests.plan.mutations import (
+    DIFFERS,
+    EXCEPTIONS,
+    HARMLESS,
+    REFUSED,
+    SHIFTED,
+    SLOWER,
+    Mutate,
+    chain,
+    fill,
+    integers,
+    neighbours,
+    node_as_it_is,
+)
 from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, UnsupportedError
 from wavetile.engine.graph import load_network, specialise
 from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, certify, find_axes
 from wavetile.engine.plan.streaming.registry import STREAM_RULES
-from wavetile.engine.plan.streaming.span import Flow, Margin, Scaled, Span, Spread, Strided, Window
+from wavetile.engine.plan.streaming.span import Flow, Margin, Scaled, Spread, Strided, Window
 from wavetile.engine.plan.streaming.windows import Growth
 from wavetile.engine.session.axis_stream import AxisStream
-
-REFUSED, DIFFERS, HARMLESS = "the planner refuses it", "the certificate fails", "the numbers are right"
-
-
-def chain(*nodes: str, **constants: np.ndarray) -> onnx.ModelProto:
-    """A network x [1, 2, T] -> y of nodes written `Operator<attributes>(more inputs)`, one after the other."""
-    body, value = [], "x"
-    for index, node in enumerate(nodes):
-        head, _, rest = node.rpartition("(")
-        made = "y" if index == len(nodes) - 1 else f"v{index}"
-        body.append(f"{made} = {head}({value}{', ' if rest != ')' else ''}{rest}")
-        value = made
-    return parse(f"(float[1,2,T] x) => (float[1,C,U] y) {{ {' '.join(body)} }}", constants=constants)
-
-
-def integers(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
-
 
 W3, W4 = signal((2, 2, 3), 1), signal((2, 2, 4), 2)
 GRU_WEIGHTS = {"w": signal((1, 12, 2), 3), "r": signal((1, 12, 4), 4)}
@@ -81,77 +75,12 @@ NETWORKS: dict[str, onnx.ModelProto] = {
 }
 
 
-def count_open(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """`count`, before the end."""
-    whole = flow.count
-    patch.setattr(flow, "count", lambda self, arrived, ended: max(0, whole(self, arrived, ended) + more * (not ended)))
-
-
-def count_ended(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """`count`, at the end."""
-    whole = flow.count
-    patch.setattr(flow, "count", lambda self, arrived, ended: max(0, whole(self, arrived, ended) + more * ended))
-
-
-def reads_start(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """The first element that is read."""
-    whole = flow.reads
-
-    def reads(self: Flow, made: Span, total: int | None) -> Span:
-        span = whole(self, made, total)
-        return Span(span.start + more, span.stop)
-
-    patch.setattr(flow, "reads", reads)
-
-
-def reads_stop(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """The last element that is read."""
-    whole = flow.reads
-
-    def reads(self: Flow, made: Span, total: int | None) -> Span:
-        span = whole(self, made, total)
-        return Span(span.start, span.stop + more)
-
-    patch.setattr(flow, "reads", reads)
-
-
-def oldest(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """What is kept."""
-    whole = flow.oldest
-    patch.setattr(flow, "oldest", lambda self, made, arrived: whole(self, made, arrived) + more)
-
-
-def fill(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """What stands for elements before the first."""
-    whole = flow.__init__
-
-    def init(self: Any, *args: Any, **keywords: Any) -> None:
-        whole(self, *args, **keywords)
-        if self.fill is not None:
-            self.fill = max(self.fill, -9.0) + more
-
-    patch.setattr(flow, "__init__", init)
-
-
-def neighbours(flow: type[Growth], more: int, patch: pytest.MonkeyPatch) -> None:
-    """Which inputs an output is made of."""
-    whole = flow._neighbours
-    patch.setattr(flow, "_neighbours", lambda self, place: tuple(each + more for each in whole(self, place)))
-
-
 def state_not_carried(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
     """Every step of a recurrent layer begins anew."""
     del flow, more
     patch.setitem(STREAM_RULES, ("", "GRU"), replace(STREAM_RULES["", "GRU"], cut=None))
 
 
-def node_as_it_is(operator: str, flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """A step has the node of the whole network."""
-    del flow, more
-    patch.setitem(STREAM_RULES, ("", operator), replace(STREAM_RULES["", operator], cut=None))
-
-
-Mutate = Callable[[Any, int, pytest.MonkeyPatch], None]
 FLOWS: dict[type[Flow], tuple[str, ...]] = {
     Flow: ("causal", "branches", "layer"),
     Window: ("convolution", "two convolutions", "causal", "pool"),
@@ -160,21 +89,6 @@ FLOWS: dict[type[Flow], tuple[str, ...]] = {
     Margin: ("mirror", "margin"),
     Strided: ("slice",),
     Scaled: ("joined", "split"),
-}
-SLOWER = "less is made at a time, as exactly"
-MORE = "more is kept or given than is needed"
-# What a rule says -> why it may say one less, or one more; None: that has to be found out.
-SHIFTED: dict[Mutate, tuple[str | None, str | None]] = {
-    count_open: (SLOWER, None),
-    count_ended: (None, None),
-    reads_start: (None, None),
-    reads_stop: (None, MORE),
-    oldest: (MORE, None),
-}
-EXCEPTIONS = {
-    "Growth.reads_start-1": MORE,
-    "Spread.reads_start-1": MORE,
-    "Scaled.oldest+1": "no step ends within a group, so nothing is ever kept",
 }
 
 

@@ -191,11 +191,22 @@ def _run_axis(
         for name in streamed.keys() & made.keys():
             dim = plan.bindings.dim(name, 0)
             place = Span(places[name], places[name] + made[name].shape[dim])
-            if place.stop > streamed[name].shape[dim]:
-                raise ModelError(f"{plan.name}: streamed output {name!r} is longer than the whole: a rule is wrong")
-            streamed[name][plan.bindings.part(name, [place])] = made[name]
+            _put(plan, streamed, name, [place], made[name])
             places[name] = place.stop
     return cost
+
+
+def _put(
+    plan: StreamPlan, streamed: Mapping[str, np.ndarray], name: str, spans: Sequence[Span], values: np.ndarray
+) -> None:
+    """Put a part of an output in its place; raises ModelError if it is not as long as that."""
+    place = streamed[name][plan.bindings.part(name, spans)]
+    if place.shape != values.shape:
+        raise ModelError(
+            f"{plan.name}: a part of streamed output {name!r} has shape {list(values.shape)} where there is room for "
+            f"{list(place.shape)}: a rule is wrong"
+        )
+    place[...] = values
 
 
 def _run_raster(
@@ -209,6 +220,6 @@ def _run_raster(
             spans = down.arrived, across.arrived
             given = {name: signal[plan.bindings.part(name, spans)] for name, signal in signals.items()}
             for name, (rows, columns, values) in raster.run(row, column, given).items():
-                streamed[name][plan.bindings.part(name, [rows, columns])] = values
+                _put(plan, streamed, name, [rows, columns], values)
             cost += steps.multiply_adds((down.kind, across.kind))
     return raster.strip_bytes, cost

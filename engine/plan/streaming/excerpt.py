@@ -127,17 +127,10 @@ class Excerpts:
         return self._programs[key]
 
 
-def _shape(part: Excerpt) -> tuple:
-    """What an excerpt's graph depends on: where parts of values lie from their grain on, and what is read beyond."""
-    timeline = part.timeline
-    nodes = timeline.bindings.graph.nodes
-    grains = part.arrived().start // timeline.grain
-    lies = tuple((span.start - grains * timeline.rates[name], span.size) for name, span in part.needed.items())
-    beyond = []
-    for position, flow in timeline.flows.items():
-        made = next((part.new(name) for name in nodes[position].outputs if part.new(name).size), None)
-        if made is not None:
-            name = timeline.read_by(nodes[position])[0]
-            read, there = flow.reads(made, part.end.counts[name]), part.needed[name]
-            beyond.append((read.start - there.start, read.stop - there.stop))
-    return lies, tuple(beyond)
+def _shape(part: Excerpt) -> tuple[tuple[int, int], ...]:
+    """What an excerpt's graph depends on: where every value's part lies, counted from the grain in which it begins.
+
+    What nodes read beyond the ends of the signal follows: it is what they would read, less what is there.
+    """
+    grains = part.arrived().start // part.timeline.grain
+    return tuple((span.start - grains * part.timeline.rates[name], span.size) for name, span in part.needed.items())
