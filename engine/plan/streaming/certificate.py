@@ -93,7 +93,8 @@ def _compare(
     program = compile_graph(fuse(graph), name=f"{plan.name} at once")
     signals, expected = _at_once(plan, program, backend, rng)
     steps = Steps(plan, backend, poisoned=True)
-    streamed = {name: np.full(array.shape, np.nan, array.dtype) for name, array in expected.items()}
+    # Integers have no NaN; float64 tells for every type that nothing came, and holds differences of all of them.
+    streamed = {name: np.full(array.shape, np.nan, np.float64) for name, array in expected.items()}
     strip_bytes = 0
     if len(plan.axes) == 1:
         flushed = {name: array.copy() for name, array in streamed.items()}
