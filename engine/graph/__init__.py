@@ -9,6 +9,7 @@ from .ir import Graph, Node, Ragged, State, TensorType
 from .limits import Limits
 from .load import load_network
 from .network import Network
+from .scans import Scan, unroll_scans, whole_scans
 from .specialise import specialise
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Network",
     "Node",
     "Ragged",
+    "Scan",
     "State",
     "TensorType",
     "free_axes",
@@ -25,4 +27,6 @@ __all__ = [
     "load_network",
     "shaping_inputs",
     "specialise",
+    "unroll_scans",
+    "whole_scans",
 ]

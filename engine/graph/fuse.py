@@ -20,9 +20,11 @@ from .passes.unfold import convolve_unfolded
 from .passes.views import drop_identities, merge_transposes
 from .passes.windows import explicit_windows
 from .prune import prune
+from .scans import unroll_scans
 
 PASSES = (
     prune,
+    unroll_scans,
     explicit_windows,
     drop_identities,
     merge_transposes,
@@ -52,6 +54,7 @@ PASSES = (
 def fuse(graph: Graph) -> Graph:
     """Return an equivalent graph with fewer nodes; the given one is not changed.
 
+    - Scans that were kept whole are unrolled.
     - Conv, ConvTranspose and pools have explicit kernel_shape, strides, dilations and pads; auto_pad is gone.
     - BatchNormalization, zero Pad, per-channel Add and activations are part of the Conv, ConvTranspose, MatMul or Gemm
       next to them; a BatchNormalization of images that has none is a Conv itself. Inputs of these four are then: data,

@@ -12,7 +12,7 @@ from ..errors import LimitError, ModelError, UnsupportedError
 from .attributes import read_attributes
 from .contrib import CONTRIB_VERSION
 from .infer import data_dependent
-from .ir import Graph, Node, Ragged, TensorType
+from .ir import Graph, Node, Ragged, TensorType, Unrolled
 from .load import DEFAULT_DOMAINS
 from .names import Names, names_of
 from .network import Network
@@ -31,6 +31,7 @@ class GrowingGraph:
         self.constants: dict[str, np.ndarray] = {}
         self.types: dict[str, TensorType] = {}
         self.ragged: dict[str, Ragged] = {}
+        self.unrolled: list[Unrolled] = []
         self._network = network
         self._computed_bytes = 0
         self._node_names = Names()
@@ -79,9 +80,13 @@ class GrowingGraph:
         scope: Scope,
         opset: int,
         inlined: bool,
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add a node that has to run; `inferred` has the types of its outputs by the file's names."""
-        attributes = read_attributes(node, opset)
+        """Add a node that has to run.
+
+        `inferred` has the types of its outputs by the file's names; `attributes` are those of the file if None.
+        """
+        attributes = read_attributes(node, opset) if attributes is None else dict(attributes)
         outputs = []
         for name in node.output:
             if not name:
@@ -124,7 +129,14 @@ class GrowingGraph:
         `outputs`: name in the network -> the graph's. Raises UnsupportedError where a value of the result is text.
         """
         graph = Graph(
-            self._network.name, inputs, list(outputs), self.nodes, self.constants, self.types, ragged=self.ragged
+            self._network.name,
+            inputs,
+            list(outputs),
+            self.nodes,
+            self.constants,
+            self.types,
+            ragged=self.ragged,
+            unrolled=tuple(self.unrolled),
         )
         final = {name: name for name, bound in outputs.items() if bound == name}
         for name, bound in outputs.items():

@@ -41,8 +41,8 @@ class Node:
     """One operator call.
 
     `inputs` and `outputs` are value names, '' an absent optional one. `attributes` are plain Python (int, float, str,
-    list of these, np.ndarray for tensors, onnx.GraphProto for the body of a Loop or Scan), with the operator's
-    defaults filled in. `opset` is the version of `domain` that gives the operator its meaning.
+    list of these, np.ndarray for tensors; of a Scan that is kept whole its `scans.Scan`), with the operator's defaults
+    filled in. `opset` is the version of `domain` that gives the operator its meaning.
 
     Fusion adds attributes and inputs: see `fuse`.
     """
@@ -84,6 +84,16 @@ class Ragged:
     axis: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unrolled:
+    """A Loop or Scan that was to stay one node, and could not."""
+
+    loop: str
+    """Its operator and name."""
+    steps: int
+    reason: str
+
+
 @dataclass
 class Graph:
     """A bound network: nodes in topological order, every value's type known.
@@ -101,6 +111,8 @@ class Graph:
     states: list[State] = field(default_factory=list)
     ragged: dict[str, Ragged] = field(default_factory=dict)
     """Outputs whose size depends on the data, by name: their types say the largest."""
+    unrolled: tuple[Unrolled, ...] = ()
+    """Loops that one step does not stand for."""
 
     def producers(self) -> dict[str, Node]:
         """Return each value's producing node; inputs and constants have none."""

@@ -6,18 +6,19 @@ A recurrent cell that an exporter wrote as a Scan becomes plain nodes that fusio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from onnx import GraphProto, NodeProto
 from onnx.helper import make_node
 from onnx.numpy_helper import from_array
 
-from ..errors import ModelError, UnsupportedError
+from ..errors import UnsupportedError
 from .attributes import read_attributes
 from .growing import Scope
 from .ir import TensorType
 from .network import read_array
+from .scans import common_length, walks
 
 UNROLLED: Mapping[str, Sequence[int]] = {"Loop": (0,), "Scan": ()}
 """Operator -> the inputs that its number of steps follows from."""
@@ -46,8 +47,19 @@ class Unroller(Protocol):
         ...
 
 
-def unroll(work: Unroller, node: NodeProto, inputs: list[str], scope: Scope) -> None:
-    """Bind the steps of a Loop or Scan and put its outputs into the scope.
+class _Result(NamedTuple):
+    """What the steps of a loop have made."""
+
+    steps: int
+    carried: list[str]
+    stacks: list[list[str]]
+    """Of each output that is put together, its value of every step."""
+    axes: Sequence[int]
+    """Along which they are put together."""
+
+
+def unroll(work: Unroller, node: NodeProto, inputs: list[str], scope: Scope) -> int:
+    """Bind the steps of a Loop or Scan, put its outputs into the scope, and return how many steps there are.
 
     Raises UnsupportedError where the number of steps depends on the data, ModelError where inputs contradict.
     """
@@ -56,14 +68,16 @@ def unroll(work: Unroller, node: NodeProto, inputs: list[str], scope: Scope) -> 
     outer = dict(scope)
     for tensor in body.initializer:
         work.add_initializer(tensor.name, read_array(tensor), outer)
-    steps = _scan if node.op_type == "Scan" else _loop
-    carried, stacks, axes = steps(work, node, body, inputs, outer, attributes)
-    for output, value in zip(node.output, carried, strict=False):
+    go = _scan if node.op_type == "Scan" else _loop
+    result = go(work, node, body, inputs, outer, attributes)
+    for output, value in zip(node.output, result.carried, strict=False):
         if output:
             scope[output] = value
-    for index, (output, values) in enumerate(zip(node.output[len(carried) :], stacks, strict=True)):
+    stacks = zip(node.output[len(result.carried) :], result.stacks, result.axes, strict=True)
+    for output, values, axis in stacks:
         if output:
-            scope[output] = _stack(work, node, output, values, axes[index])
+            scope[output] = _stack(work, node, output, values, axis)
+    return result.steps
 
 
 def _step(work: Unroller, body: GraphProto, scope: Scope, before: Iterable[NodeProto] = ()) -> list[str]:
@@ -80,27 +94,25 @@ def _scan(
     inputs: list[str],
     outer: Mapping[str, str],
     attributes: Mapping,
-) -> tuple[list[str], list[list[str]], list[int]]:
+) -> _Result:
     """Scan of operator set 9 on: states first, then the values that are walked along an axis."""
     count = attributes["num_scan_inputs"]
     states, sequences = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
-    axes = attributes.get("scan_input_axes") or [0] * count
-    backwards = attributes.get("scan_input_directions") or [0] * count
-    lengths = {work.types[name].shape[axis] for name, axis in zip(sequences, axes, strict=True)}
-    if len(lengths) != 1:
-        raise ModelError(f"Scan '{node.name}': its inputs have the lengths {sorted(lengths)}; one for all would work")
-    length = lengths.pop()
+    types = [work.types[name] for name in sequences]
+    ranks = [len(tensor.shape) for tensor in types]
+    over = walks(attributes.get("scan_input_axes"), attributes.get("scan_input_directions"), ranks)
+    length = common_length(node.name, types, over)
     formal = [value.name for value in body.input]
     stacks: list[list[str]] = [[] for _ in body.output[len(states) :]]
     for step in range(length):
         scope = {**outer, **dict(zip(formal, states, strict=False))}
         before = []
-        for index, (name, axis) in enumerate(zip(sequences, axes, strict=True)):
-            place = length - 1 - step if backwards[index] else step
+        for index, (name, walk) in enumerate(zip(sequences, over, strict=True)):
+            place = length - 1 - step if walk.backwards else step
             source, position = f"{node.name}.sequence{index}", f"{node.name}.position{index}"
             scope[source] = name
             before.append(make_node("Constant", [], [position], value=from_array(np.array(place, np.int64))))
-            before.append(make_node("Gather", [source, position], [formal[len(states) + index]], axis=axis))
+            before.append(make_node("Gather", [source, position], [formal[len(states) + index]], axis=walk.axis))
         results = _step(work, body, scope, before)
         states = results[: len(states)]
         for stack, value in zip(stacks, results[len(states) :], strict=True):
@@ -108,7 +120,7 @@ def _scan(
     for stack, direction in zip(stacks, attributes.get("scan_output_directions") or [0] * len(stacks), strict=True):
         if direction:
             stack.reverse()
-    return states, stacks, attributes.get("scan_output_axes") or [0] * len(stacks)
+    return _Result(length, states, stacks, attributes.get("scan_output_axes") or [0] * len(stacks))
 
 
 def _loop(
@@ -118,7 +130,7 @@ def _loop(
     inputs: list[str],
     outer: Mapping[str, str],
     attributes: Mapping,
-) -> tuple[list[str], list[list[str]], list[int]]:
+) -> _Result:
     """Loop: a trip count, a condition, then what is carried."""
     limit = _known(work, node, inputs[0], "trip count") if inputs[0] else None
     trips = ENDLESS if limit is None else int(limit.item())
@@ -138,7 +150,7 @@ def _loop(
         for stack, value in zip(stacks, results[1 + len(carried) :], strict=True):
             stack.append(value)
         step += 1
-    return carried, stacks, [0] * len(stacks)
+    return _Result(step, carried, stacks, [0] * len(stacks))
 
 
 def _known(work: Unroller, node: NodeProto, name: str, what: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,12 +11,13 @@ from onnx import FunctionProto, NodeProto
 
 from ..errors import LimitError, ModelError, UnsupportedError
 from .bind import bind_shapes, bind_values
+from .bodies import keep_scan
 from .captures import captured_names
 from .fold import Folder
 from .functions import body_opset, function_body, instantiate
 from .growing import GrowingGraph, Scope
 from .infer import TypeInference
-from .ir import Graph
+from .ir import Graph, Unrolled
 from .known import SHAPE_OPS, known_value
 from .loops import UNROLLED, unroll
 from .network import Network, read_array
@@ -29,6 +31,7 @@ def specialise(
     values: Mapping[str, ArrayLike] | None = None,
     *,
     operators: Container[str] | None = None,
+    whole_scans: bool = False,
 ) -> Graph:
     """Bind a network's input shapes and return its graph.
 
@@ -36,6 +39,7 @@ def specialise(
     `values`: input name -> value; such an input becomes a constant (a sample rate, a flag, a length).
     `operators`: those that the caller can run; one that is not among them, but that ONNX defines by others, is replaced
     by its definition. None: no operator is.
+    `whole_scans`: a Scan whose steps are alike stays one node, whose body is bound once; `fuse` unrolls it.
 
     Constants are folded, `If` on a constant is replaced by its live branch, `Loop` and `Scan` of known length by their
     steps, `Identity`, `Dropout` and `Constant` disappear, dead nodes and constants are dropped. Every type of the
@@ -46,7 +50,7 @@ def specialise(
     """
     bound_values = bind_values(network, values or {})
     types = bind_shapes(network, shapes or {}, bound_values)
-    work = _Specialiser(network, operators)
+    work = _Specialiser(network, operators, whole_scans)
     scope: Scope = {}
     for name, value_type in types.items():
         scope[name] = name
@@ -81,10 +85,19 @@ def live_nodes(nodes: Iterable[NodeProto], wanted: Iterable[str]) -> list[NodePr
     return live
 
 
+@dataclass
+class _Visits:
+    """How many nodes have been taken, those of bodies included."""
+
+    count: int = 0
+
+
 class _Specialiser:
     """Takes the nodes of a network one by one into a graph that grows."""
 
-    def __init__(self, network: Network, operators: Container[str] | None) -> None:
+    def __init__(
+        self, network: Network, operators: Container[str] | None, whole_scans: bool, visits: _Visits | None = None
+    ) -> None:
         self.network = network
         self.opset = network.opset
         """Of the nodes that are being bound: the body of a function may be written in an older one."""
@@ -94,9 +107,10 @@ class _Specialiser:
         self.sequences: dict[str, tuple[str, ...]] = {}
         """Name of a sequence -> those of its elements."""
         self._operators = operators
+        self._whole_scans = whole_scans
         self._inferences: dict[int, TypeInference] = {}
         self._folders: dict[int, Folder] = {}
-        self._visited = 0
+        self._visits = visits or _Visits()
 
     def run(self, nodes: Iterable[NodeProto], scope: Scope, *, inlined: bool = False) -> None:
         """Bind `nodes` in order; adds the values they make to `scope`."""
@@ -110,12 +124,18 @@ class _Specialiser:
 
     def visit(self) -> None:
         """Count one node, or one step of a loop. Raises LimitError when there have been too many."""
-        self._visited += 1
-        if self._visited > self.network.limits.nodes:
+        self._visits.count += 1
+        if self._visits.count > self.network.limits.nodes:
             raise LimitError(
                 f"with its loops, sequences and definitions taken apart the network has more than "
                 f"{self.network.limits.nodes} nodes; raise Limits(nodes=...)"
             )
+
+    def beneath(self) -> _Specialiser:
+        """One for a graph of its own: the body of a Scan that stays whole."""
+        below = _Specialiser(self.network, self._operators, self._whole_scans, self._visits)
+        below.opset = self.opset
+        return below
 
     def _take(self, node: NodeProto, scope: Scope, inlined: bool) -> None:
         """Bind one node, or what stands for it."""
@@ -129,11 +149,25 @@ class _Specialiser:
         elif node.op_type in SEQUENCE_OPS:
             self._take_apart(node, inputs, scope)
         elif node.op_type in UNROLLED:
-            unroll(self, node, inputs, scope)
+            self._take_loop(node, inputs, scope, inlined)
         elif (body := self._definition(node, inputs)) is not None:
             self._expand(node, body, inputs, scope)
         else:
             self._bind(node, inputs, scope, inlined)
+
+    def _take_loop(self, node: NodeProto, inputs: list[str], scope: Scope, inlined: bool) -> None:
+        """Keep a loop as one node if it shall be, and can; unroll it otherwise."""
+        if not self._whole_scans:
+            unroll(self, node, inputs, scope)
+            return
+        try:
+            if node.op_type != "Scan":
+                raise UnsupportedError("a Scan would work")
+            keep_scan(self, node, inputs, scope, inlined=inlined)
+        except ModelError as error:  # if it is the network's fault, unrolling says so
+            steps = unroll(self, node, inputs, scope)
+            loop = f"{node.op_type} '{node.name or ', '.join(filter(None, node.output))}'"
+            self.graph.unrolled.append(Unrolled(loop, steps, str(error)))
 
     def add_initializer(self, name: str, array: np.ndarray, scope: Scope) -> None:
         """Define a constant of a branch or body under a name that is unique in the graph."""
@@ -206,7 +240,7 @@ class _Specialiser:
 
     def _take_apart(self, node: NodeProto, inputs: list[str], scope: Scope) -> None:
         """Put plain nodes in the place of a sequence operator."""
-        room = self.network.limits.nodes - self._visited
+        room = self.network.limits.nodes - self._visits.count
         nodes, length = lower(node, inputs, self.types, self.constants, self.sequences, self.opset, room)
         inner = dict(scope)
         elements = self.sequences.get(inputs[0], ()) if inputs else ()

@@ -41,9 +41,9 @@ class Composer:
         """Shape of a value."""
         return self.graph.types[value].shape
 
-    def input(self, name: str, shape: tuple[int, ...]) -> str:
+    def input(self, name: str, shape: tuple[int, ...], dtype: np.dtype = _FLOAT32) -> str:
         """Add an input of the graph."""
-        self.graph.inputs[name] = self.graph.types[name] = TensorType(shape, _FLOAT32)
+        self.graph.inputs[name] = self.graph.types[name] = TensorType(shape, dtype)
         return name
 
     def constant(self, name: str, array: np.ndarray) -> str:
@@ -112,7 +112,6 @@ class Composer:
 
         Raises:
             CardError: an input is not fed, or there is no such input, or its number of elements is another.
-            UnsupportedError: a node has a body of nodes of its own.
         """
         graph = self.graph
         carried = {state.input for state in network.states}
@@ -129,7 +128,8 @@ class Composer:
             return names.get(value, f"{name}/{value}") if value else ""
 
         for state in network.states:
-            self.input(renamed(state.input), network.inputs[state.input].shape)
+            tensor = network.inputs[state.input]
+            self.input(renamed(state.input), tensor.shape, tensor.dtype)
             graph.states.append(replace(state, input=renamed(state.input), output=renamed(state.output)))
         for key, array in network.constants.items():
             graph.constants[renamed(key)] = array

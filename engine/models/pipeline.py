@@ -167,7 +167,7 @@ def find_lifted(card: NetworkCard, network: Network) -> Bindings:
     if len({card.shapes[name][axis] for name, axis in card.lift.items()}) > 1:
         raise CardError(f"network {card.name!r}: the inputs of lift have unlike numbers of steps; the same would work")
     return find_axes(
-        lambda shapes: specialise(network, shapes, card.constants, operators=RULED_OPERATORS),
+        lambda shapes: specialise(network, shapes, card.constants, operators=RULED_OPERATORS, whole_scans=True),
         card.shapes,
         [StreamingAxis("the stream", card.lift)],
     )

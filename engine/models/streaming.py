@@ -125,7 +125,9 @@ def plan_stream(
     streaming = chosen_axes(network, axes)
     shapes = input_shapes(network, streaming, sizes or {})
     free = free_axes(network, fixed_dimensions(network, streaming))
-    bindings = find_axes(lambda given: specialise(free, given, operators=OPERATORS), shapes, streaming)
+    bindings = find_axes(
+        lambda given: specialise(free, given, operators=OPERATORS, whole_scans=True), shapes, streaming
+    )
     # The shortest steps prove the same rules as long ones, in less time.
     certificate = certify(StreamPlan(bindings, name=network.name), backend=backend)
     return StreamPlan(bindings, steps, name=network.name), certificate

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime
 from onnx import TensorProto, helper
 from onnx.numpy_helper import from_array
@@ -110,6 +111,23 @@ def gru_over_frames(path: Path, features: int = 5, hidden: int = 4, direction: s
         [*weights, from_array(np.array([1, -1, ways * hidden], np.int64), "shape")],
     )
     return save(path, graph)
+
+
+def running_mean(path: Path, features: int = 3) -> Path:
+    """An offline Scan: x `[1, frames, features]` -> y, the mean of all frames so far; it counts them in integers."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": 17]> running_mean (float[1,frames,{features}] x)
+        => (float[1,frames,{features}] y) {{
+            total, frames, y = Scan<num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1],
+                body = step (float[1,{features}] sum, int64 count, float[1,{features}] frame)
+                => (float[1,{features}] sum_next, int64 count_next, float[1,{features}] mean)
+                {{ sum_next = Add(sum, frame) count_next = Add(count, one) c = Cast<to=1>(count_next)
+                mean = Div(sum_next, c) }}>(zeros, none, x)
+        }}"""
+    )
+    constants = {"zeros": np.zeros((1, features), np.float32), "none": np.array(0), "one": np.array(1)}
+    model.graph.initializer.extend(from_array(array, name) for name, array in constants.items())
+    return save(path, model.graph)
 
 
 def write_card(path: Path, network: Path, entries: str, *, signal: str, stream: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.models.networks import (
     leaky_integrator,
     onnx_outputs,
     row_taker,
+    running_mean,
     shape_teller,
     with_constant_outputs,
     write_card,
@@ -187,10 +189,11 @@ def test_stream_carries_explicit_state(integrator_card: Path, integrator: Path, 
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
-def test_stream_lifts_hidden_state(tmp_path: Path, backend: str) -> None:
-    network = gru_over_frames(tmp_path / "gru.onnx", features=3)
+@pytest.mark.parametrize("hiding", [gru_over_frames, running_mean])
+def test_stream_lifts_hidden_state(tmp_path: Path, hiding: Callable[..., Path], backend: str) -> None:
+    network = hiding(tmp_path / "hidden.onnx", features=3)
     entries = "shapes = { x = [1, 1, 3] }\nlift = { x = 1 }"
-    card = write_card(tmp_path / "gru.toml", network, entries, signal=FEATURE_SIGNAL, stream=FEATURE_STREAM)
+    card = write_card(tmp_path / "hidden.toml", network, entries, signal=FEATURE_SIGNAL, stream=FEATURE_STREAM)
     frames = arrays(30)["x"]
     (expected,) = onnx_outputs(network, ["y"], {"x": frames[None]})
     with wavetile.load(card, backend=backend).stream() as stream:

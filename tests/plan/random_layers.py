@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tests.plan.random_recurrences import recurrent, scanned
 from tests.plan.random_streams import Drawn, Network, Value
 
 FOREVER = int(np.iinfo(np.int64).max)
@@ -230,36 +231,6 @@ def per_element(net: Network, value: Value) -> Value:
     return net.derived(value, name, [lambda length: length] * net.rank, channels)
 
 
-def recurrent(net: Network, value: Value) -> Value:
-    """A layer along the last dimension; the other one is its batch."""
-    op, hidden = net.choice(("LSTM", "GRU", "RNN")), net.integer(1, 4)
-    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
-    batch = [0] if net.rank == 1 else [2]
-    name = net.node("Transpose", value.name, perm=[net.rank + 1, *([0] if net.rank == 1 else [0, 2]), 1])
-    if net.rank == 2:
-        name = net.node("Squeeze", name, net.constant([1]))
-    del batch
-    extra = [net.weights(1, 2 * gates * hidden)] if net.integer(0, 1) else []
-    if net.rank == 1 and net.integer(0, 1):
-        extra = [*(extra or [""]), "", *(net.weights(1, 1, hidden) for _ in range(2 if op == "LSTM" else 1))]
-    attributes = {"linear_before_reset": net.integer(0, 1)} if op == "GRU" else {}
-    weights = net.weights(1, gates * hidden, value.channels, fan_in=value.channels)
-    name = net.node(
-        op,
-        name,
-        weights,
-        net.weights(1, gates * hidden, hidden, fan_in=hidden),
-        *extra,
-        hidden_size=hidden,
-        **attributes,
-    )
-    # [sequence, 1, batch, hidden]
-    name = net.node("Transpose", name, perm=[1, 3, 2, 0])
-    if net.rank == 1:
-        name = net.node("Squeeze", name, net.constant([2]))
-    return net.derived(value, name, [lambda length: length] * net.rank, hidden)
-
-
 def spectrum(net: Network, value: Value) -> Value:
     """Frames of the sum of all channels; real and imaginary parts become channels."""
     if net.rank == 2:
@@ -346,6 +317,7 @@ LAYERS: tuple[Layer, ...] = (
     turned,
     per_element,
     recurrent,
+    scanned,
     spectrum,
     elementwise,
     pooled_and_grown,

@@ -5,7 +5,7 @@ Mutations that are let through are harmless: what streams is still what onnxrunt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -30,7 +30,6 @@ from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, UnsupportedError
 from wavetile.engine.graph import load_network, specialise
 from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, certify, find_axes
-from wavetile.engine.plan.streaming.registry import STREAM_RULES
 from wavetile.engine.plan.streaming.span import Flow, Margin, Scaled, Spread, Strided, Window
 from wavetile.engine.plan.streaming.windows import Growth
 from wavetile.engine.session.axis_stream import AxisStream
@@ -67,18 +66,18 @@ NETWORKS: dict[str, onnx.ModelProto] = {
         "{ a = Conv<pads=[1, 1]>(x, k) b = Transpose<perm=[2, 0, 1]>(a) y, n = GRU<hidden_size=4>(b, w, r) }",
         constants=GRU_WEIGHTS | {"k": W3},
     ),
+    "scan": parse(
+        """(float[1,2,T] x) => (float[1,2,T] y) { a = Conv<pads=[1, 1]>(x, k) last, y = Scan<num_scan_inputs=1,
+        scan_input_axes=[2], scan_output_axes=[2], body = cell (float[1,2] s, float[1,2] e)
+        => (float[1,2] n, float[1,2] o) { m = Mul(s, e) n = Tanh(m) o = Neg(n) }>(z, a) }""",
+        constants={"k": W3, "z": np.ones((1, 2), np.float32)},
+    ),
     "branches": parse(
         "(float[1,2,T] x) => (float[1,2,T] y) "
         "{ a = Conv<pads=[2, 0]>(x, w) b = Conv<pads=[0, 2]>(x, w) y = Mul(a, b) }",
         constants={"w": W3},
     ),
 }
-
-
-def state_not_carried(flow: type[Flow], more: int, patch: pytest.MonkeyPatch) -> None:
-    """Every step of a recurrent layer begins anew."""
-    del flow, more
-    patch.setitem(STREAM_RULES, ("", "GRU"), replace(STREAM_RULES["", "GRU"], cut=None))
 
 
 FLOWS: dict[type[Flow], tuple[str, ...]] = {
@@ -115,7 +114,6 @@ MUTATIONS |= {
     "Margin.fill": Mutation(fill, Margin, 1, ("margin",)),
     "Growth._neighbours-1": Mutation(neighbours, Growth, -1, ("linear", "nearest")),
     "Growth._neighbours+1": Mutation(neighbours, Growth, 1, ("linear", "nearest"), SLOWER),
-    "a state that is not carried": Mutation(state_not_carried, Flow, 0, ("layer",)),
 }
 for _operator, _network in {
     "Conv": "convolution",
@@ -124,6 +122,8 @@ for _operator, _network in {
     "Resize": "linear",
     "Pad": "margin",
     "Slice": "slice",
+    "GRU": "layer",  # every step of it begins anew
+    "Scan": "scan",
 }.items():
     MUTATIONS[f"{_operator} as it is"] = Mutation(partial(node_as_it_is, _operator), Flow, 0, (_network,))
 
@@ -131,7 +131,7 @@ for _operator, _network in {
 def planned(model: onnx.ModelProto) -> StreamPlan:
     network = load_network(model.SerializeToString())
     axis = StreamingAxis("T", {"x": 2})
-    return StreamPlan(find_axes(lambda shapes: specialise(network, shapes), {"x": (1, 2, 1)}, [axis]))
+    return StreamPlan(find_axes(lambda shapes: specialise(network, shapes, whole_scans=True), {"x": (1, 2, 1)}, [axis]))
 
 
 def verdict(model: onnx.ModelProto) -> str:

@@ -35,7 +35,7 @@ def planned(drawn: Drawn, steps: Sequence[int | None]) -> StreamPlan:
         for axis, name in enumerate(("H", "W")[-drawn.rank :])
     ]
     shapes = dict.fromkeys(drawn.inputs, (1, drawn.channels, *[1] * drawn.rank))
-    return StreamPlan(find_axes(lambda bound: specialise(network, bound), shapes, axes), steps)
+    return StreamPlan(find_axes(lambda bound: specialise(network, bound, whole_scans=True), shapes, axes), steps)
 
 
 def assert_near(drawn: Drawn, streamed: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> None:

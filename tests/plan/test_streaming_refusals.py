@@ -90,7 +90,7 @@ REFUSED = {
     ),
     "last state": (
         parse("(float[T,1,5] x) => (float[1,1,4] y) { t, y = GRU<hidden_size=4>(x, w, r) }", constants=GRU_WEIGHTS),
-        "its last state is an output",
+        "its last state 'y' is an output",
     ),
     "the first steps": (
         recurrent("y = Slice(x, zero, ten, zero)", zero=np.array([0], np.int64), ten=np.array([10], np.int64)),

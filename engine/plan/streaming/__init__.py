@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import aligned, edges, recurrent, reshapes, windows  # noqa: F401  (fill STREAM_RULES)
+from . import aligned, edges, recurrent, reshapes, scans, windows  # noqa: F401  (fill STREAM_RULES)
 from .bindings import Bindings, StreamingAxis, find_axes
 from .causal import causal_step
 from .certificate import Certificate, certify

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from ...errors import ModelError, UnsupportedError
-from ...graph import Graph
+from ...graph import Graph, unroll_scans, whole_scans
 from ...graph.passes.pads import fold_pads
 from ...graph.passes.resize_order import convolve_before_growing
 from ...graph.passes.views import drop_identities, merge_transposes
@@ -29,6 +30,10 @@ Binder = Callable[[Mapping[str, tuple[int, ...]]], Graph]
 """Binds a network to the shapes of its inputs."""
 LengthBinder = Callable[[Sequence[int]], Graph]
 """Binds a network to the length of each streaming axis."""
+
+
+class _LoopError(UnsupportedError):
+    """A loop along an axis does not stream; a longer signal would only make it longer."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def find_axes(bind: Binder, shapes: Mapping[str, tuple[int, ...]], axes: Sequenc
     for factor in LONGER:
         try:
             found = _compared(bind_lengths, axes, bound or _bind_each(bind_lengths, axes, factor * shortest))
+        except _LoopError:
+            raise
         except ModelError as error:
             refusal = refusal or error
         else:
@@ -164,8 +171,18 @@ def _compared(bind: LengthBinder, axes: Sequence[StreamingAxis], bound: Sequence
     same = frozenset(
         node.name for node in bound[0].nodes if str(node.attributes.get("auto_pad", "")).startswith("SAME")
     )
-    graph, *grown = map(_prepared, bound)
+    graph, *grown = map(_prepared, _without_fixed_scans(bound))
     return Bindings(tuple(axes), graph, tuple(grown), _dims(axes, graph, grown), bind, same)
+
+
+def _without_fixed_scans(bound: Sequence[Graph]) -> Sequence[Graph]:
+    """Unroll the Scans that take as many steps in every binding: they do not go along a streaming axis."""
+    while True:
+        first, *others = map(whole_scans, bound)
+        fixed = {name for name, steps in first.items() if all(other.get(name) == steps for other in others)}
+        if not fixed:
+            return bound
+        bound = [unroll_scans(graph, fixed) for graph in bound]
 
 
 def _prepared(graph: Graph) -> Graph:
@@ -177,16 +194,7 @@ def _prepared(graph: Graph) -> Graph:
 def _dims(axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]) -> dict[str, tuple[int | None, ...]]:
     dims: dict[str, tuple[int | None, ...]] = {}
     for axis, other in zip(axes, grown, strict=True):
-        if len(graph.nodes) != len(other.nodes):
-            raise UnsupportedError(
-                f"network {graph.name!r} has {len(graph.nodes)} nodes, and {len(other.nodes)} when {axis.name!r} is "
-                f"longer: a Loop or Scan along the axis does not stream; {WORKS}"
-            )
-        for node, twin in zip(graph.nodes, other.nodes, strict=True):
-            if (node.op, node.name, node.outputs) != (twin.op, twin.name, twin.outputs):
-                raise UnsupportedError(
-                    f"{node}: there is another node in its place when {axis.name!r} is longer; {WORKS}"
-                )
+        _check_nodes(axis, graph, other)
     for name, tensor in graph.types.items():
         found = [_growing(name, tensor.shape, axis, other) for axis, other in zip(axes, grown, strict=True)]
         inner = [dim for dim in found if dim is not None]
@@ -196,6 +204,25 @@ def _dims(axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]) -
             )
         dims[name] = tuple(found)
     return dims
+
+
+def _check_nodes(axis: StreamingAxis, graph: Graph, other: Graph) -> None:
+    """Raise UnsupportedError if the binding in which an axis is longer has other nodes."""
+    unlike = [
+        pair
+        for pair in zip_longest(graph.nodes, other.nodes)
+        if None in pair or len({(node.op, node.name, node.outputs) for node in pair}) > 1
+    ]
+    if not unlike:
+        return
+    for loop, twin in zip(graph.unrolled, other.unrolled, strict=False):
+        if loop.steps != twin.steps:
+            raise _LoopError(
+                f"{loop.loop} takes {loop.steps} steps, and {twin.steps} when {axis.name!r} is longer, and can not be "
+                f"taken for one of them: {loop.reason}; {WORKS}"
+            )
+    first = unlike[0][0] or unlike[0][1]
+    raise UnsupportedError(f"{first}: there is another node in its place when {axis.name!r} is longer; {WORKS}")
 
 
 def _growing(name: str, shape: tuple[int, ...], axis: StreamingAxis, other: Graph) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...graph import Node
+from ...graph import Node, TensorType
 from .span import Flow, Span
 from .timeline import Moment, Timeline
 
@@ -107,7 +107,7 @@ class Carried:
     """A state of a node's own."""
 
     name: str
-    shape: tuple[int, ...]
+    tensor: TensorType
     axis: int
     """The streaming axis along which the node goes."""
     output: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ...graph import Node
+from ...graph import Node, TensorType
 from .call import Call, Carried
 from .registry import Site, stream_rule
 from .span import ALIGNED, Flow
@@ -28,9 +29,17 @@ def _recurrent(site: Site) -> Flow:
         raise site.refuse(f"direction is {direction!r}: the first output needs the last element of")
     if len(node.inputs) > _LENGTHS_INPUT and node.inputs[_LENGTHS_INPUT]:
         raise site.refuse("its sequence_lens says where the signal ends along")
-    if any(name in site.bindings.graph.outputs for name in node.outputs[_FIRST_STATE_OUTPUT:] if name):
-        raise site.refuse("its last state is an output, and is known at the end of")
+    refuse_last_states(site, node.outputs[_FIRST_STATE_OUTPUT:])
     return ALIGNED
+
+
+def refuse_last_states(site: Site, names: Sequence[str]) -> None:
+    """Raise UnsupportedError if the last value of a state is an output of the network, or is read."""
+    for name in filter(site.is_read, names):
+        is_output = name in site.bindings.graph.outputs
+        raise site.refuse(
+            f"its last state {name!r} is {'an output' if is_output else 'read'}, and is known at the end of"
+        )
 
 
 @stream_rule(*STATES, flow=_recurrent, carries=True)
@@ -45,13 +54,14 @@ def cut_recurrent(call: Call) -> None:
     names = STATES[node.op]
     inputs = list(call.inputs) + [""] * (_FIRST_STATE_INPUT + len(names) - len(node.inputs))
     outputs = list(node.outputs) + [""] * (_FIRST_STATE_OUTPUT + len(names) - len(node.outputs))
-    data, weights = (call.step.graph.types[name].shape for name in (call.inputs[0], call.inputs[2]))
-    batch_dim = 1 - sequence
-    shape = (data[0], 1, weights[2]) if sequence else (1, data[1], weights[2])
+    data, weights = (call.step.graph.types[name] for name in (call.inputs[0], call.inputs[2]))
+    batch_dim, hidden = 1 - sequence, weights.shape[2]
+    shape = (data.shape[0], 1, hidden) if sequence else (1, data.shape[1], hidden)
+    tensor = TensorType(shape, data.dtype)
     for index, name in enumerate(names):
         position = _FIRST_STATE_INPUT + index
         after = outputs[_FIRST_STATE_OUTPUT + index] or f"{node.name}/{name}_next"
         outputs[_FIRST_STATE_OUTPUT + index] = after
-        state = Carried(f"{node.name}/{name}", shape, axis, after, node.outputs[0], batch_dim)
+        state = Carried(f"{node.name}/{name}", tensor, axis, after, node.outputs[0], batch_dim)
         inputs[position] = call.step.carry(state, inputs[position])
     call.step.add_node(replace(node, inputs=tuple(inputs), outputs=tuple(outputs)))

@@ -42,6 +42,11 @@ class Site:
         graph = self.bindings.grown[self.axis] if grown else self.bindings.graph
         return graph.constants.get(self.node.inputs[position])
 
+    def is_read(self, name: str) -> bool:
+        """Whether an output of the node is an output of the network, or is read by a node."""
+        graph = self.bindings.graph
+        return bool(name) and (name in graph.outputs or any(name in node.reads for node in graph.nodes))
+
     def refuse(self, reason: str) -> UnsupportedError:
         """What to raise if the node can not stream along this axis."""
         return UnsupportedError(

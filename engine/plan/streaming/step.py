@@ -114,8 +114,7 @@ class StepCutter:
         before = f"{state.name}/{_KEPT}"
         if state.output not in self.graph.outputs:
             self.graph.outputs.append(state.output)
-        tensor = TensorType(state.shape, np.dtype(np.float32))
-        self.graph.types[state.output] = tensor
+        self.graph.types[state.output] = state.tensor
         is_first = self._stretches[state.axis].is_first
         if state.axis == self._inner:
             self.step.carried[before] = state.output
@@ -123,7 +122,7 @@ class StepCutter:
             self.step.strips[state.name] = Strip(state.value, state.dim, None if is_first else before, state.output)
         if is_first:
             return initial
-        self.graph.inputs[before] = self.graph.types[before] = tensor
+        self.graph.inputs[before] = self.graph.types[before] = state.tensor
         if initial:
             self.step.initial[before] = self.graph.constants[initial]
         return before

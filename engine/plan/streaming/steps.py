@@ -77,6 +77,7 @@ class _Bound:
     def __init__(self, graph: StepGraph, workspace: Workspace) -> None:
         self.workspace = workspace
         program = workspace.program
-        self.inputs = [(name, workspace.input(name)[0]) for name in program.inputs]
-        self.outputs = {name: workspace.output(name)[0] for name in program.outputs}
+        # The dots make views of tensors without dimensions, which [0] alone would copy.
+        self.inputs = [(name, workspace.input(name)[0, ...]) for name in program.inputs]
+        self.outputs = {name: workspace.output(name)[0, ...] for name in program.outputs}
         self.carried = list(graph.carried.items())

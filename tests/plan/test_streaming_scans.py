@@ -1,0 +1,250 @@
+"""Scans along the streaming axis: streamed in random chunks they give what onnxruntime makes of the whole signal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.plan.networks import parse, run_onnxruntime, signal
+from wavetile.engine.errors import LimitError, ModelError, UnsupportedError
+from wavetile.engine.graph import load_network, specialise
+from wavetile.engine.graph.limits import DEFAULT_LIMITS, Limits
+from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, certify, find_axes
+from wavetile.engine.plan.streaming.registry import STREAM_RULES
+from wavetile.engine.session.axis_stream import AxisStream
+
+AVERAGE = """Scan<num_scan_inputs=1, scan_input_axes=[{axis}], scan_output_axes=[{axis}],
+    body = cell (float[1,4] s, float[1,4] e) => (float[1,4] n, float[1,4] o)
+    {{ a = Mul(s, decay) b = Mul(e, rest) n = Add(a, b) o = Identity(n) }}>"""
+"""An exponential moving average, along an axis of [1, time, 4] or so."""
+RATES = {"z": signal((1, 4)), "decay": np.array(0.9, np.float32), "rest": np.array(0.1, np.float32)}
+
+GRU = """Scan<num_scan_inputs=1,
+    body = cell (float[2,3] h, float[2,4] e) => (float[2,3] n, float[2,3] o) {
+        wx = MatMul(e, w) rh = MatMul(h, r)
+        x1, x2, x3 = Split<axis=1>(wx) h1, h2, h3 = Split<axis=1>(rh)
+        u0 = Add(x1, h1) u = Sigmoid(u0) v0 = Add(x2, h2) v = Sigmoid(v0)
+        c0 = Mul(v, h3) c1 = Add(x3, c0) c = Tanh(c1)
+        d = Sub(h, c) m = Mul(u, d) n = Add(c, m) o = Neg(n)
+    }>"""
+"""A gated recurrent unit by hand, over [time, 2, 4]."""
+
+RUNNING_MEAN = """Scan<num_scan_inputs=1,
+    body = cell (float[4] s, int64 i, float[4] e) => (float[4] n, int64 j, float[4] o) {
+        n = Add(s, e) j = Add(i, one) k = Cast<to=1>(j) o = Div(n, k)
+    }>"""
+
+PAIRS = """Scan<num_scan_inputs=2, scan_input_axes=[2, -1], scan_output_axes=[0, -1],
+    body = cell (float[1,2] s, float[1,2] e, float[1,2] f) => (float[1,2] n, float[1,2] o, float[1,2] p)
+    { t = Tanh(f) a = Mul(s, t) n = Add(a, e) o = Sub(n, g) p = Add(n, bias) }>"""
+"""Two values of [1, 2, time], of unlike delays; two outputs, along the first and the last axis."""
+
+NETWORKS: dict[str, tuple[onnx.ModelProto, tuple[int | None, ...]]] = {
+    "a moving average": (
+        parse(f"(float[1,T,4] x) => (float[1,T,4] y) {{ last, y = {AVERAGE.format(axis=1)}(z, x) }}", constants=RATES),
+        (1, None, 4),
+    ),
+    "a recurrent unit": (
+        parse(
+            f"(float[T,2,4] x) => (float[T,2,3] y) {{ last, y = {GRU}(h0, x) }}",
+            constants={"h0": signal((2, 3), 1), "w": signal((4, 9), 2), "r": signal((3, 9), 3)},
+        ),
+        (None, 2, 4),
+    ),
+    "a count in integers": (
+        parse(
+            f"(float[T,4] x) => (float[T,4] y) {{ last, count, y = {RUNNING_MEAN}(s0, i0, x) }}",
+            constants={"s0": np.zeros(4, np.float32), "i0": np.array(0), "one": np.array(1)},
+        ),
+        (None, 4),
+    ),
+    "convolutions and two in a row": (
+        parse(
+            f"""(float[1,2,T] x) => (float[1,4,U] y) {{
+            A = Conv<pads=[1, 1], strides=[2]>(x, k) B = Transpose<perm=[0, 2, 1]>(A)
+            last, C = {AVERAGE.format(axis=1)}(z, B) D = Tanh(C)
+            final, E = {AVERAGE.format(axis=-2)}(z, D)
+            F = Transpose<perm=[0, 2, 1]>(E) y = Conv<pads=[0, 4], dilations=[2]>(F, l) }}""",
+            constants=RATES | {"k": signal((4, 2, 3), 4), "l": signal((4, 4, 3), 5)},
+        ),
+        (1, 2, None),
+    ),
+    "two inputs, two outputs": (
+        parse(
+            f"""(float[1,2,T] x) => (float[T,1,2] y, float[1,2,T] v) {{
+            A = Conv<pads=[0, 2]>(x, k) g = Neg(bias) last, y, v = {PAIRS}(s0, x, A) }}""",
+            constants={"s0": signal((1, 2)), "bias": signal((1, 2), 1), "k": signal((2, 2, 3), 2)},
+        ),
+        (1, 2, None),
+    ),
+    "an input that is everywhere the same": (
+        parse(
+            f"""(float[1,2,T] x) => (float[T,1,2] y) {{
+            S = Shape(x) A = ConstantOfShape<value = float[1] {{0.5}}>(S) g = Neg(bias)
+            last, y, v = {PAIRS}(s0, x, A) }}""",
+            constants={"s0": signal((1, 2)), "bias": signal((1, 2), 1)},
+        ),
+        (1, 2, None),
+    ),
+}
+
+
+def planned(
+    model: onnx.ModelProto, shape: tuple[int | None, ...], step: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> StreamPlan:
+    """Plan the network along the open dimension of its input x."""
+    network = load_network(model.SerializeToString(), limits=limits)
+    axis = StreamingAxis("T", {"x": shape.index(None)})
+    sizes = {"x": tuple(size or 1 for size in shape)}
+    return StreamPlan(find_axes(lambda bound: specialise(network, bound, whole_scans=True), sizes, [axis]), [step])
+
+
+def streamed(plan: StreamPlan, x: np.ndarray, dim: int, backend: str, seed: int) -> dict[str, np.ndarray]:
+    """What comes out of a stream of random chunks, empty ones among them."""
+    stream = AxisStream(plan, backend=backend, poisoned=True)
+    cuts = np.sort(np.random.default_rng(seed).integers(0, x.shape[dim] + 1, 6))
+    parts = [stream.process({"x": part}) for part in np.split(x, cuts, dim)] + [stream.flush()]
+    dims = plan.bindings.dims
+    return {name: np.concatenate([part[name] for part in parts], dims[name][0]) for name in parts[-1]}
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("step", [None, 5])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_random_chunks_give_the_numbers_of_the_whole(name: str, step: int | None, backend: str) -> None:
+    model, shape = NETWORKS[name]
+    dim = shape.index(None)
+    plan = planned(model, shape, step)
+    for seed, length in enumerate((2, 12, 31)):
+        x = signal(tuple(length if size is None else size for size in shape), seed)
+        whole = run_onnxruntime(model, {"x": x}, as_written=True)
+        made = streamed(plan, x, dim, backend, seed)
+        for value, expected in zip(model.graph.output, whole, strict=True):
+            np.testing.assert_allclose(made[value.name], expected, atol=1e-5, err_msg=f"{value.name} of {length}")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_certificate_proves_it(name: str) -> None:
+    assert certify(planned(*NETWORKS[name])).max_difference < 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_states_that_are_not_carried_fail_the_certificate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STREAM_RULES, ("", "Scan"), replace(STREAM_RULES["", "Scan"], cut=None))
+    with pytest.raises(ModelError, match="differs from the whole"):
+        certify(planned(*NETWORKS[name]))
+
+
+FIRST = {"first": np.array([0], np.int64)}
+ACCUMULATED = """(float[T,2] x) => (float[T,2] y) {{ {before} last, y = Scan<num_scan_inputs=1{more},
+    body = cell (float[2] s, float[2] e) => (float[2] n, float[2] o) {{ {body} }}>({start}, x) {after} }}"""
+"""A sum of all that has come, over [time, 2], and what stands in the way of it."""
+
+
+def accumulated(
+    body: str = "n = Add(s, e) o = Identity(n)",
+    *,
+    more: str = "",
+    before: str = "",
+    start: str = "z",
+    after: str = "",
+    made: str = "y",
+) -> onnx.ModelProto:
+    text = ACCUMULATED.format(body=body, more=more, before=before, start=start, after=after)
+    return parse(text.replace("last, y =", f"last, {made} ="), constants={"z": signal((2,))} | FIRST)
+
+
+REFUSED = {
+    "backwards": (
+        accumulated(more=", scan_input_directions=[1]"),
+        r"Scan 'Scan_0': it goes over 'x' backwards: its first step needs the last element of 'T', .*Model\.windows",
+    ),
+    "put together backwards": (
+        accumulated(more=", scan_output_directions=[1]"),
+        "it puts 'y' together backwards: the first element is made of the last one of 'T'",
+    ),
+    "the whole signal at each step": (
+        accumulated("m = ReduceMax<axes=[0], keepdims=0>(x) n = Add(s, e) o = Sub(n, m)"),
+        "its body reads the whole of 'x' at each step, which is as long as 'T'",
+    ),
+    "a state as long as the signal": (
+        parse(
+            """(float[T,2] x) => (float[T,2] y) { S = Shape(x) Z = ConstantOfShape(S) last, y = Scan<num_scan_inputs=1,
+            body = cell (float[N,2] s, float[2] e) => (float[N,2] n, float[2] o)
+            { n = Add(s, e) o = ReduceMean<axes=[0], keepdims=0>(n) }>(Z, x) }"""
+        ),
+        "its state 'Z' is as long as 'T'",
+    ),
+    "the length": (
+        accumulated(
+            "n = Add(s, e) o = Div(n, C)",
+            before="S = Shape(x) N = Gather(S, first) C = Cast<to=1>(N)",
+        ),
+        "a step is not the same for every length of 'T'",
+    ),
+    "the last state": (
+        accumulated(after="y = Add(A, last)", made="A"),
+        "its last state 'last' is read, and is known at the end of 'T'",
+    ),
+    "a state that grows": (
+        parse(
+            """(float[T,2] x) => (float[T,2] y) { last, y = Scan<num_scan_inputs=1,
+            body = cell (float[N,2] s, float[2] e) => (float[M,2] n, float[2] o)
+            { f = Unsqueeze(e, first) n = Concat<axis=0>(s, f) o = ReduceMax<axes=[0], keepdims=0>(n) }>(z, x) }""",
+            constants={"z": signal((1, 2))} | FIRST,
+        ),
+        r"Scan 'last, y' takes 64 steps, and 128 .*: its state 's' is float32\[1, 2\] at first, and \S+ 2\] later",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_not_be_exact_is_refused_by_name(name: str) -> None:
+    model, words = REFUSED[name]
+    with pytest.raises(UnsupportedError, match=words):
+        planned(model, (None, 2))
+
+
+def test_a_last_state_that_is_an_output_is_refused() -> None:
+    model = accumulated()
+    model.graph.output.append(onnx.helper.make_tensor_value_info("last", onnx.TensorProto.FLOAT, [2]))
+    with pytest.raises(UnsupportedError, match="its last state 'last' is an output, and is known at the end of 'T'"):
+        planned(model, (None, 2))
+
+
+def test_rows_of_tiles_are_refused() -> None:
+    """Along one axis of an image the scan streams; the other one its body takes whole."""
+    model = parse(
+        """(float[H,W] x) => (float[H,W] y) { S = Shape(x) N = Slice(S, one, two) Z = ConstantOfShape(N)
+        last, y = Scan<num_scan_inputs=1, body = cell (float[W] s, float[W] e) => (float[W] n, float[W] o)
+        { n = Add(s, e) o = Tanh(n) }>(Z, x) }""",
+        constants={"one": np.array([1]), "two": np.array([2])},
+    )
+    network = load_network(model.SerializeToString())
+    axes = [StreamingAxis("H", {"x": 0}), StreamingAxis("W", {"x": 1})]
+    with pytest.raises(UnsupportedError, match="its steps go along another axis, and each takes the whole of 'W'"):
+        StreamPlan(find_axes(lambda bound: specialise(network, bound, whole_scans=True), {"x": (1, 1)}, axes))
+    assert certify(planned(model, (None, 5))).max_difference < 1e-5
+
+
+def test_a_scan_over_another_axis_takes_part_in_the_stream_step_by_step() -> None:
+    """It runs over features, for every moment by itself; its nodes are planned like all others."""
+    model = parse(
+        """(float[T,3,2] x) => (float[T,2] y) { S = Shape(x) N = Slice(S, zero, one) M = Concat<axis=0>(N, two)
+        Z = ConstantOfShape(M) y, rows = Scan<num_scan_inputs=1, scan_input_axes=[1],
+        body = cell (float[T,2] s, float[T,2] e) => (float[T,2] n, float[T,2] o)
+        { a = Add(s, e) n = Tanh(a) o = Identity(n) }>(Z, x) }""",
+        constants={"zero": np.array([0]), "one": np.array([1]), "two": np.array([2])},
+    )
+    plan = planned(model, (None, 3, 2))
+    assert [node.op for node in plan.bindings.graph].count("Tanh") == 3
+    assert certify(plan).max_difference < 1e-6
+
+
+def test_a_step_of_too_many_nodes_is_refused() -> None:
+    plan = planned(accumulated(), (None, 2), 41, Limits(nodes=80))
+    with pytest.raises(LimitError, match=r"Scan 'Scan_0': 41 steps at once .*, 40 would work"):
+        AxisStream(plan).process({"x": signal((41, 2))})
