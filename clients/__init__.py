@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from .results import Event, ModelDescription, ModelSummary, StreamInfo, StreamResult, Tensor, Tile
+from .encoding import Part
+from .results import Event, ImageOutput, ModelDescription, ModelSummary, StreamInfo, StreamResult, Tensor, Tile
 from .stream import ClientStream, StreamClient
 
 __all__ = [
     "ClientStream",
     "Event",
+    "ImageOutput",
     "ModelDescription",
     "ModelSummary",
+    "Part",
     "StreamClient",
     "StreamInfo",
     "StreamResult",

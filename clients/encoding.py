@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..engine.errors import SignalError
@@ -9,6 +11,13 @@ from ..proto.v1 import wavetile_pb2 as pb
 
 AUDIO_ENCODINGS = {"pcm_s16le": pb.AUDIO_ENCODING_PCM_S16LE, "pcm_f32le": pb.AUDIO_ENCODING_PCM_F32LE}
 PIXEL_TYPES = {"uint8": pb.PIXEL_TYPE_UINT8, "uint16": pb.PIXEL_TYPE_UINT16, "float32": pb.PIXEL_TYPE_FLOAT32}
+IMAGE_ORDERS = {
+    "whole": pb.IMAGE_ORDER_UNSPECIFIED,
+    "raster": pb.IMAGE_ORDER_RASTER,
+    "any": pb.IMAGE_ORDER_ANY,
+    "rows": pb.IMAGE_ORDER_ROWS,
+    "slices": pb.IMAGE_ORDER_SLICES,
+}
 _PIXEL_DTYPES = {
     pb.PIXEL_TYPE_UINT8: np.dtype("u1"),
     pb.PIXEL_TYPE_UINT16: np.dtype("<u2"),
@@ -46,21 +55,44 @@ def decode_audio(data: bytes, encoding: str, channels: int) -> np.ndarray:
     return samples if channels == 1 else samples.reshape(-1, channels)
 
 
-def encode_image(pixels: np.ndarray, config: pb.ImageConfig) -> pb.ImageTile:
-    """A whole image `[height, width]` or `[height, width, channels]` as a tile. Raises SignalError if it is not one."""
-    expected = (config.height, config.width, config.channels)
-    shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
-    if shape != expected:
-        raise SignalError(f"an image of shape {list(pixels.shape)}; this stream takes {list(expected)}")
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an image, `[rows, columns]` or `[rows, columns, channels]`; of a volume with `[slices, ...]` before."""
+
+    pixels: np.ndarray
+    y: int = 0
+    """Its first row in the image."""
+    x: int = 0
+    z: int = 0
+
+
+def encode_part(part: Part, config: pb.ImageConfig) -> pb.ImageTile:
+    """A part as it is sent. Raises SignalError when its rank, channels or type are not what the config says."""
+    pixels = part.pixels
+    is_volume = config.depth > 0 or config.order == pb.IMAGE_ORDER_SLICES
+    rank = 3 if is_volume else 2
+    shape = pixels.shape if pixels.ndim == rank + 1 else (*pixels.shape, 1)
+    if len(shape) != rank + 1 or shape[-1] != config.channels:
+        raise SignalError(
+            f"a part of shape {list(pixels.shape)}; this stream takes [{'slices, ' if is_volume else ''}rows, columns, "
+            f"{config.channels} channels]"
+        )
     dtype = _PIXEL_DTYPES[config.pixel_type]
     if not np.can_cast(pixels.dtype, dtype, casting="same_kind"):
-        raise SignalError(f"an image of type {pixels.dtype}; this stream takes {dtype.name}")
+        raise SignalError(f"pixels of type {pixels.dtype}; this stream takes {dtype.name}")
+    *slices, height, width, _ = shape
     return pb.ImageTile(
-        height=config.height, width=config.width, data=np.ascontiguousarray(pixels, dtype=dtype).tobytes()
+        z=part.z,
+        y=part.y,
+        x=part.x,
+        depth=sum(slices),
+        height=height,
+        width=width,
+        data=np.ascontiguousarray(pixels, dtype=dtype).tobytes(),
     )
 
 
 def decode_pixels(tile: pb.ImageTile) -> np.ndarray:
-    """A tile's pixels, `[height, width, channels]`, in the tile's own type."""
+    """A tile's pixels, `[rows, columns, channels]`, of a volume `[slices, ...]`, in the tile's own type."""
     pixels = np.frombuffer(tile.data, _PIXEL_DTYPES[tile.pixel_type])
-    return pixels.reshape(tile.height, tile.width, tile.channels)
+    return pixels.reshape(*([tile.depth] if tile.depth else []), tile.height, tile.width, tile.channels)

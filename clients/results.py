@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.pixels import PercentileRange, PixelNormalisation, StandardScore
 from ..proto.v1 import wavetile_pb2 as pb
 from .encoding import decode_audio, decode_pixels
 
@@ -38,6 +39,24 @@ class StreamInfo:
     returns_audio: bool
     value_names: tuple[str, ...]
     first_frame_samples: int
+    image_outputs: tuple[ImageOutput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutput:
+    """An output on images that come in parts; sizes are 0 where the stream's config does not say how much will come.
+
+    `delay_rows` (columns, slices): how many have to come after those of an output pixel before it is finished.
+    """
+
+    name: str
+    height: int
+    width: int
+    depth: int
+    channels: int
+    delay_rows: float
+    delay_columns: float
+    delay_slices: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +71,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Finished pixels `[height, width, channels]` of the network's output `name`, at (y, x) of the image."""
+    """Finished pixels `[rows, columns, channels]` of the network's output `name`, at (y, x) of the image.
+
+    Of a volume `[slices, rows, columns, channels]`, from slice `z` on.
+    """
 
     name: str
     y: int
     x: int
     pixels: np.ndarray
+    z: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +89,9 @@ class StreamResult:
 
     `samples`: float32 `[n]`, or `[n, channels]` for more than one channel; None where the model gives no audio.
     `values`: float32, the first axis counts frames. `queue_time_ns` is the longest wait of these frames for compute,
-    `compute_time_ns` the time of the batches that computed them.
+    `compute_time_ns` the time of the batches that computed them. Of images, a frame is a part that was sent; `tiles`
+    belong to image `image_index`, of whose output `finished_share` is finished: 1.0 once it is complete, and NaN before
+    that where nobody knows how much will come.
     """
 
     sequence_number: int
@@ -79,6 +104,8 @@ class StreamResult:
     tiles: tuple[Tile, ...]
     queue_time_ns: int
     compute_time_ns: int
+    image_index: int
+    finished_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +145,8 @@ class ModelDescription:
     weight_bytes: int
     state_bytes: int
     license: str
+    pixels: PixelNormalisation | None
+    """How an image's numbers become the network's, where the model's card says so."""
 
 
 def stream_info(started: pb.StreamStarted) -> StreamInfo:
@@ -134,6 +163,19 @@ def stream_info(started: pb.StreamStarted) -> StreamInfo:
         returns_audio=started.returns_audio,
         value_names=tuple(started.value_names),
         first_frame_samples=started.first_frame_samples,
+        image_outputs=tuple(
+            ImageOutput(
+                name=output.name,
+                height=output.height,
+                width=output.width,
+                depth=output.depth,
+                channels=output.channels,
+                delay_rows=output.delay_rows,
+                delay_columns=output.delay_columns,
+                delay_slices=output.delay_slices,
+            )
+            for output in started.image_outputs
+        ),
     )
 
 
@@ -155,9 +197,11 @@ def stream_result(result: pb.StreamResult, info: StreamInfo, encoding: str) -> S
             )
             for event in result.events
         ),
-        tiles=tuple(Tile(tile.name, tile.y, tile.x, decode_pixels(tile)) for tile in result.tiles),
+        tiles=tuple(Tile(tile.name, tile.y, tile.x, decode_pixels(tile), tile.z) for tile in result.tiles),
         queue_time_ns=result.queue_time_ns,
         compute_time_ns=result.compute_time_ns,
+        image_index=result.image_index,
+        finished_share=result.finished_share,
     )
 
 
@@ -184,4 +228,16 @@ def model_description(model: pb.ModelDescription) -> ModelDescription:
         weight_bytes=model.weight_bytes,
         state_bytes=model.state_bytes,
         license=model.license,
+        pixels=_normalisation(model.pixel_normalization),
     )
+
+
+def _normalisation(message: pb.PixelNormalization) -> PixelNormalisation | None:
+    """The rule of a message; None where the model's card says nothing."""
+    match message.WhichOneof("rule"):
+        case "percentiles":
+            return PercentileRange(message.percentiles.low, message.percentiles.high)
+        case "standard_score":
+            return StandardScore()
+        case _:
+            return None

@@ -14,7 +14,7 @@ A stream that is only written to fills the server's buffers and then makes `send
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -25,7 +25,7 @@ import numpy as np
 from ..engine.errors import ServerError, SignalError
 from ..proto.v1 import wavetile_pb2 as pb
 from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
-from .encoding import AUDIO_ENCODINGS, PIXEL_TYPES, encode_audio, encode_image
+from .encoding import AUDIO_ENCODINGS, IMAGE_ORDERS, PIXEL_TYPES, Part, encode_audio, encode_part
 from .results import (
     ModelDescription,
     ModelSummary,
@@ -39,6 +39,11 @@ from .results import (
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+PLANNING_TIMEOUT_S = 300.0
+"""A server plans and proves a network's stream the first time that somebody asks for it."""
+
+Request = Callable[[Any], pb.StreamRequest]
+"""Makes a request of what `ClientStream.send` was given."""
 
 
 class StreamClient:
@@ -112,17 +117,16 @@ class StreamClient:
         `frame_budget_s`: a frame's deadline after its arrival; None is one hop. Leaving the context before `finish` and
         the last result cancels the stream. Raises ServerError, SignalError.
         """
-        if encoding not in AUDIO_ENCODINGS:
-            raise SignalError(f"audio encoding {encoding!r} is unknown; use one of {', '.join(AUDIO_ENCODINGS)}")
+        _check_known("audio encoding", encoding, AUDIO_ENCODINGS)
         audio = pb.AudioConfig(
             sample_rate_hz=sample_rate_hz or 0, channels=channels, encoding=AUDIO_ENCODINGS[encoding]
         )
         config = pb.StreamConfig(model=model, audio=audio, frame_budget_ns=_nanoseconds(frame_budget_s))
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
-            return pb.StreamRequest(audio=encode_audio(samples, encoding, channels))
+            return pb.StreamRequest(audio=encode_audio(np.asarray(samples), encoding, channels))
 
-        async with self._open(config, request, encoding) as stream:
+        async with self._open(config, request, encoding, self._timeout_s) as stream:
             yield stream
 
     @asynccontextmanager
@@ -134,48 +138,79 @@ class StreamClient:
         config = pb.StreamConfig(model=model, features=features, frame_budget_ns=_nanoseconds(frame_budget_s))
 
         def request(frames: np.ndarray) -> pb.StreamRequest:
+            frames = np.asarray(frames)
             if frames.ndim != 2 or frames.shape[1] != feature_count:
                 raise SignalError(
                     f"features of shape {list(frames.shape)}; this stream takes [frames, {feature_count}]"
                 )
             return pb.StreamRequest(features=pb.FeatureFrames(data=np.ascontiguousarray(frames, "<f4").tobytes()))
 
-        async with self._open(config, request, "pcm_f32le") as stream:
+        async with self._open(config, request, "pcm_f32le", self._timeout_s) as stream:
             yield stream
 
     @asynccontextmanager
-    async def stream_images(
-        self, model: str, *, height: int, width: int, channels: int = 1, pixel_type: str = "float32"
+    async def stream_images(  # noqa: PLR0913 - what an image is, by keyword
+        self,
+        model: str,
+        *,
+        height: int,
+        width: int,
+        channels: int = 1,
+        depth: int = 0,
+        pixel_type: str = "float32",
+        order: str = "whole",
+        tile_pixels: int = 0,
+        scale: float = 1.0,
+        offset: float = 0.0,
     ) -> AsyncIterator[ClientStream]:
-        """A stream of images of one size. `send` takes `[height, width]` or `[height, width, channels]`.
+        """A stream of images, or of volumes of `depth` slices, of one size, one after the other.
 
-        `pixel_type`: "uint8", "uint16" or "float32"; values reach the network unscaled. Raises like `stream`.
+        `send` takes a `Part`, or an array for one that begins at the first pixel: the whole image with order "whole", a
+        square tile with "raster" (from left to right, then from top to bottom) or "any", some rows with "rows", some
+        slices of a volume with "slices". With rows the height may be 0, with slices the depth: `finish` then ends the
+        image. `tile_pixels` is the height and width of a tile, 0 for 256; of rows and slices how many are computed
+        together, 0 for as few as the network allows.
+
+        `pixel_type`: "uint8", "uint16" or "float32", on the wire; the network gets `pixel * scale + offset`. Raises
+        like `stream`, also where the model can not be streamed like this.
         """
-        if pixel_type not in PIXEL_TYPES:
-            raise SignalError(f"pixel type {pixel_type!r} is unknown; use one of {', '.join(PIXEL_TYPES)}")
-        image = pb.ImageConfig(height=height, width=width, channels=channels, pixel_type=PIXEL_TYPES[pixel_type])
+        _check_known("pixel type", pixel_type, PIXEL_TYPES)
+        _check_known("order", order, IMAGE_ORDERS)
+        image = pb.ImageConfig(
+            height=height,
+            width=width,
+            channels=channels,
+            depth=depth,
+            pixel_type=PIXEL_TYPES[pixel_type],
+            order=IMAGE_ORDERS[order],
+            tile_pixels=tile_pixels,
+            scale=scale,
+            offset=offset,
+        )
 
-        def request(pixels: np.ndarray) -> pb.StreamRequest:
-            return pb.StreamRequest(tile=encode_image(pixels, image))
+        def request(part: Part | np.ndarray) -> pb.StreamRequest:
+            part = part if isinstance(part, Part) else Part(np.asarray(part))
+            return pb.StreamRequest(tile=encode_part(part, image))
 
-        async with self._open(pb.StreamConfig(model=model, image=image), request, "pcm_f32le") as stream:
+        config = pb.StreamConfig(model=model, image=image)
+        async with self._open(config, request, "pcm_f32le", PLANNING_TIMEOUT_S) as stream:
             yield stream
 
     @asynccontextmanager
     async def _open(
-        self, config: pb.StreamConfig, request: Callable[[np.ndarray], pb.StreamRequest], encoding: str
+        self, config: pb.StreamConfig, request: Request, encoding: str, timeout_s: float | None
     ) -> AsyncIterator[ClientStream]:
         call = self._stub.Stream()
         self._calls.add(call)
         try:
             with _server_errors():
                 try:
-                    async with asyncio.timeout(self._timeout_s):
+                    async with asyncio.timeout(timeout_s):
                         await call.write(pb.StreamRequest(config=config))
                         response = await call.read()
                 except TimeoutError:
                     raise ServerError(
-                        "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {self._timeout_s:g} s"
+                        "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {timeout_s:g} s"
                     ) from None
                 if not isinstance(response, pb.StreamResponse):  # the end of the call
                     await _raise_status(call)
@@ -188,17 +223,15 @@ class StreamClient:
 class ClientStream:
     """One live stream: `send` chunks, `finish`, iterate over results. Made by `StreamClient`'s stream methods."""
 
-    def __init__(
-        self, call: Any, info: StreamInfo, request: Callable[[np.ndarray], pb.StreamRequest], encoding: str
-    ) -> None:
+    def __init__(self, call: Any, info: StreamInfo, request: Request, encoding: str) -> None:
         self.info = info
         self._call = call
         self._request = request
         self._encoding = encoding
 
-    async def send(self, chunk: np.ndarray) -> None:
+    async def send(self, chunk: np.ndarray | Part) -> None:
         """Send one chunk, of any length. Waits while the server is behind. Raises SignalError, ServerError."""
-        request = self._request(np.asarray(chunk))
+        request = self._request(chunk)
         with _server_errors():
             try:
                 await self._call.write(request)
@@ -223,7 +256,7 @@ class ClientStream:
                 raise StopAsyncIteration
         return stream_result(response.result, self.info, self._encoding)
 
-    async def exchange(self, source: AsyncIterable[np.ndarray]) -> AsyncIterator[StreamResult]:
+    async def exchange(self, source: AsyncIterable[np.ndarray | Part]) -> AsyncIterator[StreamResult]:
         """Send every chunk of `source`, then finish, while yielding results. An error in `source` is raised here."""
         sender = asyncio.create_task(self._send_all(source))
         try:
@@ -240,7 +273,7 @@ class ClientStream:
         finally:
             sender.cancel()
 
-    async def _send_all(self, source: AsyncIterable[np.ndarray]) -> None:
+    async def _send_all(self, source: AsyncIterable[np.ndarray | Part]) -> None:
         try:
             async for chunk in source:
                 await self.send(chunk)
@@ -272,6 +305,11 @@ async def _raise_status(call: Any) -> NoReturn:
     if code is grpc.StatusCode.OK:
         raise ServerError("OK", "the server has ended this stream")
     raise ServerError(code.name, details or "no details")
+
+
+def _check_known(what: str, name: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        raise SignalError(f"{what} {name!r} is unknown; use one of {', '.join(known)}")
 
 
 def _nanoseconds(seconds: float | None) -> int:

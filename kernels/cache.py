@@ -1,9 +1,10 @@
-"""Where wavetile keeps what it can make or fetch again: compiled kernels and weights."""
+"""Where wavetile keeps what it can make or fetch again: compiled kernels, certificates and weights."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 CACHE_VARIABLE = "WAVETILE_CACHE"
@@ -26,3 +27,11 @@ def cache_folder() -> Path:
         named = os.environ.get("XDG_CACHE_HOME", "")
         platform_cache = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
     return platform_cache / "wavetile"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and its folder, so that others see either all of it or nothing. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import ModelError
+from ..models.image_session import ImageSession
 from ..models.model import Model
 from ..server import ModelDescription, ModelKind, TensorDescription
-from ..session import Executor, Session
+from ..session import Executor, ImageFormat, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class Served:
         """A workspace whose kernels are compiled."""
         return self.model.executor()
 
-    def run(self, inputs: Mapping[str, np.ndarray], /) -> Mapping[str, np.ndarray]:
-        """Evaluate the network on whole arrays. Raises SignalError."""
-        return self.model.run(inputs)
+    def open_images(self, form: ImageFormat, max_bytes: int) -> ImageSession:
+        """A new stream of images, planned and proved. Raises SignalError."""
+        return self.model.images(form, max_bytes=max_bytes)
 
 
 def served(model: Model) -> Served:
@@ -62,5 +60,6 @@ def served(model: Model) -> Served:
         weight_bytes=about.weight_bytes,
         state_bytes=about.state_bytes,
         license=about.licence,
+        pixels=about.pixels,
     )
     return Served(model, description)

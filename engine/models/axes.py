@@ -22,14 +22,23 @@ Negative dimensions count from the last.
 """
 
 
-def fixed_dimensions(network: Network, axes: Sequence[StreamingAxis]) -> dict[str, dict[int, str]]:
-    """Dimensions that stream although the network declares one size for them: it may have been exported for one."""
+Sizes = Mapping[str, int] | Mapping[str | tuple[str, int], int]
+"""Sizes of dimensions that do not stream: of a free one by its name, of any one by its input and number."""
+
+
+def fixed_dimensions(network: Network, axes: Sequence[StreamingAxis], sizes: Sizes) -> dict[str, dict[int, str]]:
+    """Dimensions that may have another size than the one that the network declares: it may have been exported for one.
+
+    Returns:
+        Input -> dimension -> a name for it: those that stream, and those whose size is given by input and number.
+    """
+    named = [(place, axis.name) for axis in axes for place in axis.inputs.items()]
+    named += [(key, f"{key[0]} {key[1]}") for key in sizes if isinstance(key, tuple)]
     fixed: dict[str, dict[int, str]] = {}
-    for axis in axes:
-        for name, dim in axis.inputs.items():
-            dims = network.inputs[name].dims
-            if dims is not None and isinstance(dims[dim], int):
-                fixed.setdefault(name, {})[dim] = axis.name
+    for (name, dim), label in named:
+        dims = network.inputs[name].dims
+        if dims is not None and isinstance(dims[dim], int):
+            fixed.setdefault(name, {})[dim] = label
     return fixed
 
 
@@ -69,22 +78,12 @@ def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:
     return free
 
 
-def input_shapes(
-    network: Network, axes: Sequence[StreamingAxis], sizes: Mapping[str, int]
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of all inputs; 1 along the axes. Raises ModelError if a size is missing, or is of no free dimension."""
-    check_counts({f"sizes[{name!r}]": size for name, size in sizes.items()})
-    free = {
-        name
-        for name, places in _free_dimensions(network).items()
-        if any(all(axis.inputs.get(key) != dim for axis in axes) for key, dim in places.items())
-    }
-    if unknown := sizes.keys() - free:
-        raise ModelError(
-            f"sizes: no dimension {min(unknown)!r} is free and does not stream; {declared_inputs(network)}"
-        )
+def input_shapes(network: Network, axes: Sequence[StreamingAxis], sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    """Shapes of all inputs; 1 along the axes. Raises ModelError if a size is missing, or is of no such dimension."""
+    check_counts({f"sizes[{key!r}]": size for key, size in sizes.items()})
+    _check_keys(network, axes, sizes)
     batches = {str(declared.dims[0]): 1 for declared in network.inputs.values() if declared.dims}
-    sizes = {**batches, **sizes}
+    sizes = {**batches, **dict(sizes.items())}
     shapes = {}
     for name, declared in network.inputs.items():
         if declared.dims is None:
@@ -93,6 +92,8 @@ def input_shapes(
         for dim, size in enumerate(declared.dims):
             if any(axis.inputs.get(name) == dim for axis in axes):
                 shape.append(1)
+            elif (name, dim) in sizes:
+                shape.append(sizes[name, dim])
             elif isinstance(size, int):
                 shape.append(size)
             elif size is not None and size in sizes:
@@ -102,10 +103,25 @@ def input_shapes(
             else:
                 raise ModelError(
                     f"input {name!r}: dimension {dim} ({size or 'without a name'}) is free and does not stream; "
-                    f"sizes={{{size or 'NAME'!r}: ...}} would work"
+                    f"sizes={{{size or (name, dim)!r}: ...}} would work"
                 )
         shapes[name] = tuple(shape)
     return shapes
+
+
+def _check_keys(network: Network, axes: Sequence[StreamingAxis], sizes: Sizes) -> None:
+    """Raise ModelError unless each size is of a dimension that is there and does not stream."""
+    streaming = {place for axis in axes for place in axis.inputs.items()}
+    free = {name for name, places in _free_dimensions(network).items() if places.items() - streaming}
+    places = {(name, dim) for name, one in network.inputs.items() for dim in range(len(one.dims or ()))} - streaming
+    for key in sizes:
+        if key not in (places if isinstance(key, tuple) else free):
+            what = (
+                f"dimension {key[1]} of input {key[0]!r} is there"
+                if isinstance(key, tuple)
+                else f"dimension {key!r} is free"
+            )
+            raise ModelError(f"sizes: no {what} and does not stream; {declared_inputs(network)}")
 
 
 def check_counts(counts: Mapping[str, object]) -> None:

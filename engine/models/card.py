@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import CardError, ModelError
+from ..pixels import PercentileRange, PixelNormalisation, StandardScore
 from .operators import OPERATORS
 from .table import Table
 
@@ -51,8 +52,10 @@ class FeatureSignal:
 
 @dataclass(frozen=True, slots=True)
 class ImageSignal:
-    """Whole images."""
+    """Images, whole or in parts."""
 
+    pixels: PixelNormalisation | None = None
+    """How an image's numbers become the network's; None: the card does not say."""
     kind: Literal["image"] = "image"
 
 
@@ -211,9 +214,21 @@ def _signal(table: Table) -> AudioSignal | FeatureSignal | ImageSignal:
     elif kind == "features":
         signal = FeatureSignal(table.integer("feature_count"))
     else:
-        signal = ImageSignal()
+        signal = ImageSignal(
+            _pixels(Table(table.table("pixels"), f"{table.where} pixels")) if table.has("pixels") else None
+        )
     table.finish()
     return signal
+
+
+def _pixels(table: Table) -> PixelNormalisation:
+    rule = table.text("rule", options=("percentiles", "standard_score"))
+    normalisation: PixelNormalisation = StandardScore()
+    if rule == "percentiles":
+        low = table.number("low", least=0, most=100)
+        normalisation = PercentileRange(low, table.number("high", least=low, most=100))
+    table.finish()
+    return normalisation
 
 
 def _network(name: str, table: Table) -> NetworkCard:

@@ -10,9 +10,10 @@ from typing import Literal
 from ..graph import Network
 from ..graph.limits import all_nodes
 from ..graph.network import DeclaredType
+from ..pixels import PixelNormalisation
 from ..plan import Program
 from ..session import StreamSpec
-from .card import Card, FeatureSignal
+from .card import Card, FeatureSignal, ImageSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class ModelDescription:
     licence: str = ""
     """SPDX identifier of the weights' licence; empty when unknown."""
     attribution: str = ""
+    pixels: PixelNormalisation | None = None
+    """How an image's numbers become the network's, where its card says so."""
 
 
 def described(
@@ -104,6 +107,7 @@ def described(
         budget_ms=card.budget_ms if card else 0.0,
         licence=card.licence if card else "",
         attribution=card.attribution if card else "",
+        pixels=card.signal.pixels if card and isinstance(card.signal, ImageSignal) else None,
     )
 
 

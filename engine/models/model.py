@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from ..errors import BackendError, ModelError, SignalError
 from ..graph import Network, load_network
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
-from ..session import AxisStream, Executor, ScatteredTiles, Session, Stream, StreamSpec, TileStream, WindowStream
-from .axes import AxisChoice
+from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
+from .axes import AxisChoice, Sizes
 from .card import (
     WEIGHT_STORAGES,
     Card,
@@ -30,9 +30,10 @@ from .catalogue import weights_path
 from .description import ModelDescription, described
 from .evaluator import Evaluator
 from .fetch import Progress
+from .images import TakesImages
 from .pipeline import build_stream
 from .signal_path import check_signal_path
-from .streaming import NetworkStreams, TileOrder
+from .streaming import NetworkStreams
 
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
@@ -88,7 +89,7 @@ def load(
     return model
 
 
-class Model:
+class Model(TakesImages):
     """A loaded model; made by `load`. Safe to use from several threads."""
 
     def __init__(
@@ -157,9 +158,7 @@ class Model:
     @overload
     def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream: ...
     @overload
-    def stream(
-        self, *, axis: AxisChoice, step: int | None = None, sizes: Mapping[str, int] | None = None
-    ) -> AxisStream: ...
+    def stream(self, *, axis: AxisChoice, step: int | None = None, sizes: Sizes | None = None) -> AxisStream: ...
     def stream(
         self,
         sample_rate_hz: int | None = None,
@@ -167,7 +166,7 @@ class Model:
         *,
         axis: AxisChoice | None = None,
         step: int | None = None,
-        sizes: Mapping[str, int] | None = None,
+        sizes: Sizes | None = None,
     ) -> Stream | AxisStream:
         """Open a stream that is computed in the caller's thread: of a card's signal, or of a network along an axis.
 
@@ -179,7 +178,7 @@ class Model:
                 like); or each input and its dimension, which may also be one of fixed size. Arrays go in and come out,
                 with the numbers of the whole signal.
             step: elements along the axis that are computed together; None: as few as the network allows.
-            sizes: of the network's other free dimensions, by name.
+            sizes: of the network's other dimensions: of a free one by its name, of any one by its input and number.
 
         Raises:
             ModelError: the model has no card and no axis is named, or it has no such axis; or it takes whole images.
@@ -196,63 +195,13 @@ class Model:
             raise ModelError("step and sizes are of a stream along an axis; with axis=... they would work")
         return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
 
-    @overload
-    def tiles(
-        self,
-        height: int,
-        width: int,
-        *,
-        tile: int = 256,
-        order: Literal["raster"] = "raster",
-        axes: tuple[AxisChoice, AxisChoice] | None = None,
-        sizes: Mapping[str, int] | None = None,
-    ) -> TileStream: ...
-    @overload
-    def tiles(
-        self,
-        height: int,
-        width: int,
-        *,
-        tile: int = 256,
-        order: Literal["any"],
-        axes: tuple[AxisChoice, AxisChoice] | None = None,
-        sizes: Mapping[str, int] | None = None,
-    ) -> ScatteredTiles: ...
-    def tiles(
-        self,
-        height: int,
-        width: int,
-        *,
-        tile: int = 256,
-        order: TileOrder = "raster",
-        axes: tuple[AxisChoice, AxisChoice] | None = None,
-        sizes: Mapping[str, int] | None = None,
-    ) -> TileStream | ScatteredTiles:
-        """Begin an image of any size that comes in tiles: the numbers of the whole image.
-
-        Args:
-            height: of the image, in pixels of the network's input.
-            width: likewise.
-            tile: height and width of a tile.
-            order: in which they come. "raster": from left to right, then from top to bottom; no pixel is computed
-                twice. "any": a tile is computed when its neighbours are there, with what they share once for each.
-            axes: rows and columns, each as `axis` of `stream`; None: the input's last two dimensions.
-            sizes: of the other free dimensions, by name.
-
-        Raises:
-            ModelError: the model has several networks or inputs, or no such axes; or the network takes no such image or
-                tile.
-            UnsupportedError: the network can not stream exactly in tiles; the message names the node.
-        """
-        return self.streams.in_tiles(height, width, tile, axes, sizes, order)
-
     def windows(
         self,
         *,
         axis: AxisChoice,
         window: int | None = None,
         hop: int | None = None,
-        sizes: Mapping[str, int] | None = None,
+        sizes: Sizes | None = None,
     ) -> WindowStream:
         """Run the network on windows of a signal that arrives: what works where a network does not stream exactly.
 
@@ -260,7 +209,7 @@ class Model:
             axis: as of `stream`.
             window: elements that the network gets at once; None: as many as its file fixes.
             hop: elements from one window to the next; None: windows do not overlap.
-            sizes: of the network's other free dimensions, by name.
+            sizes: of the network's other dimensions: of a free one by its name, of any one by its input and number.
 
         Raises:
             ModelError: the model has several networks, or no such axis, or a length is needed or can not be.

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
-from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
-from ..session import ArrayQueue, AxisStream, ScatteredTiles, TileStream, WindowStream
+from ..plan.recent import Recent
+from ..plan.streaming import Bindings, Certificate, StreamPlan, certify, find_axes
+from ..session import ArrayQueue, AxisStream, LineStream, ScatteredTiles, TileStream, WindowStream
 from ..session.window_stream import Run
-from .axes import AxisChoice, check_counts, chosen_axes, declared_inputs, fixed_dimensions, input_shapes
+from .axes import AxisChoice, Sizes, check_counts, chosen_axes, declared_inputs, fixed_dimensions, input_shapes
+from .proofs import kept_certificate
 
 TileOrder = Literal["raster", "any"]
+
+LINE_DIMENSION = 2
+"""Along which rows of [batch, channels, rows, columns] lie, and slices of [batch, channels, slices, rows, columns]."""
+FIRST_EXTENT = LINE_DIMENSION + 1
+
+MAX_PLANS = 16
+"""Plans that a network keeps: one for each choice of axes, sizes and steps."""
 
 
 class NetworkStreams:
@@ -24,28 +32,32 @@ class NetworkStreams:
     def __init__(self, network: Network, backend: str) -> None:
         self.network = network
         self._backend = backend
-        self._plans: dict[str, tuple[StreamPlan, Certificate]] = {}
-        self._lock = threading.Lock()
+        self._proved: Recent[str, tuple[Bindings, Certificate]] = Recent(MAX_PLANS)
+        self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
 
     def plan(
-        self, axes: Sequence[AxisChoice], steps: Sequence[int | None], sizes: Mapping[str, int] | None = None
+        self, axes: Sequence[AxisChoice], steps: Sequence[int | None], sizes: Sizes | None = None
     ) -> tuple[StreamPlan, Certificate]:
-        """See `plan_stream`."""
+        """The stream's plan, for steps of so many elements along each axis (None: as few as possible), and its proof.
+
+        Arguments and errors as `prove_stream`.
+        """
         for step in steps:
             check_counts({"step": 1 if step is None else step})
-        key = repr((axes, tuple(steps), sorted((sizes or {}).items())))
-        with self._lock:
-            if key not in self._plans:
-                self._plans[key] = plan_stream(self.network, axes, steps, sizes, backend=self._backend)
-            return self._plans[key]
+        name = self.network.name
+        key = repr((axes, sorted((sizes or {}).items(), key=repr)))
+        bindings, certificate = self._proved.get(
+            key, lambda: prove_stream(self.network, axes, sizes, backend=self._backend)
+        )
+        return self._plans.get(f"{key} {steps}", lambda: StreamPlan(bindings, steps, name=name)), certificate
 
-    def along(self, axis: AxisChoice, step: int | None, sizes: Mapping[str, int] | None) -> AxisStream:
+    def along(self, axis: AxisChoice, step: int | None, sizes: Sizes | None) -> AxisStream:
         """See `Model.stream`."""
         plan, _ = self.plan([axis], [step], sizes)
         return AxisStream(plan, backend=self._backend)
 
     def in_windows(
-        self, run: Run, axis: AxisChoice, window: int | None, hop: int | None, sizes: Mapping[str, int] | None
+        self, run: Run, axis: AxisChoice, window: int | None, hop: int | None, sizes: Sizes | None
     ) -> WindowStream:
         """See `Model.windows`."""
         network = self.network
@@ -77,45 +89,74 @@ class NetworkStreams:
         width: int,
         tile: int,
         axes: tuple[AxisChoice, AxisChoice] | None,
-        sizes: Mapping[str, int] | None,
+        sizes: Sizes | None,
         order: TileOrder,
     ) -> TileStream | ScatteredTiles:
         """See `Model.tiles`."""
-        name = self.network.name
-        if len(self.network.inputs) != 1:
-            raise ModelError(f"network {name!r} has inputs {', '.join(self.network.inputs)}; one image would work")
-        check_counts({"height": height, "width": width, "tile": tile})
-        if axes is None:
-            ((key, declared),) = self.network.inputs.items()
-            rank = len(declared.dims or ())
-            if rank < 2:
-                raise ModelError(f"network {name!r} takes no image; {declared_inputs(self.network)}")
-            axes = {key: rank - 2}, {key: rank - 1}
-        plan, _ = self.plan(axes, (tile, tile), sizes)
-        if any(axis.step != tile for axis in plan.axes):
-            grain = math.lcm(*(axis.timeline.grain for axis in plan.axes))
-            raise ModelError(f"network {name!r}: tile is {tile}; multiples of {grain} would work")
+        check_counts({"height": height, "width": width})
         if order not in get_args(TileOrder):
             raise ModelError(f"order is {order!r}; one of {', '.join(get_args(TileOrder))} would work")
+        plan = self.tile_plan(tile, axes, sizes)
         kind = TileStream if order == "raster" else ScatteredTiles
         return kind(plan, height, width, tile=tile, backend=self._backend)
 
+    def tile_plan(
+        self, tile: int, axes: tuple[AxisChoice, AxisChoice] | None = None, sizes: Sizes | None = None
+    ) -> StreamPlan:
+        """The plan of images in square tiles; see `Model.tiles`."""
+        check_counts({"tile": tile})
+        if axes is None:
+            source = self.only_input()
+            rank = len(self.network.inputs[source].dims or ())
+            if rank < 2:
+                raise ModelError(f"network {self.network.name!r} takes no image; {declared_inputs(self.network)}")
+            axes = {source: rank - 2}, {source: rank - 1}
+        plan, _ = self.plan(axes, (tile, tile), sizes)
+        if any(axis.step != tile for axis in plan.axes):
+            grain = math.lcm(*(axis.timeline.grain for axis in plan.axes))
+            raise ModelError(f"network {self.network.name!r}: tile is {tile}; multiples of {grain} would work")
+        return plan
 
-def plan_stream(
-    network: Network,
-    axes: Sequence[AxisChoice],
-    steps: Sequence[int | None],
-    sizes: Mapping[str, int] | None = None,
-    *,
-    backend: str,
-) -> tuple[StreamPlan, Certificate]:
-    """Plan a network's stream along some axes, and prove that it gives the numbers of the whole.
+    def in_lines(self, extents: Sequence[int], lines: int | None, step: int | None, sizes: Sizes | None) -> LineStream:
+        """See `Model.rows` and `Model.slices`."""
+        if lines is not None:
+            check_counts({"lines": lines})
+        plan = self.line_plan(extents, step, sizes)
+        if lines is not None:
+            plan.lengths([lines])
+        return LineStream(AxisStream(plan, backend=self._backend), lines)
+
+    def line_plan(self, extents: Sequence[int], step: int | None, sizes: Sizes | None = None) -> StreamPlan:
+        """The plan of images row by row, or of volumes slice by slice: along dimension 2, the others of `extents`."""
+        source = self.only_input()
+        declared = self.network.inputs[source]
+        if len(declared.dims or ()) != FIRST_EXTENT + len(extents):
+            raise ModelError(
+                f"network {self.network.name!r} takes {declared}; one of [batch, channels, lines, "
+                f"{', '.join(map(str, extents))}] would work"
+            )
+        given = {(source, FIRST_EXTENT + index): extent for index, extent in enumerate(extents)}
+        plan, _ = self.plan([{source: LINE_DIMENSION}], [step], {**dict((sizes or {}).items()), **given})
+        return plan
+
+    def only_input(self) -> str:
+        """The name of the network's input. Raises ModelError if it has several."""
+        if len(self.network.inputs) != 1:
+            raise ModelError(
+                f"network {self.network.name!r} has inputs {', '.join(self.network.inputs)}; one image would work"
+            )
+        return next(iter(self.network.inputs))
+
+
+def prove_stream(
+    network: Network, axes: Sequence[AxisChoice], sizes: Sizes | None = None, *, backend: str
+) -> tuple[Bindings, Certificate]:
+    """Find a network's streaming axes, and prove that its stream along them gives the numbers of the whole.
 
     Args:
         network: every input streams along every axis.
         axes: one or two, the innermost last.
-        steps: for each axis how many elements make a step; as few as possible if None.
-        sizes: of free dimensions that do not stream, by name; the first dimension of an input is 1 if nothing is said.
+        sizes: of dimensions that do not stream; the first dimension of an input is 1 if nothing is said.
         backend: that the proof is run on.
 
     Raises:
@@ -124,10 +165,11 @@ def plan_stream(
     """
     streaming = chosen_axes(network, axes)
     shapes = input_shapes(network, streaming, sizes or {})
-    free = free_axes(network, fixed_dimensions(network, streaming))
+    free = free_axes(network, fixed_dimensions(network, streaming, sizes or {}))
     bindings = find_axes(
         lambda given: specialise(free, given, operators=OPERATORS, whole_scans=True), shapes, streaming
     )
     # The shortest steps prove the same rules as long ones, in less time.
-    certificate = certify(StreamPlan(bindings, name=network.name), backend=backend)
-    return StreamPlan(bindings, steps, name=network.name), certificate
+    shortest = StreamPlan(bindings, name=network.name)
+    subject = network.sha256, streaming, shapes, backend
+    return bindings, kept_certificate(subject, lambda: certify(shortest, backend=backend))

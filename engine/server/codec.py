@@ -1,11 +1,15 @@
-"""Bytes of the wire to float32 arrays and back: audio chunks, feature frames, image tiles."""
+"""Bytes of the wire to float32 arrays and back: audio chunks, feature frames, parts of images."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
+from ..session import ImageFormat, ImageOrder, Region
 
 FULL_SCALE_S16 = 32768.0
 _SAMPLE_TYPES = {
@@ -16,6 +20,13 @@ _PIXEL_TYPES = {
     pb.PIXEL_TYPE_UINT8: np.dtype("u1"),
     pb.PIXEL_TYPE_UINT16: np.dtype("<u2"),
     pb.PIXEL_TYPE_FLOAT32: np.dtype("<f4"),
+}
+_ORDERS: dict[pb.ImageOrder, ImageOrder] = {
+    pb.IMAGE_ORDER_UNSPECIFIED: "whole",
+    pb.IMAGE_ORDER_RASTER: "raster",
+    pb.IMAGE_ORDER_ANY: "any",
+    pb.IMAGE_ORDER_ROWS: "rows",
+    pb.IMAGE_ORDER_SLICES: "slices",
 }
 
 
@@ -62,56 +73,92 @@ def decode_features(data: bytes, feature_count: int) -> np.ndarray:
     return np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(-1, feature_count)
 
 
-def check_image(config: pb.ImageConfig, max_bytes: int) -> None:
-    """Raise SignalError unless the image has a size, a known pixel type, and fits into one message."""
-    if config.height < 1 or config.width < 1 or config.channels < 0:
-        raise SignalError(
-            f"an image of height {config.height}, width {config.width}, channels {config.channels}; "
-            "height and width must be at least 1, channels not negative"
-        )
+def image_format(config: pb.ImageConfig, max_bytes: int) -> ImageFormat:
+    """What a config says of its images.
+
+    Raises:
+        SignalError: the pixel type, order or map is unknown, or a part of such an image does not fit into `max_bytes`.
+    """
     if config.pixel_type not in _PIXEL_TYPES:
         names = ", ".join(pb.PixelType.Name(known) for known in _PIXEL_TYPES)
         raise SignalError(f"pixel type {config.pixel_type} is unknown; use one of {names}")
-    size = config.height * config.width * max(1, config.channels) * _PIXEL_TYPES[config.pixel_type].itemsize
+    if config.order not in _ORDERS:
+        names = ", ".join(pb.ImageOrder.Name(known) for known in _ORDERS)
+        raise SignalError(f"image order {config.order} is unknown; use one of {names}")
+    if not (math.isfinite(config.scale) and math.isfinite(config.offset)):
+        raise SignalError(f"scale is {config.scale} and offset {config.offset}; finite numbers would work")
+    form = ImageFormat(
+        height=config.height,
+        width=config.width,
+        channels=config.channels or 1,
+        depth=config.depth,
+        order=_ORDERS[config.order],
+        tile_pixels=config.tile_pixels,
+    )
+    size = math.prod(form.least_part) * _PIXEL_TYPES[config.pixel_type].itemsize
     if size > max_bytes:
-        raise SignalError(f"an image of {size} bytes is more than the {max_bytes} bytes that a message may have")
+        raise SignalError(
+            f"a part of such an image has {size} bytes, more than the {max_bytes} bytes that a message may have"
+        )
+    return form
 
 
 def decode_tile(tile: pb.ImageTile, config: pb.ImageConfig) -> np.ndarray:
-    """The whole image as `[1, channels, height, width]` float32, values unscaled.
+    """A part of an image as `[1, channels, rows, columns]`, of a volume as `[1, channels, slices, rows, columns]`.
 
-    Raises SignalError when the tile is not the whole image, its bytes do not fit its shape, or a pixel is not finite.
+    Float32, mapped by the config's scale and offset.
+
+    Raises SignalError when its bytes do not fit its shape, its pixels are of another kind than the config says, or one
+    of them is not finite.
     """
     channels = config.channels or 1
-    if (tile.y, tile.x, tile.height, tile.width) != (0, 0, config.height, config.width):
-        raise SignalError(
-            f"a tile at ({tile.y}, {tile.x}) of {tile.height} x {tile.width}; "
-            f"one tile must cover the whole image: (0, 0), {config.height} x {config.width}"
-        )
     if (tile.channels or channels) != channels or (tile.pixel_type or config.pixel_type) != config.pixel_type:
         raise SignalError("a tile's channels and pixel type must be those of the config, or left out")
+    shape = (*([tile.depth] if tile.depth else []), tile.height, tile.width, channels)
+    if min(tile.z, tile.y, tile.x, *shape) < 0:
+        raise SignalError(f"a tile of {list(shape)} at ({tile.z}, {tile.y}, {tile.x}); no number may be negative")
     dtype = _PIXEL_TYPES[config.pixel_type]
-    expected = config.height * config.width * channels * dtype.itemsize
+    expected = math.prod(shape) * dtype.itemsize
     if len(tile.data) != expected:
         raise SignalError(
-            f"a tile of {config.height} x {config.width} x {channels} {dtype.name} needs {expected} bytes, "
-            f"not {len(tile.data)}"
+            f"a tile of {' x '.join(map(str, shape))} {dtype.name} needs {expected} bytes, not {len(tile.data)}"
         )
-    pixels = np.frombuffer(tile.data, dtype=dtype).astype(np.float32).reshape(config.height, config.width, channels)
+    pixels = np.frombuffer(tile.data, dtype=dtype).astype(np.float32).reshape(shape)
     if not np.isfinite(pixels).all():
         raise SignalError("a tile has pixels that are NaN or infinite; every pixel must be finite")
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))[np.newaxis]
+    if config.scale not in (0.0, 1.0):
+        pixels *= np.float32(config.scale)
+    if config.offset:
+        pixels += np.float32(config.offset)
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))[np.newaxis]
 
 
-def encode_tile(name: str, pixels: np.ndarray) -> pb.ImageTile:
-    """A network's output `[1, channels, height, width]` as the tile that covers the image; pixels are float32."""
-    _, channels, height, width = pixels.shape
-    data = np.ascontiguousarray(pixels[0].transpose(1, 2, 0), dtype="<f4").tobytes()
-    return pb.ImageTile(
+def encode_region(name: str, region: Region, max_bytes: int) -> Iterator[pb.ImageTile]:
+    """A finished part of output `name`, cut so that no tile has more than `max_bytes`; pixels are float32."""
+    values = region.values
+    if values.nbytes > max_bytes and values[0, 0].size > 1:
+        dim = next(dim for dim in range(2, values.ndim) if values.shape[dim] > 1)
+        for half in _halves(region, dim):
+            yield from encode_region(name, half, max_bytes)
+        return
+    _, channels, *slices, height, width = values.shape
+    yield pb.ImageTile(
         name=name,
+        z=region.z,
+        y=region.y,
+        x=region.x,
+        depth=sum(slices),
         height=height,
         width=width,
         channels=channels,
         pixel_type=pb.PIXEL_TYPE_FLOAT32,
-        data=data,
+        data=np.ascontiguousarray(np.moveaxis(values[0], 0, -1), dtype="<f4").tobytes(),
     )
+
+
+def _halves(region: Region, dim: int) -> tuple[Region, Region]:
+    """The part, cut in the middle of a dimension of its values."""
+    first, second = np.array_split(region.values, 2, axis=dim)
+    place = {"x": region.x, "y": region.y, "z": region.z}
+    moved = ("z", "y", "x")[dim - region.values.ndim]
+    return Region(values=first, **place), Region(values=second, **{**place, moved: place[moved] + first.shape[dim]})

@@ -1,26 +1,29 @@
-"""One call whose signal is images: each tile that covers the image is run as a whole, and its outputs come back."""
+"""One call whose signal is images: tiles come in the order that the config says, and what each finishes goes back."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import grpc
-import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
-from .codec import check_image, decode_tile
-from .messages import image_result, kind_number
+from ..session import ImageResult
+from .codec import decode_tile, image_format
+from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
-from .served import ServedModel
+from .served import ServedImages, ServedModel
 from .signal_call import wrong_request
+
+Made = TypeVar("Made")
 
 
 class ImageCall:
-    """The coroutine of one image stream. Images are computed one after the other, in `pool`'s threads."""
+    """The coroutine of one image stream. Its tiles are computed one after the other, in `pool`'s threads."""
 
     def __init__(
         self,
@@ -38,39 +41,46 @@ class ImageCall:
         self._description = served.describe()
         self._pool = pool
         self._options = options
+        self._counter = ImageResultCounter(options.max_message_bytes)
 
     async def run(self) -> None:
         """Serve the call to its end. Raises SignalError and whatever else ends it early."""
         if self._config.frame_budget_ns:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
         image = self._config.image
-        check_image(image, self._options.max_message_bytes)
-        await self._context.write(pb.StreamResponse(started=self._started()))
-        sequence_number = 0
+        form = image_format(image, self._options.max_message_bytes)
+        images = await self._in_pool(lambda: self._served.open_images(form, self._options.max_image_bytes))
+        await self._context.write(pb.StreamResponse(started=self._started(images)))
         while isinstance(request := await self._context.read(), pb.StreamRequest):
             field = request.WhichOneof("request")
             if field != "tile":
                 raise SignalError(wrong_request(field, "tile"))
-            await self._context.write(await self._process(sequence_number, decode_tile(request.tile, image)))
-            sequence_number += 1
+            await self._process(images, request.tile)
+        rest = await self._in_pool(images.finish)
+        if rest is not None:
+            for response in self._counter.results(rest, 0):
+                await self._context.write(response)
 
-    def _started(self) -> pb.StreamStarted:
+    def _started(self, images: ServedImages) -> pb.StreamStarted:
         return pb.StreamStarted(
             stream_id=self._stream_id,
             model=self._config.model,
             kind=kind_number(self._description.kind),
             value_names=self._description.value_names,
+            image_outputs=[image_output(output) for output in images.outputs],
         )
 
-    async def _process(self, sequence_number: int, pixels: np.ndarray) -> pb.StreamResponse:
+    async def _process(self, images: ServedImages, tile: pb.ImageTile) -> None:
         arrived_ns = time.monotonic_ns()
-        inputs = {self._description.inputs[0].name: pixels}
-        loop = asyncio.get_running_loop()
-        outputs, started_ns, ended_ns = await loop.run_in_executor(self._pool, _timed_run, self._served, inputs)
-        return image_result(sequence_number, outputs, started_ns - arrived_ns, ended_ns - started_ns)
 
+        def timed() -> tuple[ImageResult, int, int]:
+            started_ns = time.monotonic_ns()
+            result = images.put(tile.z, tile.y, tile.x, decode_tile(tile, self._config.image))
+            return result, started_ns - arrived_ns, time.monotonic_ns() - started_ns
 
-def _timed_run(served: ServedModel, inputs: Mapping[str, np.ndarray]) -> tuple[Mapping[str, np.ndarray], int, int]:
-    started_ns = time.monotonic_ns()
-    outputs = served.run(inputs)
-    return outputs, started_ns, time.monotonic_ns()
+        result, queue_time_ns, compute_time_ns = await self._in_pool(timed)
+        for response in self._counter.results(result, 1, queue_time_ns, compute_time_ns):
+            await self._context.write(response)
+
+    async def _in_pool(self, function: Callable[[], Made]) -> Made:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)

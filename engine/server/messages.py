@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
-from .codec import encode_audio, encode_tile
+from ..pixels import PercentileRange, PixelNormalisation, StandardScore
+from ..session import ImageOutput, ImageResult
+from .codec import encode_audio, encode_region
 from .served import ModelDescription, ModelKind, SessionEvent, SessionOutput, TensorDescription
+
+MESSAGE_ROOM_BYTES = 64 * 1024
+"""Of a message, left for all but pixels."""
 
 _EVENT_KINDS = {"speech_start": pb.EVENT_KIND_SPEECH_START, "speech_end": pb.EVENT_KIND_SPEECH_END}
 _MODEL_KINDS = {
@@ -56,23 +61,69 @@ class ResultCounter:
         return pb.StreamResponse(result=result)
 
 
-def image_result(
-    sequence_number: int, outputs: Mapping[str, np.ndarray], queue_time_ns: int, compute_time_ns: int
-) -> pb.StreamResponse:
-    """One image's outputs: `[1, channels, height, width]` becomes a tile, any other shape a value."""
-    result = pb.StreamResult(
-        sequence_number=sequence_number,
-        first_frame_index=sequence_number,
-        frame_count=1,
-        queue_time_ns=queue_time_ns,
-        compute_time_ns=compute_time_ns,
+def image_output(output: ImageOutput) -> pb.ImageOutput:
+    """What is known of an output before the first tile."""
+    return pb.ImageOutput(
+        name=output.name,
+        height=output.height,
+        width=output.width,
+        depth=output.depth,
+        channels=output.channels,
+        delay_rows=output.delay_rows,
+        delay_columns=output.delay_columns,
+        delay_slices=output.delay_slices,
     )
-    for name, array in outputs.items():
-        if array.ndim == 4 and array.shape[0] == 1:
-            result.tiles.append(encode_tile(name, array))
-        else:
-            result.values.append(_value(name, array))
-    return pb.StreamResponse(result=result)
+
+
+class ImageResultCounter:
+    """Numbers an image stream's results and tiles as they become messages."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._max_bytes = max(max_message_bytes - MESSAGE_ROOM_BYTES, 1)
+        self._sequence_number = 0
+        self._frames = 0
+        self._finished_share = 0.0
+
+    def results(
+        self, result: ImageResult, frame_count: int, queue_time_ns: int = 0, compute_time_ns: int = 0
+    ) -> Iterator[pb.StreamResponse]:
+        """The messages that hold a result, as many as it takes.
+
+        The first one counts its tiles and has its values and times; only the last one says what is finished by it.
+        """
+        messages = self._messages(result)
+        for number, tiles in enumerate(messages):
+            first, last = number == 0, number == len(messages) - 1
+            message = pb.StreamResult(
+                sequence_number=self._sequence_number,
+                first_frame_index=self._frames,
+                tiles=tiles,
+                image_index=result.image_index,
+                finished_share=result.finished_share if last else self._finished_share,
+            )
+            if first:
+                message.frame_count = frame_count
+                message.queue_time_ns = queue_time_ns
+                message.compute_time_ns = compute_time_ns
+                message.values.extend(_value(name, array) for name, array in result.values.items())
+            yield pb.StreamResponse(result=message)
+            self._sequence_number += 1
+            self._frames += message.frame_count
+        # The next image begins with nothing.
+        self._finished_share = 0.0 if result.finished_share == 1.0 else result.finished_share
+
+    def _messages(self, result: ImageResult) -> list[list[pb.ImageTile]]:
+        """Finished tiles, as many together as a message holds; at least one message."""
+        messages: list[list[pb.ImageTile]] = [[]]
+        size = 0
+        for name, regions in result.regions.items():
+            for tile in (tile for region in regions for tile in encode_region(name, region, self._max_bytes)):
+                if messages[-1] and size + len(tile.data) > self._max_bytes:
+                    messages.append([])
+                    size = 0
+                messages[-1].append(tile)
+                size += len(tile.data)
+        return messages
 
 
 def _value(name: str, array: np.ndarray) -> pb.NamedValue:
@@ -126,7 +177,18 @@ def description_message(name: str, description: ModelDescription) -> pb.ModelDes
         weight_bytes=description.weight_bytes,
         state_bytes=description.state_bytes,
         license=description.license,
+        pixel_normalization=None if description.pixels is None else _normalization(description.pixels),
     )
+
+
+def _normalization(rule: PixelNormalisation) -> pb.PixelNormalization:
+    match rule:
+        case PercentileRange(low, high):
+            return pb.PixelNormalization(percentiles=pb.PercentileRange(low=low, high=high))
+        case StandardScore():
+            return pb.PixelNormalization(standard_score=pb.StandardScore())
+        case _:
+            raise AssertionError(f"{rule!r} has no message")
 
 
 def _tensor(tensor: TensorDescription) -> pb.TensorDescription:

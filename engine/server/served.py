@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..pixels import PixelNormalisation
+from ..session import ImageFormat, ImageOutput, ImageResult
 from ..session.scheduler import ScheduledSession, StepExecutor
 
 
@@ -52,6 +54,8 @@ class ModelDescription:
     weight_bytes: int = 0
     state_bytes: int = 0
     license: str = ""
+    pixels: PixelNormalisation | None = None
+    """How an image's numbers become the network's, where that is known."""
 
 
 class ServedSession(ScheduledSession, Protocol):
@@ -110,8 +114,25 @@ class SessionOutput(Protocol):
         ...
 
 
+class ServedImages(Protocol):
+    """A live stream of images, used by one thread at a time."""
+
+    @property
+    def outputs(self) -> Sequence[ImageOutput]:
+        """What is known of the outputs before the first part."""
+        ...
+
+    def put(self, z: int, y: int, x: int, pixels: np.ndarray) -> ImageResult:
+        """Take a part `[1, channels, rows, columns]` or `[1, channels, slices, rows, columns]`. Raises SignalError."""
+        ...
+
+    def finish(self) -> ImageResult | None:
+        """End the signal; None: nothing was left. Raises SignalError when an image is not complete."""
+        ...
+
+
 class ServedModel(Protocol):
-    """A model that the server can serve. Image models need `describe` and `run` alone."""
+    """A model that the server can serve; of images `describe` and `open_images`, of all others the rest."""
 
     def describe(self) -> ModelDescription:
         """Constant over the model's life; cheap."""
@@ -129,6 +150,9 @@ class ServedModel(Protocol):
         """A new workspace, ready to run at once (compiled and warm). State must live in the sessions, not in it."""
         ...
 
-    def run(self, inputs: Mapping[str, np.ndarray], /) -> Mapping[str, np.ndarray]:
-        """Evaluate the network on whole arrays. Safe from several threads. Raises SignalError."""
+    def open_images(self, form: ImageFormat, max_bytes: int) -> ServedImages:
+        """A new stream of images, each of which keeps at most `max_bytes` between its parts.
+
+        May take as long as it takes to plan and prove the stream. Raises SignalError: it says what would work.
+        """
         ...

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .array_queue import ArrayQueue
 from .axis_stream import AxisStream
 from .executor import Executor
+from .images import ImageFormat, ImageOrder, ImageOutput, ImageResult
+from .line_stream import LineStream
 from .output import Event, Output
 from .ring import Ring
 from .scattered_tiles import ScatteredTiles
@@ -20,6 +22,11 @@ __all__ = [
     "Decoder",
     "Event",
     "Executor",
+    "ImageFormat",
+    "ImageOrder",
+    "ImageOutput",
+    "ImageResult",
+    "LineStream",
     "Output",
     "Region",
     "Ring",

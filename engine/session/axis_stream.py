@@ -41,6 +41,11 @@ class AxisStream:
         """Elements that a step takes; chunks of this length are computed without waiting."""
         return self._axis.step
 
+    @property
+    def plan(self) -> StreamPlan:
+        """What is computed."""
+        return self._plan
+
     def process(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Take the next elements of every input and return what can be made of them, in fresh arrays.
 

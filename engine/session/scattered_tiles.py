@@ -12,7 +12,7 @@ from ..plan import SharedArena, from_carrier
 from ..plan.streaming import StreamPlan
 from ..plan.streaming.excerpt import Excerpt, Excerpts
 from ..plan.streaming.span import Span
-from .tile_grid import TileGrid
+from .tile_grid import TileGrid, input_bytes
 from .tile_stream import Region
 
 
@@ -59,6 +59,11 @@ class ScatteredTiles:
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
         """Shape of the tile that begins there, in the layout of the network's input; SignalError if none does."""
         return self._grid.shape(y, x)
+
+    @staticmethod
+    def needed_bytes(plan: StreamPlan, height: int, width: int) -> int:
+        """The most that an image keeps between its tiles: all of it, if they come in the worst order."""
+        return input_bytes(plan, height, width)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what can be computed now.

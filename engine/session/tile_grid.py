@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import SignalError
 from ..plan.streaming import StreamPlan
+
+
+def input_bytes(plan: StreamPlan, rows: int, columns: int) -> int:
+    """Size of so many pixels of a network's one input."""
+    (source,) = plan.bindings.graph.inputs
+    pixels = math.prod(plan.bindings.shape(source, (rows, columns)))
+    return pixels * plan.bindings.graph.types[source].dtype.itemsize
 
 
 class TileGrid:

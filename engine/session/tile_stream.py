@@ -8,19 +8,26 @@ import numpy as np
 
 from ..errors import SignalError, StreamClosedError
 from ..plan import from_carrier
-from ..plan.streaming import Raster, Steps, StreamPlan
-from .tile_grid import TileGrid
+from ..plan.streaming import Raster, Steps, StreamPlan, kept_bytes
+from .tile_grid import TileGrid, input_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A finished rectangle of the network's outputs."""
+    """A finished part of the network's outputs: a rectangle of an image, or slices of a volume."""
 
     y: int
     """Of its first row, in the output's own pixels."""
     x: int
     values: np.ndarray
     """In the output's layout."""
+    z: int = 0
+    """Of its first slice."""
+
+
+def first_rectangle(plan: StreamPlan, tile: int) -> list[int]:
+    """Height and width of an image's first rectangle: as many whole tiles as the network has to see."""
+    return [-(-axis.first // tile) * tile for axis in plan.axes]
 
 
 class TileStream:
@@ -45,9 +52,7 @@ class TileStream:
         """
         self._grid = TileGrid(plan, height, width, tile)
         self.height, self.width, self.tile = height, width, tile
-        # The first rectangle waits for as many whole tiles as the network has to see.
-        firsts = [-(-axis.first // tile) * tile for axis in plan.axes]
-        self._raster = Raster(Steps(plan, backend), height, width, firsts)
+        self._raster = Raster(Steps(plan, backend), height, width, first_rectangle(plan, tile))
         self._row = self._column = 0  # of the next rectangle
         self._next = (0, 0)  # where the next tile begins
         self._pixels = self._band()
@@ -57,9 +62,20 @@ class TileStream:
         """Where the next tile begins, (y, x); None when the image is complete."""
         return self._next if self._next[0] < self.height else None
 
+    @property
+    def complete(self) -> bool:
+        """Whether every tile has come."""
+        return self.next_tile is None
+
     def tile_shape(self, y: int, x: int) -> tuple[int, ...]:
         """Shape of the tile that begins there, in the layout of the network's input; SignalError if none does."""
         return self._grid.shape(y, x)
+
+    @staticmethod
+    def needed_bytes(plan: StreamPlan, height: int, width: int, tile: int) -> int:
+        """The most that an image keeps between its tiles; see `kept_bytes`."""
+        rows = min(height, first_rectangle(plan, tile)[0])
+        return kept_bytes(plan, width) + input_bytes(plan, rows, width)
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what it finishes.
@@ -76,7 +92,7 @@ class TileStream:
             SignalError: it is not the next tile, or has another type or shape.
             StreamClosedError: the image is complete.
         """
-        if self.next_tile is None:
+        if self.complete:
             raise StreamClosedError("the image is complete; begin a new one")
         if (y, x) != self._next:
             raise SignalError(f"the tile begins at ({y}, {x}); the next one begins at {self._next}")

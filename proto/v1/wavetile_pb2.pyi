@@ -19,6 +19,14 @@ class PixelType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PIXEL_TYPE_UINT16: _ClassVar[PixelType]
     PIXEL_TYPE_FLOAT32: _ClassVar[PixelType]
 
+class ImageOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IMAGE_ORDER_UNSPECIFIED: _ClassVar[ImageOrder]
+    IMAGE_ORDER_RASTER: _ClassVar[ImageOrder]
+    IMAGE_ORDER_ANY: _ClassVar[ImageOrder]
+    IMAGE_ORDER_ROWS: _ClassVar[ImageOrder]
+    IMAGE_ORDER_SLICES: _ClassVar[ImageOrder]
+
 class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EVENT_KIND_UNSPECIFIED: _ClassVar[EventKind]
@@ -38,6 +46,11 @@ PIXEL_TYPE_UNSPECIFIED: PixelType
 PIXEL_TYPE_UINT8: PixelType
 PIXEL_TYPE_UINT16: PixelType
 PIXEL_TYPE_FLOAT32: PixelType
+IMAGE_ORDER_UNSPECIFIED: ImageOrder
+IMAGE_ORDER_RASTER: ImageOrder
+IMAGE_ORDER_ANY: ImageOrder
+IMAGE_ORDER_ROWS: ImageOrder
+IMAGE_ORDER_SLICES: ImageOrder
 EVENT_KIND_UNSPECIFIED: EventKind
 EVENT_KIND_SPEECH_START: EventKind
 EVENT_KIND_SPEECH_END: EventKind
@@ -89,16 +102,26 @@ class FeatureConfig(_message.Message):
     def __init__(self, feature_count: _Optional[int] = ...) -> None: ...
 
 class ImageConfig(_message.Message):
-    __slots__ = ("height", "width", "channels", "pixel_type")
+    __slots__ = ("height", "width", "channels", "pixel_type", "order", "tile_pixels", "depth", "scale", "offset")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     PIXEL_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    TILE_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     height: int
     width: int
     channels: int
     pixel_type: PixelType
-    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ...) -> None: ...
+    order: ImageOrder
+    tile_pixels: int
+    depth: int
+    scale: float
+    offset: float
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., order: _Optional[_Union[ImageOrder, str]] = ..., tile_pixels: _Optional[int] = ..., depth: _Optional[int] = ..., scale: _Optional[float] = ..., offset: _Optional[float] = ...) -> None: ...
 
 class FeatureFrames(_message.Message):
     __slots__ = ("data",)
@@ -107,7 +130,7 @@ class FeatureFrames(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ImageTile(_message.Message):
-    __slots__ = ("name", "y", "x", "height", "width", "channels", "pixel_type", "data")
+    __slots__ = ("name", "y", "x", "height", "width", "channels", "pixel_type", "data", "z", "depth")
     NAME_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
     X_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +139,8 @@ class ImageTile(_message.Message):
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     PIXEL_TYPE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    Z_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
     name: str
     y: int
     x: int
@@ -124,7 +149,9 @@ class ImageTile(_message.Message):
     channels: int
     pixel_type: PixelType
     data: bytes
-    def __init__(self, name: _Optional[str] = ..., y: _Optional[int] = ..., x: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    z: int
+    depth: int
+    def __init__(self, name: _Optional[str] = ..., y: _Optional[int] = ..., x: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., data: _Optional[bytes] = ..., z: _Optional[int] = ..., depth: _Optional[int] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
     __slots__ = ("started", "result")
@@ -135,7 +162,7 @@ class StreamResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples")
+    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +174,7 @@ class StreamStarted(_message.Message):
     RETURNS_AUDIO_FIELD_NUMBER: _ClassVar[int]
     VALUE_NAMES_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     model: str
     kind: ModelKind
@@ -158,10 +186,31 @@ class StreamStarted(_message.Message):
     returns_audio: bool
     value_names: _containers.RepeatedScalarFieldContainer[str]
     first_frame_samples: int
-    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ...) -> None: ...
+    image_outputs: _containers.RepeatedCompositeFieldContainer[ImageOutput]
+    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ...) -> None: ...
+
+class ImageOutput(_message.Message):
+    __slots__ = ("name", "height", "width", "depth", "channels", "delay_rows", "delay_columns", "delay_slices")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_ROWS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_SLICES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    height: int
+    width: int
+    depth: int
+    channels: int
+    delay_rows: float
+    delay_columns: float
+    delay_slices: float
+    def __init__(self, name: _Optional[str] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., depth: _Optional[int] = ..., channels: _Optional[int] = ..., delay_rows: _Optional[float] = ..., delay_columns: _Optional[float] = ..., delay_slices: _Optional[float] = ...) -> None: ...
 
 class StreamResult(_message.Message):
-    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns")
+    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns", "image_index", "finished_share")
     SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +221,8 @@ class StreamResult(_message.Message):
     TILES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_SHARE_FIELD_NUMBER: _ClassVar[int]
     sequence_number: int
     first_frame_index: int
     frame_count: int
@@ -182,7 +233,9 @@ class StreamResult(_message.Message):
     tiles: _containers.RepeatedCompositeFieldContainer[ImageTile]
     queue_time_ns: int
     compute_time_ns: int
-    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ...) -> None: ...
+    image_index: int
+    finished_share: float
+    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ..., image_index: _Optional[int] = ..., finished_share: _Optional[float] = ...) -> None: ...
 
 class NamedValue(_message.Message):
     __slots__ = ("name", "shape", "numbers")
@@ -239,7 +292,7 @@ class DescribeModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelDescription, _Mapping]] = ...) -> None: ...
 
 class ModelDescription(_message.Message):
-    __slots__ = ("name", "kind", "sample_rate_hz", "hop_samples", "delay_samples", "feature_count", "returns_audio", "value_names", "inputs", "outputs", "operators", "multiply_adds", "weight_bytes", "state_bytes", "license")
+    __slots__ = ("name", "kind", "sample_rate_hz", "hop_samples", "delay_samples", "feature_count", "returns_audio", "value_names", "inputs", "outputs", "operators", "multiply_adds", "weight_bytes", "state_bytes", "license", "pixel_normalization")
     class OperatorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +315,7 @@ class ModelDescription(_message.Message):
     WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
     STATE_BYTES_FIELD_NUMBER: _ClassVar[int]
     LICENSE_FIELD_NUMBER: _ClassVar[int]
+    PIXEL_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     sample_rate_hz: int
@@ -277,7 +331,28 @@ class ModelDescription(_message.Message):
     weight_bytes: int
     state_bytes: int
     license: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., delay_samples: _Optional[int] = ..., feature_count: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., operators: _Optional[_Mapping[str, int]] = ..., multiply_adds: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., state_bytes: _Optional[int] = ..., license: _Optional[str] = ...) -> None: ...
+    pixel_normalization: PixelNormalization
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., delay_samples: _Optional[int] = ..., feature_count: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., operators: _Optional[_Mapping[str, int]] = ..., multiply_adds: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., state_bytes: _Optional[int] = ..., license: _Optional[str] = ..., pixel_normalization: _Optional[_Union[PixelNormalization, _Mapping]] = ...) -> None: ...
+
+class PixelNormalization(_message.Message):
+    __slots__ = ("percentiles", "standard_score")
+    PERCENTILES_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_SCORE_FIELD_NUMBER: _ClassVar[int]
+    percentiles: PercentileRange
+    standard_score: StandardScore
+    def __init__(self, percentiles: _Optional[_Union[PercentileRange, _Mapping]] = ..., standard_score: _Optional[_Union[StandardScore, _Mapping]] = ...) -> None: ...
+
+class PercentileRange(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class StandardScore(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class TensorDescription(_message.Message):
     __slots__ = ("name", "dtype", "shape")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ERRORS = "engine/errors"
+PIXELS = "engine/pixels"
 # folder (or module) -> what it may import of wavetile's own, itself always included
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"engine/models"},
@@ -15,15 +16,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
     "engine": set(),
     ERRORS: set(),
+    PIXELS: set(),
     "engine/__main__": {"engine/commands"},
     "engine/onnx_backend": {ERRORS, "engine/graph", "engine/models"},
     "engine/graph": {ERRORS},
     "engine/plan": {ERRORS, "engine/graph", "kernels"},
     "engine/session": {ERRORS, "engine/plan"},
-    "engine/models": {ERRORS, "engine/graph", "engine/plan", "engine/session", "kernels"},
-    "engine/server": {ERRORS, "engine/session", "proto"},
+    "engine/models": {ERRORS, PIXELS, "engine/graph", "engine/plan", "engine/session", "kernels"},
+    "engine/server": {ERRORS, PIXELS, "engine/session", "proto"},
     "engine/commands": {
         ERRORS,
+        PIXELS,
         "",
         "clients",
         "engine",
@@ -35,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "kernels",
         "proto",
     },
-    "clients": {ERRORS, "proto"},
+    "clients": {ERRORS, PIXELS, "proto"},
 }
 # Clients that run a model in process instead of speaking to a server: they may import the engine's public face.
 IN_PROCESS_CLIENTS: set[str] = set()

@@ -13,7 +13,7 @@ import wavetile
 from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, SignalError, StreamClosedError, UnsupportedError
 from wavetile.engine.plan.streaming import plan
-from wavetile.engine.session import Region
+from wavetile.engine.session import Region, TileStream
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:
@@ -114,6 +114,58 @@ def test_a_plan_keeps_few_of_the_steps_that_signals_end_with(tmp_path: Path, mon
         np.testing.assert_allclose(np.concatenate(pieces, 2), expected, atol=1e-5)
     made, _ = model.streams.plan(["T"], [6])
     assert len(made._steps) == 3
+
+
+def test_rows_leave_as_soon_as_they_can_and_know_their_place(tmp_path: Path) -> None:
+    x = signal((1, 2, 22, 30), 3)
+    (expected,) = run_onnxruntime(SEGMENTER, {"x": x})
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    result = np.full(expected.shape, np.nan, np.float32)
+    image = model.rows(30, height=22)
+    for start, stop in ((0, 1), (1, 9), (9, 9), (9, 22)):
+        for region in image.put(start, x[:, :, start:stop])["y"]:
+            put_once(result, region)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    assert image.complete
+    with pytest.raises(StreamClosedError):
+        image.put(22, x[:, :, :1])
+    with pytest.raises(SignalError, match="the next one is 0"):
+        model.rows(30).put(1, x[:, :, :1])
+    with pytest.raises(SignalError, match="after 0 of its 22 lines"):
+        model.rows(30, height=22).finish()
+    with pytest.raises(ModelError, match="multiples of 2 would work"):
+        model.rows(30, height=21)
+
+
+def test_what_an_image_will_keep_is_known_before_it_comes(tmp_path: Path) -> None:
+    model = wavetile.load(saved(SEGMENTER, tmp_path))
+    plan = model.streams.tile_plan(8)
+    image = model.tiles(40, 64, tile=8)
+    kept = 0
+    while (place := image.next_tile) is not None:
+        image.put(*place, np.zeros(image.tile_shape(*place), np.float32))
+        kept = max(kept, image.kept_bytes)
+    assert kept <= TileStream.needed_bytes(plan, 40, 64, 8) <= 1.1 * kept
+
+
+def test_an_image_of_very_many_tiles_begins_at_once(tmp_path: Path) -> None:
+    image = wavetile.load(saved(SEGMENTER, tmp_path)).tiles(2**30, 64, tile=8)
+    image.put(0, 0, np.zeros((1, 2, 8, 8), np.float32))
+    assert image.next_tile == (0, 8)
+    assert image.multiply_adds > 2**30 * 64
+
+
+def test_sizes_are_given_by_name_or_by_place(tmp_path: Path) -> None:
+    fixed = parse(
+        "(float[1,1,H,16] x) => (float[1,1,H,16] y) { y = Conv<pads=[1,1,1,1]>(x, k) }",
+        constants={"k": signal((1, 1, 3, 3), 1)},
+    )
+    model = wavetile.load(saved(fixed, tmp_path))
+    assert model.stream(axis="H", sizes={("x", 3): 24}).process({"x": signal((1, 1, 5, 24), 1)})["y"].shape[3] == 24
+    with pytest.raises(ModelError, match="no dimension 4 of input 'x' is there and does not stream"):
+        model.stream(axis="H", sizes={("x", 4): 24})
+    with pytest.raises(ModelError, match="no dimension 2 of input 'x' is there and does not stream"):
+        model.stream(axis="H", sizes={("x", 2): 24})
 
 
 def test_an_empty_signal_has_an_empty_result(tmp_path: Path) -> None:

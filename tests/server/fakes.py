@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wavetile.engine.errors import CapacityError, SignalError
+from wavetile.engine.pixels import PercentileRange
 from wavetile.engine.server import ModelDescription, ModelKind, TensorDescription
+from wavetile.engine.session import ImageFormat, ImageOutput, ImageResult, Region
 
 HOP = 160
 RATE_HZ = 16000
@@ -193,7 +195,7 @@ class GainModel:
     def executor(self) -> GainExecutor:
         return GainExecutor(self, self.max_lanes)
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def open_images(self, form: ImageFormat, max_bytes: int) -> InvertImages:
         raise NotImplementedError
 
 
@@ -255,7 +257,7 @@ class RowSumModel(GainModel):
 
 
 class InvertModel:
-    """An image model: mask = 1 - pixels, and the mean of each channel as a value."""
+    """An image model that takes whole images: mask = 1 - pixels, and the mean of each channel as a value."""
 
     def describe(self) -> ModelDescription:
         return ModelDescription(
@@ -264,6 +266,7 @@ class InvertModel:
             value_names=("mean",),
             inputs=(TensorDescription("image", "float32", ("1", "channels", "height", "width")),),
             outputs=(TensorDescription("mask", "float32", ("1", "channels", "height", "width")),),
+            pixels=PercentileRange(1.0, 99.0),
         )
 
     def open_session(self, sample_rate_hz: int, channels: int) -> GainSession:
@@ -272,8 +275,31 @@ class InvertModel:
     def executor(self) -> GainExecutor:
         raise NotImplementedError
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        image = inputs["image"]
-        if image.shape[2] % 2:
-            raise SignalError(f"image height is {image.shape[2]}; it must be even")
-        return {"mask": 1.0 - image, "mean": image.mean(axis=(2, 3))}
+    def open_images(self, form: ImageFormat, max_bytes: int) -> InvertImages:
+        return InvertImages(form)
+
+
+class InvertImages:
+    """Whole images."""
+
+    def __init__(self, form: ImageFormat) -> None:
+        if form.order != "whole":
+            raise SignalError(f"order is {form.order!r}; whole images would work")
+        if form.height < 1 or form.width < 1:
+            raise SignalError("height and width must be at least 1")
+        self.outputs: tuple[ImageOutput, ...] = ()
+        self._form = form
+        self._count = 0
+
+    def put(self, z: int, y: int, x: int, pixels: np.ndarray) -> ImageResult:
+        if (z, y, x, *pixels.shape[2:]) != (0, 0, 0, self._form.height, self._form.width):
+            raise SignalError("one tile must cover the whole image")
+        if pixels.shape[2] % 2:
+            raise SignalError(f"image height is {pixels.shape[2]}; it must be even")
+        self._count += 1
+        return ImageResult(
+            self._count - 1, {"mask": [Region(0, 0, 1.0 - pixels)]}, 1.0, {"mean": pixels.mean(axis=(2, 3))}
+        )
+
+    def finish(self) -> None:
+        return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -91,7 +92,23 @@ CASES: dict[str, tuple[list[pb.StreamRequest], str, str]] = {
         "INVALID_ARGUMENT",
         "bytes that a message may have",
     ),
-    "part of an image": ([config("invert", image=IMAGE), tile(height=2)], "INVALID_ARGUMENT", "whole image"),
+    "part of an image": (
+        [config("invert", image=IMAGE), tile(height=2, data=bytes(12))],
+        "INVALID_ARGUMENT",
+        "whole image",
+    ),
+    "tile of another shape": ([config("invert", image=IMAGE), tile(height=2)], "INVALID_ARGUMENT", "needs 12 bytes"),
+    "tile at a place below 0": ([config("invert", image=IMAGE), tile(y=-1)], "INVALID_ARGUMENT", "negative"),
+    "image order": (
+        [config("invert", image=pb.ImageConfig(height=4, width=6, pixel_type=U8, order=cast("Any", 9)))],
+        "INVALID_ARGUMENT",
+        "RASTER",
+    ),
+    "image map": (
+        [config("invert", image=pb.ImageConfig(height=4, width=6, pixel_type=U8, scale=math.inf))],
+        "INVALID_ARGUMENT",
+        "finite",
+    ),
     "tile bytes": ([config("invert", image=IMAGE), tile(data=bytes(23))], "INVALID_ARGUMENT", "24 bytes"),
     "tile type": ([config("invert", image=IMAGE), tile(pixel_type=FLOAT)], "INVALID_ARGUMENT", "pixel type"),
     "image the model refuses": (

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wavetile.engine.errors import SignalError
-from wavetile.engine.server.codec import decode_audio, decode_tile, encode_audio, encode_tile
+from wavetile.engine.server.codec import decode_audio, decode_tile, encode_audio, encode_region
+from wavetile.engine.session import Region
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
 S16 = pb.AUDIO_ENCODING_PCM_S16LE
@@ -50,6 +51,30 @@ def test_tiles_become_planes(pixel_type: pb.PixelType, form: str) -> None:
     pixels = decode_tile(tile, config)
     assert pixels.dtype == np.float32
     assert pixels.tolist() == [[[[1, 2, 3]], [[10, 20, 30]]]]
-    back = encode_tile("mask", pixels)
+    (back,) = encode_region("mask", Region(0, 0, pixels), 24)
     assert (back.name, back.height, back.width, back.channels) == ("mask", 1, 3, 2)
     assert struct.unpack("<6f", back.data) == (1, 10, 2, 20, 3, 30)
+
+
+def test_pixels_are_mapped_and_volumes_keep_their_slices() -> None:
+    config = pb.ImageConfig(
+        height=1, width=2, channels=2, depth=2, pixel_type=pb.PIXEL_TYPE_UINT8, scale=0.5, offset=-1
+    )
+    tile = pb.ImageTile(height=1, width=2, depth=2, data=bytes([2, 20, 4, 40, 6, 60, 8, 80]))
+    assert decode_tile(tile, config).tolist() == [[[[[0, 1]], [[2, 3]]], [[[9, 19]], [[29, 39]]]]]
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 7, 5), (1, 1, 3, 7, 5), (1, 3, 1, 9)])
+def test_regions_are_cut_to_fit_and_nothing_is_lost(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).standard_normal(shape, np.float32)
+    region = Region(10, 20, values, 30 if len(shape) == 5 else 0)
+    tiles = list(encode_region("mask", region, 100))
+    assert max(len(tile.data) for tile in tiles) <= 100
+    joined = np.full_like(values, np.nan)
+    for tile in tiles:
+        depth = [tile.depth] if tile.depth else []
+        pixels = np.frombuffer(tile.data, "<f4").reshape(*depth, tile.height, tile.width, tile.channels)
+        starts = [tile.z - 30, tile.y - 10, tile.x - 20][-len(shape) + 2 :]
+        place = tuple(slice(start, start + size) for start, size in zip(starts, pixels.shape, strict=False))
+        joined[(0, slice(None), *place)] = np.moveaxis(pixels, -1, 0)
+    np.testing.assert_array_equal(joined, values)

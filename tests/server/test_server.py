@@ -92,7 +92,7 @@ async def test_images_stream_too() -> None:
             np.testing.assert_allclose(result.values["mean"], image.mean(axis=(0, 1))[None], rtol=1e-6)
             assert result.compute_time_ns > 0
         with pytest.raises(SignalError, match="shape"):
-            await stream.send(images[0, :2])
+            await stream.send(images[0, :, :, :1])
         with pytest.raises(SignalError, match="float64"):
             await stream.send(images[0].astype(np.float64))
         await stream.finish()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from . import aligned, edges, recurrent, reshapes, scans, windows  # noqa: F401  (fill STREAM_RULES)
 from .bindings import Bindings, StreamingAxis, find_axes
 from .causal import causal_step
-from .certificate import Certificate, certify
+from .certificate import AxisFacts, Certificate, certify, facts
+from .outline import kept_bytes
 from .plan import Step, StepKind, StreamPlan
-from .raster import Raster, bands
+from .raster import Bands, Raster
 from .steps import Steps
 
 __all__ = [
+    "AxisFacts",
+    "Bands",
     "Bindings",
     "Certificate",
     "Raster",
@@ -19,8 +22,9 @@ __all__ = [
     "Steps",
     "StreamPlan",
     "StreamingAxis",
-    "bands",
     "causal_step",
     "certify",
+    "facts",
     "find_axes",
+    "kept_bytes",
 ]

@@ -17,7 +17,7 @@ from ..program import Program
 from ..workspace import Workspace
 from .bindings import WORKS
 from .plan import Axis, StreamPlan
-from .raster import Band, Raster, bands
+from .raster import Band, Bands, Raster
 from .span import Span
 from .steps import Steps
 
@@ -101,7 +101,7 @@ def _compare(
         _run_axis(steps, _flushed(plan.axes[0], lengths[0]), signals, flushed)
         worst = _greatest_difference(plan, flushed, expected)
         steps.restart()
-        cost = _run_axis(steps, bands(plan.axes[0], lengths[0]), signals, streamed)
+        cost = _run_axis(steps, Bands(plan.axes[0], lengths[0]), signals, streamed)
         worst = max(worst, _greatest_difference(plan, streamed, expected))
     else:
         strip_bytes, cost = _run_raster(steps, lengths, signals, streamed)
@@ -146,7 +146,7 @@ def _flushed(axis: Axis, length: int) -> list[Band]:
     """
     rest = length % axis.timeline.grain
     first = axis.first + (length - rest - axis.first) % axis.step
-    *before, last = bands(axis, length + (not rest), first)
+    *before, last = Bands(axis, length + (not rest), first)
     return [*before, Band(Span(last.arrived.start, length), axis.kind(last.arrived.start, length, ended=True))]
 
 

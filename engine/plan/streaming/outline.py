@@ -55,6 +55,20 @@ def outline(plan: StreamPlan) -> list[NodeFact]:
     return facts
 
 
+def kept_bytes(plan: StreamPlan, *lengths: int) -> int:
+    """What is kept from step to step along the outermost axis, when the signal has `lengths` along the others."""
+    outer = _steady(plan.axes[0])
+    ends = [axis.moment(length, ended=True) for axis, length in zip(plan.axes[1:], lengths, strict=True)]
+    bindings = plan.bindings
+    total = 0
+    for value in outer.before.counts:
+        kept = outer.kept(value).size
+        if kept:
+            sizes = [kept, *(end.counts.get(value) for end in ends)]
+            total += math.prod(bindings.shape(value, sizes)) * bindings.graph.types[value].dtype.itemsize
+    return total
+
+
 def _steady(axis: Axis) -> Stretch:
     """A steady step."""
     return Stretch(axis.timeline, axis.moment(axis.first), axis.moment(axis.first + axis.step))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...graph import fuse
 from ..compile import compile_graph
 from ..program import Program
+from ..recent import Recent
 from .bindings import Bindings
 from .call import Stretch
 from .step import StepCutter
@@ -81,8 +80,7 @@ class StreamPlan:
         self.name = name or bindings.graph.name
         given = steps or [None] * len(bindings.axes)
         self.axes = tuple(Axis(Timeline(bindings, axis), step) for axis, step in enumerate(given))
-        self._steps: OrderedDict[tuple[StepKind, ...], Step] = OrderedDict()
-        self._lock = threading.Lock()
+        self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""
@@ -94,15 +92,12 @@ class StreamPlan:
 
     def step(self, kinds: tuple[StepKind, ...]) -> Step:
         """The step of these kinds, compiled."""
-        with self._lock:
-            if kinds not in self._steps:
-                cut = self.step_graph(kinds)
-                program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
-                self._steps[kinds] = Step(program, cut)
-                if len(self._steps) > MAX_STEPS:
-                    self._steps.popitem(last=False)
-            self._steps.move_to_end(kinds)
-            return self._steps[kinds]
+        return self._steps.get(kinds, lambda: self._compiled(kinds))
+
+    def _compiled(self, kinds: tuple[StepKind, ...]) -> Step:
+        cut = self.step_graph(kinds)
+        program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
+        return Step(program, cut)
 
     def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Shape of each output for a whole signal of these lengths.

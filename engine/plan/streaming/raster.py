@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -23,14 +25,40 @@ class Band:
     kind: StepKind
 
 
-def bands(axis: Axis, length: int, first: int | None = None) -> list[Band]:
-    """The steps of an axis: the first, steady ones, and the last with what is left."""
-    result = []
-    start, stop = 0, first or axis.first
-    while stop < length:
-        result.append(Band(Span(start, stop), axis.kind(start, stop, ended=False)))
-        start, stop = stop, stop + axis.step
-    return [*result, Band(Span(start, length), axis.kind(start, length, ended=True))]
+class Bands(Sequence[Band]):
+    """The steps of an axis: the first, steady ones, and the last with what is left.
+
+    Each is made when it is asked for: an image may have very many.
+    """
+
+    def __init__(self, axis: Axis, length: int, first: int | None = None) -> None:
+        """`length`: of the signal; `first`: elements that the first step takes, if more than it has to."""
+        self._axis, self._length, self._first = axis, length, first or axis.first
+        self._count = 1 + max(0, -(-(length - self._first) // axis.step))
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Band: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Band]: ...
+    def __getitem__(self, index: int | slice) -> Band | list[Band]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._count))]
+        number = range(self._count)[index]
+        start = self._first + (number - 1) * self._axis.step if number else 0
+        if number == self._count - 1:
+            return Band(Span(start, self._length), self._axis.kind(start, self._length, ended=True))
+        stop = self._first + number * self._axis.step
+        return Band(Span(start, stop), self._axis.kind(start, stop, ended=False))
+
+    def kinds(self) -> Counter[StepKind]:
+        """Kinds of steps, and how many there are of each."""
+        kinds = Counter(self[number].kind for number in {0, self._count - 1})
+        if self._count > 2:
+            kinds[self[1].kind] += self._count - 2
+        return kinds
 
 
 class Raster:
@@ -39,8 +67,8 @@ class Raster:
     def __init__(self, steps: Steps, height: int, width: int, firsts: Sequence[int]) -> None:
         self._steps = steps
         self._axes = steps.plan.axes
-        self.rows = bands(self._axes[0], height, firsts[0])
-        self.columns = bands(self._axes[1], width, firsts[1])
+        self.rows = Bands(self._axes[0], height, firsts[0])
+        self.columns = Bands(self._axes[1], width, firsts[1])
         self._end = self._axes[1].moment(width, ended=True)
         self._strips: dict[str, np.ndarray] = {}
 
@@ -90,7 +118,11 @@ class Raster:
     @property
     def multiply_adds(self) -> int:
         """Of all rectangles."""
-        return sum(self._steps.multiply_adds((down.kind, across.kind)) for down in self.rows for across in self.columns)
+        return sum(
+            down_count * across_count * self._steps.multiply_adds((down, across))
+            for down, down_count in self.rows.kinds().items()
+            for across, across_count in self.columns.kinds().items()
+        )
 
 
 def _part(dim: int, columns: Span) -> tuple[slice, ...]:

@@ -1,0 +1,43 @@
+"""Linear maps from the numbers that an image holds to those that a network was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+LEAST_SPREAD = 1e-6
+"""An image of one brightness alone has no spread to be divided by."""
+
+
+class PixelNormalisation(Protocol):
+    """A rule that finds an image's own map."""
+
+    def scale_and_offset(self, pixels: np.ndarray) -> tuple[float, float]:
+        """The map `pixels * scale + offset` for an image, of which `pixels` may be a sample."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PercentileRange:
+    """Two percentiles of the pixels become 0 and 1; what lies beyond is kept."""
+
+    low: float
+    high: float
+
+    def scale_and_offset(self, pixels: np.ndarray) -> tuple[float, float]:
+        """See `PixelNormalisation`."""
+        darkest, brightest = np.percentile(pixels, [self.low, self.high])
+        scale = 1.0 / max(float(brightest - darkest), LEAST_SPREAD)
+        return scale, -float(darkest) * scale
+
+
+@dataclass(frozen=True, slots=True)
+class StandardScore:
+    """Pixels get mean 0 and variance 1."""
+
+    def scale_and_offset(self, pixels: np.ndarray) -> tuple[float, float]:
+        """See `PixelNormalisation`."""
+        scale = 1.0 / max(float(pixels.std(dtype=np.float64)), LEAST_SPREAD)
+        return scale, -float(pixels.mean(dtype=np.float64)) * scale

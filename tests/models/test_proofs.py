@@ -1,0 +1,75 @@
+"""Certificates are kept: proved once, read afterwards, and proved again when anything that they rest on differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wavetile.engine.errors import ModelError
+from wavetile.engine.models import proofs
+from wavetile.engine.models.proofs import certificate_folder, kept_certificate
+from wavetile.engine.plan.streaming import AxisFacts, Certificate
+
+MADE = Certificate(
+    axes=(AxisFacts("time", 8, 16, {"y": 3.5}), AxisFacts("columns", 4, 4, {"y": 0.0})),
+    lengths=(40, 24),
+    max_difference=3e-7,
+    carried_bytes=128,
+    strip_bytes=0,
+    multiply_adds=(1000, 990),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path))
+
+
+class Prover:
+    """Counts how often it proves."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> Certificate:
+        self.count += 1
+        return replace(MADE, carried_bytes=self.count)
+
+
+def test_a_proof_is_made_once_for_each_subject_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = Prover()
+    first = kept_certificate(("network", 1), prove)
+    assert first == replace(MADE, carried_bytes=1)
+    assert kept_certificate(("network", 1), prove) == first
+    assert kept_certificate(("network", 2), prove).carried_bytes == 2
+    monkeypatch.setattr(proofs, "code_digest", lambda: "changed")
+    assert kept_certificate(("network", 1), prove).carried_bytes == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"axes": 3}', '{"axes": [{"name": 1}], "lengths": []}'])
+def test_a_file_that_is_not_whole_is_made_again(content: str) -> None:
+    prove = Prover()
+    kept_certificate("network", prove)
+    (path,) = certificate_folder().iterdir()
+    path.write_text(content)
+    assert kept_certificate("network", prove).carried_bytes == 2
+    assert kept_certificate("network", prove).carried_bytes == 2
+
+
+def test_what_is_not_proved_is_not_kept() -> None:
+    def fail() -> Certificate:
+        raise ModelError("it differs")
+
+    for _ in range(2):
+        with pytest.raises(ModelError, match="it differs"):
+            kept_certificate("network", fail)
+    assert not certificate_folder().exists()
+
+
+def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path / "file"))
+    prove = Prover()
+    assert [kept_certificate("network", prove).carried_bytes for _ in range(2)] == [1, 2]
