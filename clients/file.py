@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import soundfile
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ..engine.errors import SignalError, WavetileError
 from .latency import LatencyTracker
 from .pace import at_real_time
+from .progress import progress_bar
 from .results import Event, StreamInfo, StreamResult
 from .stream import StreamClient
 
@@ -166,7 +166,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
             started_s = time.monotonic()
             with ExitStack() as stack:
                 writer = stack.enter_context(_writer(output_path, source, info)) if output_path else None
-                show = stack.enter_context(_progress_bar(input_path.name, source.frames, enabled=progress))
+                show = stack.enter_context(progress_bar(input_path.name, source.frames, enabled=progress))
                 chunks = _read_chunks(source, max(1, round(chunk_s * source.samplerate)))
                 if pace == "realtime":
                     chunks = at_real_time(chunks, source.samplerate)
@@ -179,6 +179,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
                     show((first + count) * tracker.hop_samples)
                     if on_result is not None:
                         on_result(result, latencies_s)
+                show(source.frames)
             wall_s = time.monotonic() - started_s
         return FileReport(
             info=info,
@@ -209,16 +210,6 @@ def _writer(path: Path, source: soundfile.SoundFile, info: StreamInfo) -> Aligne
         delay_samples=info.delay_samples,
         total_samples=source.frames,
     )
-
-
-@contextmanager
-def _progress_bar(label: str, total_samples: int, *, enabled: bool) -> Iterator[Callable[[float], None]]:
-    """A bar over the file; call what it yields with the number of samples done so far."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not enabled) as bar:
-        task = bar.add_task(label, total=total_samples)
-        yield lambda samples: bar.update(task, completed=min(samples, total_samples))
-        bar.update(task, completed=total_samples)
 
 
 def _open_file(path: Path, **arguments: Any) -> soundfile.SoundFile:

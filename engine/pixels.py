@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .errors import SignalError
+
 LEAST_SPREAD = 1e-6
 """An image of one brightness alone has no spread to be divided by."""
 
@@ -41,3 +43,27 @@ class StandardScore:
         """See `PixelNormalisation`."""
         scale = 1.0 / max(float(pixels.std(dtype=np.float64)), LEAST_SPREAD)
         return scale, -float(pixels.mean(dtype=np.float64)) * scale
+
+
+def network_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:
+    """A part of an image as a network takes it: `pixels * scale + offset`.
+
+    Args:
+        pixels: [rows, columns, channels] or [slices, rows, columns, channels], numbers of any type.
+        scale: 0 is 1.
+        offset: in the network's numbers.
+
+    Returns:
+        [1, channels, ...] float32, a fresh array.
+
+    Raises:
+        SignalError: a pixel is not finite.
+    """
+    mapped = pixels.astype(np.float32)
+    if not np.isfinite(mapped).all():
+        raise SignalError("a tile has pixels that are NaN or infinite; every pixel must be finite")
+    if scale not in (0.0, 1.0):
+        mapped *= np.float32(scale)
+    if offset:
+        mapped += np.float32(offset)
+    return np.ascontiguousarray(np.moveaxis(mapped, -1, 0))[np.newaxis]

@@ -21,7 +21,7 @@ from .geometry import Geometry
 from .sink import ImageSink
 from .source import ImageSource
 
-__all__ = ["Box", "Geometry", "ImageSink", "ImageSource", "create_image", "is_image", "open_image"]
+__all__ = ["Box", "Geometry", "ImageSink", "ImageSource", "check_output", "create_image", "is_image", "open_image"]
 
 _SOURCES: dict[str, Callable[[Path, int | None], ImageSource]] = {
     ".npy": npy.open_npy,
@@ -80,14 +80,19 @@ def create_image(
     gives the file its name (see `ImageSink`). Raises SignalError for a shape or type that the format can not hold.
     """
     path = Path(path)
-    creator = _SINKS.get(ending_of(path, _SINKS))
-    if creator is None:
+    check_output(path)
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise SignalError(f"{path}: an image of shape {list(shape)}; [height, width, channels] would work, depth first")
+    geometry = like.geometry.resampled(like.shape, shape) if like is not None else Geometry()
+    creator = _SINKS[ending_of(path, _SINKS)]
+    return creator(path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry, tile=tile)
+
+
+def check_output(path: Path) -> None:
+    """Raise SignalError where `create_image` could not write, whatever the image."""
+    if not ending_of(path, _SINKS):
         raise SignalError(
             f"{path}: an image is written as {', '.join(_SINKS)}, not {path.suffix or 'without an ending'}"
         )
     if not path.parent.is_dir():
         raise SignalError(f"{path}: there is no folder {path.parent}")
-    if len(shape) not in (3, 4) or min(shape) < 1:
-        raise SignalError(f"{path}: an image of shape {list(shape)}; [height, width, channels] would work, depth first")
-    geometry = like.geometry.resampled(like.shape, shape) if like is not None else Geometry()
-    return creator(path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry, tile=tile)

@@ -2,8 +2,8 @@
 
 Audio (WAV, FLAC, ...): a denoiser writes OUTPUT, of the input's length and sample-aligned with it; a voice detector
 tells the segments of speech, as text or with --json as JSON, on standard output or in OUTPUT. Images and volumes (.npy;
-TIFF, PNG, JPEG, NIfTI and OME-Zarr with the extra `images`): the network's first output is written as TIFF, OME-Zarr,
-NIfTI, PNG or .npy.
+TIFF, PNG, JPEG, NIfTI and OME-Zarr with the extra `images`): an output of the network is written as TIFF, OME-Zarr,
+NIfTI, PNG or .npy, tile by tile while the image is read. Pixels are scaled as the model's card says.
 """
 
 from __future__ import annotations
@@ -27,8 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", type=address, metavar="HOST:PORT", help="run on this server instead of in process")
     parser.add_argument("--real-time", action="store_true", help="send audio as a microphone would")
     parser.add_argument("--chunk-ms", type=positive, default=20, metavar="N", help="audio sent at a time (default: 20)")
-    parser.add_argument("--json", action="store_true", help="segments of speech and timing as JSON")
-    parser.add_argument("--scale", type=float, default=1.0, help="pixels are multiplied by this (default: 1)")
+    parser.add_argument("--json", action="store_true", help="segments of speech, or an image's figures, as JSON")
+    images = parser.add_argument_group("images and volumes")
+    images.add_argument(
+        "--order", choices=("whole", "raster", "any", "rows", "slices"),
+        help="the parts that it goes in (default: whole up to a megapixel, then raster, of volumes slices)",
+    )  # fmt: skip
+    images.add_argument("--tile", type=positive, metavar="N", help="height and width of tiles (default: 256)")
+    images.add_argument(
+        "--scale", type=float, metavar="X", help="multiply pixels by this, instead of what the model's card says"
+    )
+    images.add_argument("--output-name", metavar="NAME", help="the network's output to write (default: its first)")
+    images.add_argument("--time-point", type=int, metavar="N", help="of a file with several, from 0 on")
     parser.add_argument("--backend", default="cpu", help="in process: cpu, or reference (default: cpu)")
 
 

@@ -1,69 +1,111 @@
-"""An image through a network, in process or on a server, and its first output back as an image."""
+"""An image or volume through a network, in process or on a server, and an output of it back as a file."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from pathlib import Path
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 
-from ...clients import StreamClient
-from ...clients.images import ImageSource, create_image, open_image
-from ..errors import ModelError, SignalError
-from .console import output
+from ...clients import StreamClient, Tile
+from ...clients.image import (
+    DEFAULT_TILE_PIXELS,
+    checked_order,
+    image_report,
+    measured_map,
+    process_image,
+    tile_pixels,
+)
+from ...clients.image_writer import ImageReport, ImageWriter
+from ...clients.images import check_output, open_image
+from ...clients.images.parts import parts
+from ...clients.progress import progress_bar
+from ..errors import SignalError
+from ..pixels import network_pixels
+from ..session import ImageFormat, ImageResult
+from .console import in_count, in_time, notices, output
 from .weights import load_visibly
 
 
 def run_image(options: argparse.Namespace) -> None:
-    """Run `options.input` and write the network's first output to `options.output`."""
+    """Run `options.input`, write an output of the network to `options.output`, and say what came of it."""
     if options.output is None:
-        raise SignalError(
-            "an image's result goes into a file: say which with -o OUTPUT.tif (or .zarr, .nii, .npy, .png)"
-        )
-    with open_image(options.input) as source:
-        pixels = source.read().astype(np.float32) * np.float32(options.scale)
-        name, result = asyncio.run(_on_server(options, pixels)) if options.server else _in_process(options, pixels)
-        _write(options.output, result, source)
-    shape = " x ".join(map(str, result.shape))
-    low, high = float(result.min()), float(result.max())
-    output().print(f"{options.output}: output {name!r}, {shape}, from {low:.4g} to {high:.4g}", soft_wrap=True)
+        raise SignalError("an image's result goes into a file: say which with -o OUTPUT.tif (.zarr, .nii, .npy, .png)")
+    check_output(options.output)
+    report = asyncio.run(_on_server(options)) if options.server else _in_process(options)
+    _tell(report, options)
 
 
-def _in_process(options: argparse.Namespace, pixels: np.ndarray) -> tuple[str, np.ndarray]:
-    """Run `[(depth,) height, width, channels]`; the first output and its name."""
-    model = load_visibly(options.model, backend=options.backend)
-    if len(model.inputs) != 1:
-        raise ModelError(f"model {model.name!r} has the inputs {', '.join(model.inputs)}; an image fills one alone")
-    (name,) = model.inputs
-    outputs = model.run({name: np.ascontiguousarray(np.moveaxis(pixels, -1, 0)[None])})
-    first = next(iter(model.outputs))
-    return first, outputs[first]
-
-
-async def _on_server(options: argparse.Namespace, pixels: np.ndarray) -> tuple[str, np.ndarray]:
-    if pixels.ndim != 3:
-        raise SignalError(f"{options.input}: a volume of shape {list(pixels.shape)}; without --server it would work")
+async def _on_server(options: argparse.Namespace) -> ImageReport:
     async with StreamClient(options.server) as client:
-        height, width, channels = pixels.shape
-        async with client.stream_images(options.model, height=height, width=width, channels=channels) as stream:
-            await stream.send(pixels)
-            await stream.finish()
-            async for result in stream:
-                for tile in result.tiles:
-                    return tile.name, tile.pixels.transpose(2, 0, 1)[None]
-                for name, numbers in result.values.items():
-                    return name, numbers
-    raise ModelError(f"the server's model {options.model!r} gave nothing for the image")
+        return await process_image(
+            client,
+            options.model,
+            options.input,
+            options.output,
+            order=options.order,
+            tile=options.tile,
+            normalise="card" if options.scale is None else (options.scale, 0.0),
+            output=options.output_name,
+            time_point=options.time_point,
+            progress=sys.stderr.isatty(),
+        )
 
 
-def _write(path: Path, result: np.ndarray, source: ImageSource) -> None:
-    """Write `[1, channels, (depth,) height, width]` as an image; an output that is none as it is, into a .npy."""
-    if result.ndim == len(source.shape) + 1 and result.shape[0] == 1:
-        pixels = np.moveaxis(result[0], 0, -1)
-        with create_image(path, pixels.shape, pixels.dtype, like=source) as sink:
-            sink.write(pixels)
-    elif path.suffix.lower() == ".npy":
-        np.save(path, result)
-    else:
-        raise SignalError(f"{path}: an output of shape {list(result.shape)} is no image; .npy takes it")
+def _in_process(options: argparse.Namespace) -> ImageReport:
+    model = load_visibly(options.model, backend=options.backend)
+    with open_image(options.input, time=options.time_point) as source:
+        order = checked_order(source, options.order)
+        rule = model.describe().pixels if options.scale is None else (options.scale, 0.0)
+        scale, offset = measured_map(source, rule)
+        *slices, height, width, channels = source.shape
+        asked_s = time.monotonic()
+        session = model.images(
+            ImageFormat(height, width, channels, sum(slices), order, tile_pixels(order, options.tile))
+        )
+        side = options.tile or DEFAULT_TILE_PIXELS
+        started_s = time.monotonic()
+        with (
+            ImageWriter(
+                source, options.output, session.outputs, output=options.output_name, tile=side, started_s=started_s
+            ) as writer,
+            progress_bar(options.input.name, 1.0, enabled=sys.stderr.isatty()) as show,
+        ):
+            for box in parts(source, order, side):
+                pixels = network_pixels(source.read(box), scale, offset)
+                writer.sent(time.monotonic())
+                result = session.put(box.z, box.y, box.x, pixels)
+                writer.received(1, _tiles(result), result.values, time.monotonic())
+                show(result.finished_share)
+        return image_report(writer, model.name, source, options.output, order, (scale, offset), asked_s)
+
+
+def _tiles(result: ImageResult) -> Iterator[Tile]:
+    """Regions `[1, channels, (slices,) rows, columns]` as tiles."""
+    for name, regions in result.regions.items():
+        for region in regions:
+            yield Tile(name, region.y, region.x, np.moveaxis(region.values[0], 0, -1), region.z)
+
+
+def _tell(report: ImageReport, options: argparse.Namespace) -> None:
+    if options.json:
+        told = asdict(report) | {"output_path": str(report.output_path), "latencies_s": report.latencies_s.tolist()}
+        output().print(json.dumps(told), soft_wrap=True)
+        return
+    shape = " x ".join(map(str, report.output_shape))
+    output().print(
+        f"{report.output_path}: output {report.output_name!r}, {shape}, from {report.low:.4g} to {report.high:.4g}",
+        soft_wrap=True,
+    )
+    median, slowest = np.percentile(report.latencies_s, [50, 100]) * 1e6
+    notices().print(
+        f"{len(report.latencies_s)} part(s) in order {report.order} in {in_time(report.wall_s * 1e6)}, "
+        f"{in_count(report.pixels_per_second)}pixel/s; first pixel after {in_time(report.first_pixel_s * 1e6)}; "
+        f"{in_time(median)} a part in the median, {in_time(slowest)} at most; {report.max_in_flight} in flight at most",
+        soft_wrap=True,
+    )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
+from ..pixels import network_pixels
 from ..session import ImageFormat, ImageOrder, Region
 
 FULL_SCALE_S16 = 32768.0
@@ -123,14 +124,7 @@ def decode_tile(tile: pb.ImageTile, config: pb.ImageConfig) -> np.ndarray:
         raise SignalError(
             f"a tile of {' x '.join(map(str, shape))} {dtype.name} needs {expected} bytes, not {len(tile.data)}"
         )
-    pixels = np.frombuffer(tile.data, dtype=dtype).astype(np.float32).reshape(shape)
-    if not np.isfinite(pixels).all():
-        raise SignalError("a tile has pixels that are NaN or infinite; every pixel must be finite")
-    if config.scale not in (0.0, 1.0):
-        pixels *= np.float32(config.scale)
-    if config.offset:
-        pixels += np.float32(config.offset)
-    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))[np.newaxis]
+    return network_pixels(np.frombuffer(tile.data, dtype=dtype).reshape(shape), config.scale, config.offset)
 
 
 def encode_region(name: str, region: Region, max_bytes: int) -> Iterator[pb.ImageTile]:

@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
     "engine": set(),
     ERRORS: set(),
-    PIXELS: set(),
+    PIXELS: {ERRORS},
     "engine/__main__": {"engine/commands"},
     "engine/onnx_backend": {ERRORS, "engine/graph", "engine/models"},
     "engine/graph": {ERRORS},
