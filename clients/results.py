@@ -40,6 +40,8 @@ class StreamInfo:
     value_names: tuple[str, ...]
     first_frame_samples: int
     image_outputs: tuple[ImageOutput, ...]
+    kept_bytes: int
+    """Images that come in parts: the most that the server keeps of one between its tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def stream_info(started: pb.StreamStarted) -> StreamInfo:
             )
             for output in started.image_outputs
         ),
+        kept_bytes=started.kept_bytes,
     )
 
 

@@ -68,6 +68,7 @@ class ImageCall:
             kind=kind_number(self._description.kind),
             value_names=self._description.value_names,
             image_outputs=[image_output(output) for output in images.outputs],
+            kept_bytes=images.kept_bytes,
         )
 
     async def _process(self, images: ServedImages, tile: pb.ImageTile) -> None:

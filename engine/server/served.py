@@ -122,6 +122,11 @@ class ServedImages(Protocol):
         """What is known of the outputs before the first part."""
         ...
 
+    @property
+    def kept_bytes(self) -> int:
+        """The most that an image keeps between its parts."""
+        ...
+
     def put(self, z: int, y: int, x: int, pixels: np.ndarray) -> ImageResult:
         """Take a part `[1, channels, rows, columns]` or `[1, channels, slices, rows, columns]`. Raises SignalError."""
         ...

@@ -162,7 +162,7 @@ class StreamResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs")
+    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,7 @@ class StreamStarted(_message.Message):
     VALUE_NAMES_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     model: str
     kind: ModelKind
@@ -187,7 +188,8 @@ class StreamStarted(_message.Message):
     value_names: _containers.RepeatedScalarFieldContainer[str]
     first_frame_samples: int
     image_outputs: _containers.RepeatedCompositeFieldContainer[ImageOutput]
-    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ...) -> None: ...
+    kept_bytes: int
+    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
 
 class ImageOutput(_message.Message):
     __slots__ = ("name", "height", "width", "depth", "channels", "delay_rows", "delay_columns", "delay_slices")

@@ -288,6 +288,7 @@ class InvertImages:
         if form.height < 1 or form.width < 1:
             raise SignalError("height and width must be at least 1")
         self.outputs: tuple[ImageOutput, ...] = ()
+        self.kept_bytes = 0
         self._form = form
         self._count = 0
 

@@ -119,6 +119,7 @@ async def test_tiles_of_several_images_are_the_wholes(client: StreamClient, orde
         assert (z.name, z.height, z.width, z.channels) == ("z", HEIGHT // 2, WIDTH // 2, 1)
         # One row below for the first convolution, two for the dilated one.
         assert (y.delay_rows, y.delay_columns, y.delay_slices) == (3, 3, 0)
+        assert HEIGHT * 2 * 4 < stream.info.kept_bytes <= 40 * WIDTH * 4 * 4
         parts = [part for image in images for part in squares(image, order)]
         results = await sent(stream, parts)
     assert [result.sequence_number for result in results] == list(range(len(results)))

@@ -1,15 +1,15 @@
-"""Streams the demo's image tile by tile through a network in this process, and checks the mosaic against the whole."""
+"""Streams the demo's image tile by tile over a connection, and checks the mosaic against the whole."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 
+from ....clients import ClientStream, Part, StreamClient, StreamResult
 from ...errors import WavetileError
-from ...models.model import Model
-from ...session import Region, TileStream
 from .record import ImageRecord, Rectangle
 
 TILE_PIXELS = 128
@@ -22,79 +22,74 @@ OnTile = Callable[[float, tuple[Rectangle, ...]], None]
 """Called with a tile's time in seconds and the rectangles that it finished."""
 
 
-def stream_image(model: Model, image: np.ndarray, *, real_time: bool, on_tile: OnTile) -> ImageRecord:
-    """Send `image`, `[height, width]` float32, tile by tile, and compare with the network on all of it.
+async def stream_image(
+    client: StreamClient, model: str, image: np.ndarray, *, real_time: bool, on_tile: OnTile
+) -> ImageRecord:
+    """Send `image`, `[height, width] uint8`, tile by tile, and compare with the network on all of it.
 
-    The programs are compiled before the first tile, so that the times are of computing.
+    A blank image goes first, so that the server has compiled the programs and the times are of computing.
 
     Raises:
         WavetileError: the mosaic differs from the whole by more than the tolerance.
+        ServerError: the server ended the stream.
     """
     height, width = image.shape
-    (source,), (target, *_) = model.inputs, model.outputs
-    batch = image[None, None]
-    for _ in _walk(_begin(model, image), np.zeros_like(batch), target):
-        pass
-    stream = _begin(model, image)
-    mosaic = np.full((height, width), np.nan, np.float32)
-    tile_s: list[float] = []
-    finished: list[tuple[Rectangle, ...]] = []
-    kept_bytes = 0
-    for seconds, regions in _walk(stream, batch, target, TILE_SECONDS if real_time else 0.0):
-        rectangles = tuple(_rectangle(region) for region in regions)
-        for (y, x, rows, columns), region in zip(rectangles, regions, strict=True):
-            mosaic[y : y + rows, x : x + columns] = region.values[0, 0]
-        tile_s.append(seconds)
-        finished.append(rectangles)
-        kept_bytes = max(kept_bytes, stream.kept_bytes)
-        on_tile(seconds, rectangles)
-    whole, at_once_s = _at_once(model, {source: batch}, target)
-    difference = float(np.abs(mosaic - whole).max())
+    rule = (await client.describe_model(model)).pixels
+    scale, offset = rule.scale_and_offset(image) if rule else (1.0, 0.0)
+    form = {"height": height, "width": width, "pixel_type": "uint8", "scale": scale, "offset": offset}
+    async with client.stream_images(model, order="raster", tile_pixels=TILE_PIXELS, **form) as stream:
+        name = stream.info.image_outputs[0].name
+        for part in tiles(np.zeros_like(image)):
+            await _answer(stream, part)
+        mosaic = np.full((height, width), np.nan, np.float32)
+        tile_s: list[float] = []
+        finished: list[tuple[Rectangle, ...]] = []
+        async for result in _paced(stream, image, TILE_SECONDS if real_time else 0.0):
+            regions = [tile for tile in result.tiles if tile.name == name]
+            for tile in regions:
+                rows, columns, _ = tile.pixels.shape
+                mosaic[tile.y : tile.y + rows, tile.x : tile.x + columns] = tile.pixels[..., 0]
+            tile_s.append(result.compute_time_ns / 1e9)
+            finished.append(tuple((tile.y, tile.x, *tile.pixels.shape[:2]) for tile in regions))
+            on_tile(tile_s[-1], finished[-1])
+        kept_bytes = stream.info.kept_bytes
+    async with client.stream_images(model, **form) as stream:
+        _, whole = [await _answer(stream, Part(image)) for _ in range(2)]
+    (at_once,) = (tile.pixels[..., 0] for tile in whole.tiles if tile.name == name)
+    difference = float(np.abs(mosaic - at_once).max())
     if not difference <= TOLERANCE:  # so that NaN fails too
-        raise WavetileError(f"the tiles of {model.name!r} differ from the whole image by {difference:.3g}")
-    program = model.program({source: batch.shape})
+        raise WavetileError(f"the tiles of {model!r} differ from the whole image by {difference:.3g}")
     return ImageRecord(
-        model=model.name,
-        image=image,
+        model=model,
+        image=image * np.float32(scale) + np.float32(offset),
         probability=mosaic,
         tile_pixels=TILE_PIXELS,
         tile_ms=1e3 * np.array(tile_s),
         finished=tuple(finished),
-        at_once_ms=1e3 * at_once_s,
+        at_once_ms=whole.compute_time_ns / 1e6,
         kept_bytes=kept_bytes,
         max_difference=difference,
-        multiply_adds=(stream.multiply_adds, program.multiply_adds if program else 0),
     )
 
 
-def _begin(model: Model, image: np.ndarray) -> TileStream:
-    return model.tiles(*image.shape, tile=TILE_PIXELS)
+def tiles(image: np.ndarray) -> list[Part]:
+    """The image in tiles, from left to right, then from top to bottom."""
+    height, width = image.shape
+    return [
+        Part(image[y : y + TILE_PIXELS, x : x + TILE_PIXELS], y, x)
+        for y in range(0, height, TILE_PIXELS)
+        for x in range(0, width, TILE_PIXELS)
+    ]
 
 
-def _walk(
-    stream: TileStream, batch: np.ndarray, target: str, tile_s: float = 0.0
-) -> Iterator[tuple[float, list[Region]]]:
-    """Yield each tile's computing time in seconds and its finished regions; tiles come `tile_s` apart at least."""
+async def _paced(stream: ClientStream, image: np.ndarray, tile_s: float) -> AsyncIterator[StreamResult]:
+    """The answer to each tile; tiles are sent `tile_s` apart at least."""
     start_s = time.perf_counter()
-    sent = 0
-    while (place := stream.next_tile) is not None:
-        time.sleep(max(0.0, start_s + sent * tile_s - time.perf_counter()))
-        y, x = place
-        rows, columns = stream.tile_shape(y, x)[-2:]
-        tile = batch[:, :, y : y + rows, x : x + columns]
-        began_s = time.perf_counter()
-        regions = stream.put(y, x, tile)[target]
-        yield time.perf_counter() - began_s, regions
-        sent += 1
+    for sent, part in enumerate(tiles(image)):
+        await asyncio.sleep(max(0.0, start_s + sent * tile_s - time.perf_counter()))
+        yield await _answer(stream, part)
 
 
-def _rectangle(region: Region) -> Rectangle:
-    return (region.y, region.x, *region.values.shape[-2:])
-
-
-def _at_once(model: Model, inputs: dict[str, np.ndarray], target: str) -> tuple[np.ndarray, float]:
-    """The network on the whole image, `[height, width]`, and its time in seconds, compiled before."""
-    model.run(inputs)
-    began_s = time.perf_counter()
-    whole = model.run(inputs)[target][0, 0]
-    return whole, time.perf_counter() - began_s
+async def _answer(stream: ClientStream, part: Part) -> StreamResult:
+    await stream.send(part)
+    return await anext(stream)

@@ -98,6 +98,5 @@ def captions(record: ImageRecord) -> str:
         f"First finished pixel after {record.first_pixel_ms:.1f} ms "
         f"(the whole image at once: {record.at_once_ms:.0f} ms); "
         f"{np.median(record.tile_ms):.1f} ms a tile (median); {in_bytes(record.kept_bytes)} kept; "
-        f"largest difference {record.max_difference:.1g}; "
-        f"multiply-adds {record.multiply_add_ratio:.3f}."
+        f"largest difference {record.max_difference:.1g}."
     )

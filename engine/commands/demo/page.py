@@ -67,14 +67,13 @@ $rows
 $figure
 </div>
 <h2>$image_headline</h2>
-<p>Then $image_model, a network for cell nuclei that comes along, got an image of $image_size pixels in
-tiles of $tile&nbsp;&times;&nbsp;$tile, as a microscope's stage would deliver them. What a tile finishes comes out with
-it, no pixel is computed twice, and the mosaic is what the network makes of the whole image at once. What is kept grows
-with the image's width alone.</p>
+<p>Then $image_model, a network for cell nuclei that comes along, got an image of $image_size pixels over
+the same connection, in tiles of $tile&nbsp;&times;&nbsp;$tile, as a microscope's stage would deliver them. What a tile
+finishes comes back with it, no pixel is computed twice, and the mosaic is what the network makes of the whole image at
+once. What is kept grows with the image's width alone.</p>
 <div class="wide"><table>
 <thead><tr><th>tiles</th><th>first pixel<br>(ms)</th><th>a tile,<br>p50 (ms)</th><th>all at<br>once (ms)</th>
-<th>kept</th><th>the image<br>itself</th><th>largest<br>difference</th>
-<th>multiply-adds,<br>tiles / at once</th></tr></thead>
+<th>kept</th><th>the image<br>itself</th><th>largest<br>difference</th></tr></thead>
 <tbody>
 $image_row
 </tbody>
@@ -155,7 +154,6 @@ def _image_row(image: ImageRecord) -> str:
         in_bytes(image.kept_bytes),
         in_bytes(image.image.nbytes),
         f"{image.max_difference:.1e}",
-        f"{image.multiply_add_ratio:.3f}",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 

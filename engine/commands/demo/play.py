@@ -17,12 +17,11 @@ from ..console import bytes_progress, in_bytes, notices, output
 from ..machine import machine_line
 from ..segments import segments_of
 from ..warmup import warm_up_visibly
-from ..weights import load_visibly
 from .board import Board, Tally
 from .clip import CLIP_PATH, SPOKEN_SECONDS
 from .exchange import Exchanged, exchange
-from .field import normalise, read_field
-from .mosaic import TILE_PIXELS, stream_image
+from .field import read_field
+from .mosaic import TILE_PIXELS, stream_image, tiles
 from .mosaic_board import MosaicBoard
 from .record import DemoRecord, ImageRecord, StreamRecord
 from .server_process import running_server
@@ -44,14 +43,15 @@ def play(folder: Path, *, real_time: bool) -> int:
         _fetch(card)
     warm_up_visibly()
     folder.mkdir(parents=True, exist_ok=True)
-    notices().print(f"starting a server with {DETECTOR} and {DENOISER}", style="dim")
+    models = DETECTOR, DENOISER, SEGMENTER
+    notices().print(f"starting a server with {', '.join(models)}", style="dim")
     clip, sample_rate_hz = soundfile.read(CLIP_PATH, dtype="float32")
-    with running_server((DETECTOR, DENOISER)) as address:
+    with running_server(models) as address:
         pace = "at real-time pace" if real_time else "as fast as it goes"
         notices().print(f"sending {CLIP_PATH.name} to {address} {pace}, on two streams at once", style="dim")
         heard, cleaned = asyncio.run(_stream(address, clip, sample_rate_hz, detector, denoiser, real_time=real_time))
-    # After the sound, whose latencies it would disturb.
-    image = _image(real_time=real_time)
+        # After the sound, whose latencies it would disturb.
+        image = asyncio.run(_image(address, real_time=real_time))
     record = compose_record(clip, sample_rate_hz, heard, cleaned, detector, image)
     written = [folder / "noisy.wav", folder / "enhanced.wav"]
     for path, samples in zip(written, (record.noisy, record.enhanced), strict=True):
@@ -87,16 +87,16 @@ async def _stream(
             )
 
 
-def _image(*, real_time: bool) -> ImageRecord:
-    """An image of nuclei in tiles, in this process, under a live line."""
-    image = normalise(read_field())
+async def _image(address: str, *, real_time: bool) -> ImageRecord:
+    """An image of nuclei in tiles, under a live line."""
+    image = read_field()
     height, width = image.shape
     notices().print(
         f"\nstreaming an image of {height} x {width} pixels through {SEGMENTER}, in tiles of {TILE_PIXELS}", style="dim"
     )
-    tiles = -(-height // TILE_PIXELS) * -(-width // TILE_PIXELS)
-    with MosaicBoard(output(), tiles, image.size) as board:
-        record = stream_image(load_visibly(SEGMENTER), image, real_time=real_time, on_tile=board.arrived)
+    async with StreamClient(address) as client:
+        with MosaicBoard(output(), len(tiles(image)), image.size) as board:
+            record = await stream_image(client, SEGMENTER, image, real_time=real_time, on_tile=board.arrived)
     first_ms, kept, difference = record.first_pixel_ms, in_bytes(record.kept_bytes), record.max_difference
     output().print(
         f"\nfirst pixel finished after {first_ms:.1f} ms; {kept} kept; {difference:.1g} from the whole image"

@@ -51,20 +51,12 @@ class ImageRecord:
     """The most that was kept from one tile to the next."""
     max_difference: float
     """Absolute, of the mosaic from the network on the whole image."""
-    multiply_adds: tuple[int, int]
-    """Of all tiles, and of the whole image at once."""
 
     @property
     def first_pixel_ms(self) -> float:
         """Computing time until the first pixel was finished."""
         first = next(index for index, rectangles in enumerate(self.finished) if rectangles)
         return float(self.tile_ms[: first + 1].sum())
-
-    @property
-    def multiply_add_ratio(self) -> float:
-        """Multiply-adds of all tiles over those of the whole image."""
-        tiles, whole = self.multiply_adds
-        return tiles / whole if whole else 1.0
 
 
 @dataclass(frozen=True, slots=True)
