@@ -10,7 +10,7 @@ from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
 from ..plan import OPERATORS
 from ..plan.recent import Recent
-from ..plan.streaming import Bindings, Certificate, StreamPlan, certify, find_axes
+from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, LineStream, ScatteredTiles, TileStream, WindowStream
 from ..session.window_stream import Run
 from .axes import AxisChoice, Sizes, check_counts, chosen_axes, declared_inputs, fixed_dimensions, input_shapes
@@ -32,7 +32,7 @@ class NetworkStreams:
     def __init__(self, network: Network, backend: str) -> None:
         self.network = network
         self._backend = backend
-        self._proved: Recent[str, tuple[Bindings, Certificate]] = Recent(MAX_PLANS)
+        self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
         self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
 
     def plan(
@@ -44,12 +44,11 @@ class NetworkStreams:
         """
         for step in steps:
             check_counts({"step": 1 if step is None else step})
-        name = self.network.name
         key = repr((axes, sorted((sizes or {}).items(), key=repr)))
-        bindings, certificate = self._proved.get(
+        shortest, certificate = self._proved.get(
             key, lambda: prove_stream(self.network, axes, sizes, backend=self._backend)
         )
-        return self._plans.get(f"{key} {steps}", lambda: StreamPlan(bindings, steps, name=name)), certificate
+        return self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps)), certificate
 
     def along(self, axis: AxisChoice, step: int | None, sizes: Sizes | None) -> AxisStream:
         """See `Model.stream`."""
@@ -150,8 +149,8 @@ class NetworkStreams:
 
 def prove_stream(
     network: Network, axes: Sequence[AxisChoice], sizes: Sizes | None = None, *, backend: str
-) -> tuple[Bindings, Certificate]:
-    """Find a network's streaming axes, and prove that its stream along them gives the numbers of the whole.
+) -> tuple[StreamPlan, Certificate]:
+    """Plan a network's stream in its shortest steps, and prove that it gives the numbers of the whole.
 
     Args:
         network: every input streams along every axis.
@@ -172,4 +171,5 @@ def prove_stream(
     # The shortest steps prove the same rules as long ones, in less time.
     shortest = StreamPlan(bindings, name=network.name)
     subject = network.sha256, streaming, shapes, backend
-    return bindings, kept_certificate(subject, lambda: certify(shortest, backend=backend))
+    # On a plan of its own: what the proof compiles goes with it.
+    return shortest, kept_certificate(subject, lambda: certify(shortest.in_steps(), backend=backend))

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
-from .view import Buffer, View
+from .view import Buffer, View, type_name
 
 _ALIKE_FOR_UNSIGNED = frozenset(
     {"copy_wide", "cumulate", "gather_at", "matmul_general", "narrow_integer", "non_zero", "scatter_at", "where_wide"}
@@ -36,8 +36,8 @@ class Instruction:
 
     def tensors(self) -> list[tuple[Tensor, View]]:
         """The tensor operands that are present, with their schema fields."""
-        fields = KERNEL_BY_NAME[self.kernel].fields
-        return [(f, self.operands[f.name]) for f in fields if isinstance(f, Tensor) and self.operands.get(f.name)]
+        operands = self.operands
+        return [(f, operands[f.name]) for f in tensor_fields(self.kernel) if operands.get(f.name)]
 
     def writes(self) -> list[View]:
         """The tensor operands that the kernel writes, scratch among them."""
@@ -109,10 +109,11 @@ class Builder:
         if all(view is None or not view.size for view in written):
             return
         if is_looped(kernel):
-            loop_views(*(operands[f.name] for f in schema.fields if _loops_over(f) and operands.get(f.name)))
+            looped = [operands[f.name] for f in schema.fields if _loops_over(f) and operands.get(f.name)]
+            _check_loop_rank(loop_rank(*looped), looped)
         for field in schema.fields:
             if isinstance(field, Tensor) and (view := operands.get(field.name)) is not None:
-                field.check_type(kernel, view.dtype.name)
+                field.check_type(kernel, type_name(view.dtype))
         late_copies: list[tuple[View, View]] = []
         for field in schema.fields:
             view = operands.get(field.name)
@@ -134,7 +135,7 @@ class Builder:
     def copy(self, source: View, target: View) -> None:
         """target = source; shapes broadcast. What has more axes than a kernel loops over is copied in parts."""
         source = source.broadcast(target.shape)
-        if in_loop_order(source, target)[0].rank > LOOP_RANK:
+        if loop_rank(source, target) > LOOP_RANK:
             for index in range(target.shape[0]):
                 self.copy(source[index], target[index])
         elif target.size:
@@ -170,6 +171,12 @@ def _shape_only(view: View) -> TensorRef:
 
 
 @cache
+def tensor_fields(kernel: str) -> tuple[Tensor, ...]:
+    """The operands of a kernel that are tensors."""
+    return tuple(field for field in KERNEL_BY_NAME[kernel].fields if isinstance(field, Tensor))
+
+
+@cache
 def is_looped(kernel: str) -> bool:
     """Whether a kernel loops over any shape: its tensors of any strides all have LOOP_RANK axes."""
     ranks = {f.rank for f in KERNEL_BY_NAME[kernel].fields if isinstance(f, Tensor) and _loops_over(f)}
@@ -191,29 +198,12 @@ def merged_operands(instruction: Instruction) -> dict[str, Any]:
 
 def merge_axes(*views: View) -> list[View]:
     """Views of one shape with axes of size 1 dropped and neighbours merged wherever all strides allow."""
-    shape = views[0].shape
-    keep = [axis for axis, size in enumerate(shape) if size != 1]
-    index = tuple(slice(None) if axis in keep else 0 for axis in range(len(shape)))
-    merged = [view[index] for view in views]
-    axis = 0
-    while axis + 1 < merged[0].rank:
-        inner = merged[0].shape[axis + 1]
-        if all(view.strides[axis] == view.strides[axis + 1] * inner for view in merged):
-            joined = (*merged[0].shape[:axis], merged[0].shape[axis] * inner, *merged[0].shape[axis + 2 :])
-            merged = [
-                view.strided(view.offset, joined, (*view.strides[:axis], *view.strides[axis + 1 :])) for view in merged
-            ]
-        else:
-            axis += 1
-    return merged
+    return _restrided(views, *_merged(views[0].shape, [view.strides for view in views]))
 
 
-def in_loop_order(*views: View) -> list[View]:
-    """Views of one shape, neighbouring axes merged where all strides allow, the last view's smallest stride last."""
-    merged = merge_axes(*views)
-    target = merged[-1]
-    order = sorted(range(target.rank), key=lambda axis: -abs(target.strides[axis]))
-    return merge_axes(*[view.transpose(order) for view in merged])
+def loop_rank(*views: View) -> int:
+    """How many axes remain of views of one shape when neighbours are merged as `loop_views` does."""
+    return len(_loop_order(views)[0])
 
 
 def loop_views(*views: View) -> list[View]:
@@ -224,10 +214,44 @@ def loop_views(*views: View) -> list[View]:
     Raises:
         ValueError: more than LOOP_RANK axes remain.
     """
-    merged = in_loop_order(*views)
-    if merged[0].rank > LOOP_RANK:
-        raise ValueError(
-            f"{merged[0].rank} axes remain of shape {views[0].shape}; at most {LOOP_RANK} can be looped over"
-        )
-    missing = LOOP_RANK - merged[0].rank
-    return [view[(None,) * missing + (...,)] for view in merged]
+    sizes, strides = _loop_order(views)
+    _check_loop_rank(len(sizes), views)
+    missing = LOOP_RANK - len(sizes)
+    return _restrided(views, (1,) * missing + sizes, [(0,) * missing + steps for steps in strides])
+
+
+def _check_loop_rank(rank: int, views: Sequence[View]) -> None:
+    if rank > LOOP_RANK:
+        raise ValueError(f"{rank} axes remain of shape {views[0].shape}; at most {LOOP_RANK} can be looped over")
+
+
+_Axes = tuple[tuple[int, ...], list[tuple[int, ...]]]
+"""Sizes of the axes of some views, and the strides of each view."""
+
+
+def _merged(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> _Axes:
+    sizes: list[int] = []
+    kept: list[list[int]] = [[] for _ in strides]
+    for axis, size in enumerate(shape):
+        if size == 1:
+            continue
+        if sizes and all(steps[-1] == given[axis] * size for steps, given in zip(kept, strides, strict=True)):
+            sizes[-1] *= size
+            for steps, given in zip(kept, strides, strict=True):
+                steps[-1] = given[axis]
+        else:
+            sizes.append(size)
+            for steps, given in zip(kept, strides, strict=True):
+                steps.append(given[axis])
+    return tuple(sizes), [tuple(steps) for steps in kept]
+
+
+def _loop_order(views: Sequence[View]) -> _Axes:
+    """Neighbouring axes merged where all strides allow, the last view's smallest stride last."""
+    sizes, strides = _merged(views[0].shape, [view.strides for view in views])
+    order = sorted(range(len(sizes)), key=lambda axis: -abs(strides[-1][axis]))
+    return _merged([sizes[axis] for axis in order], [[steps[axis] for axis in order] for steps in strides])
+
+
+def _restrided(views: Sequence[View], sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> list[View]:
+    return [view.strided(view.offset, sizes, steps) for view, steps in zip(views, strides, strict=True)]

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from ...kernels.contract import ElementType, Space, TensorRef
+
+
+@cache
+def type_name(dtype: np.dtype) -> str:
+    """What NumPy calls an element type; it works that out anew each time."""
+    return dtype.name
 
 
 @dataclass(eq=False)
@@ -88,7 +95,7 @@ class View:
         """Number of elements that it shows; one shown twice counts twice."""
         return self.array.size
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """In elements; 0 where an axis has at most one element."""
         item = self.array.itemsize
@@ -96,7 +103,7 @@ class View:
             stride // item if size > 1 else 0 for size, stride in zip(self.shape, self.array.strides, strict=True)
         )
 
-    @property
+    @cached_property
     def offset(self) -> int:
         """Element of the buffer at which the first element lies."""
         start = self.array.__array_interface__["data"][0] - self.buffer.phantom.__array_interface__["data"][0]
@@ -161,5 +168,5 @@ class View:
         if self.size and not 0 <= first <= last < self.buffer.elements:
             raise RuntimeError(f"a view of elements {first} to {last} of a buffer with {self.buffer.elements}")
         offset = self.buffer.start_bytes + self.offset * self.array.itemsize
-        element = ElementType.INT64 if self.dtype == np.uint64 else ElementType[self.dtype.name.upper()]
+        element = ElementType.INT64 if self.dtype == np.uint64 else ElementType[type_name(self.dtype).upper()]
         return TensorRef(self.buffer.space, offset, self.shape, self.strides, element)

@@ -69,3 +69,24 @@ def test_a_sequence_along_the_axis_is_refused() -> None:
     model = parse("(float[T,2] x) => (float[2,T] y) { s = SplitToSequence(x) y = ConcatFromSequence<axis=1>(s) }")
     with pytest.raises(UnsupportedError, match=r"Concat 'Concat_64': there is another node .*; what works: Model\.run"):
         found(model, {"x": (1, 2)}, {"x": 0})
+
+
+@pytest.mark.parametrize(("stride", "factor"), [(1, 1), (6, 4), (11, 1), (13, 7), (256, 3)])
+def test_the_grain_is_the_shortest_step_that_moves_every_value_on_by_whole_elements(stride: int, factor: int) -> None:
+    model = parse(
+        "(float[1,2,T] x) => (float[1,2,U] y, float[1,2,V] z) "
+        f"{{ y = MaxPool<kernel_shape=[2], strides=[{stride}]>(x) z = Resize(x, , s) }}",
+        constants={"s": np.array([1, 1, factor], np.float32)},
+    )
+    (axis,) = StreamPlan(found(model, {"x": (1, 2, 1)}, {"x": 2})).axes
+    assert axis.timeline.grain == stride
+    assert axis.timeline.rates == {"x": stride, "y": 1, "z": stride * factor}
+
+
+def test_a_plan_in_other_steps_shares_what_is_known_of_its_axes() -> None:
+    model = parse("(float[1,2,T] x) => (float[1,2,U] y) { y = MaxPool<kernel_shape=[2], strides=[2]>(x) }")
+    plan = StreamPlan(found(model, {"x": (1, 2, 1)}, {"x": 2}))
+    longer = plan.in_steps([3])
+    assert (plan.axes[0].step, longer.axes[0].step) == (2, 4)
+    assert longer.axes[0].timeline is plan.axes[0].timeline
+    assert certify(longer).max_difference == 0

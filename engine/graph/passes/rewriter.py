@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ class Rewriter:
         self.graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants), types=dict(graph.types))
         self._kept = graph.kept_names()
         self._producers = graph.producers()
-        self._uses = {name: len(nodes) for name, nodes in graph.consumers().items()}
+        self._uses = Counter(name for node in graph.nodes for name in node.reads)
         self._merged: dict[str, Node] = {}
 
     def only_producer(self, name: str, readers: int = 1) -> Node | None:

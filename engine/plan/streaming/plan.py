@@ -65,13 +65,21 @@ class Axis:
 class StreamPlan:
     """A network's stream along one or two axes. Steps are compiled when they are first asked for. Thread-safe."""
 
-    def __init__(self, bindings: Bindings, steps: Sequence[int | None] | None = None, *, name: str = "") -> None:
+    def __init__(
+        self,
+        bindings: Bindings,
+        steps: Sequence[int | None] | None = None,
+        *,
+        name: str = "",
+        timelines: Sequence[Timeline] | None = None,
+    ) -> None:
         """Plan a stream.
 
         Args:
             bindings: of the network.
             steps: for each axis, how many elements of the inputs make a step; as few as possible if None.
             name: what the programs are called in messages.
+            timelines: of the axes, if another plan of these bindings has them.
 
         Raises:
             UnsupportedError: a node can not stream; the message names it and says what would work.
@@ -79,8 +87,13 @@ class StreamPlan:
         self.bindings = bindings
         self.name = name or bindings.graph.name
         given = steps or [None] * len(bindings.axes)
-        self.axes = tuple(Axis(Timeline(bindings, axis), step) for axis, step in enumerate(given))
+        timelines = timelines or [Timeline(bindings, axis) for axis in range(len(bindings.axes))]
+        self.axes = tuple(Axis(timeline, step) for timeline, step in zip(timelines, given, strict=True))
         self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
+
+    def in_steps(self, steps: Sequence[int | None] | None = None) -> StreamPlan:
+        """Another plan of the same stream, in steps of these sizes; it shares what is known of the axes."""
+        return StreamPlan(self.bindings, steps, name=self.name, timelines=[axis.timeline for axis in self.axes])
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 
 from ...errors import ModelError, UnsupportedError
 from ...graph import Node
@@ -14,6 +17,11 @@ from .span import Flow
 
 FAR = 1 << 24
 """A moment that is steady in every network that anybody streams."""
+
+ROUND = 2**12 * 3**3 * 5**2 * 7
+"""Divided by the strides of nearly all networks."""
+MOMENTS = 512
+"""Moments that a timeline remembers: those along one side of an image of as many rectangles."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Timeline:
             UnsupportedError: a node can not stream along the axis, or how long its outputs are does not follow.
         """
         self.bindings, self.axis = bindings, axis
+        self.moment = lru_cache(MOMENTS)(self._moment)
+        """See `_moment`; those of an image come back with every row of rectangles."""
         self.name = bindings.axes[axis].name
         graph = bindings.graph
         self.flows: dict[int, Flow] = {}
@@ -68,7 +78,7 @@ class Timeline:
         """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
         check_far(self)
 
-    def moment(self, arrived: int, *, ended: bool = False) -> Moment:
+    def _moment(self, arrived: int, *, ended: bool = False) -> Moment:
         """Where every value is once so many elements of the inputs have arrived.
 
         Raises:
@@ -159,7 +169,7 @@ class Timeline:
     def _find_grain(self) -> tuple[int, dict[str, int]]:
         """The shortest step after which every value has moved on by a whole number of elements, and always the same."""
         far = self.moment(FAR)
-        grain = 1
+        grain = self._likely_grain(far)
         while True:
             next_to_far = self.moment(FAR + grain)
             rates = {name: next_to_far.counts[name] - count for name, count in far.counts.items()}
@@ -167,6 +177,14 @@ class Timeline:
             if all(_moved(far, self.moment(FAR + grain * steps), rates, steps) for steps in (1, 2, 3, FAR)):
                 return grain, rates
             grain = self._larger(grain)
+
+    def _likely_grain(self, far: Moment) -> int:
+        """The shortest step that moves every value on by a whole number of elements; 1 if it does not divide ROUND."""
+        later = self.moment(FAR + ROUND)
+        grain = math.lcm(
+            *(Fraction(later.counts[name] - count, ROUND).denominator for name, count in far.counts.items())
+        )
+        return grain if grain < FAR >> 8 else 1
 
     def _larger(self, grain: int) -> int:
         if grain >= FAR >> 8:
