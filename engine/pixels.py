@@ -28,6 +28,9 @@ class PercentileRange:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"percentiles {self.low:g} and {self.high:g} become 0 and 1"
+
     def scale_and_offset(self, pixels: np.ndarray) -> tuple[float, float]:
         """See `PixelNormalisation`."""
         darkest, brightest = np.percentile(pixels, [self.low, self.high])
@@ -38,6 +41,9 @@ class PercentileRange:
 @dataclass(frozen=True, slots=True)
 class StandardScore:
     """Pixels get mean 0 and variance 1."""
+
+    def __str__(self) -> str:
+        return "mean 0, variance 1"
 
     def scale_and_offset(self, pixels: np.ndarray) -> tuple[float, float]:
         """See `PixelNormalisation`."""

@@ -152,6 +152,8 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
         rows.append(("weights", f"{about.licence}; {about.attribution}"))
     rows += [(f"input {one.name}", f"{one.dtype} [{', '.join(one.shape)}]") for one in about.inputs]
     rows += [(f"output {one.name}", f"{one.dtype} [{', '.join(one.shape)}]") for one in about.outputs]
+    if about.pixels is not None:
+        rows.append(("pixels", str(about.pixels)))
     if about.sample_rate_hz:
         hop_ms = _milliseconds(about.hop_samples, about.sample_rate_hz)
         rows.append(("signal", f"{about.sample_rate_hz} Hz, a step every {about.hop_samples} samples ({hop_ms:g} ms)"))

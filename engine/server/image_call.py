@@ -49,7 +49,8 @@ class ImageCall:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
         image = self._config.image
         form = image_format(image, self._options.max_message_bytes)
-        images = await self._in_pool(lambda: self._served.open_images(form, self._options.max_image_bytes))
+        # Not in the pool: a stream that is planned for the first time would keep the tiles of others waiting.
+        images = await asyncio.to_thread(self._served.open_images, form, self._options.max_image_bytes)
         await self._context.write(pb.StreamResponse(started=self._started(images)))
         while isinstance(request := await self._context.read(), pb.StreamRequest):
             field = request.WhichOneof("request")
