@@ -1,4 +1,4 @@
-"""A Scan as one node: its body is bound once for all steps, and unrolled when a graph is fused.
+"""A Scan as one node, or a Loop that is like one: its body is bound once for all steps; fusing a graph unrolls it.
 
 That is how the streaming planner sees it, where the number of steps is what differs from one binding to the next.
 """
@@ -30,7 +30,7 @@ class Walk(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """Attribute `scan` of a Scan node that is kept whole.
+    """Attribute `scan` of a Scan, or of a Loop that is like one, that is kept whole as one node.
 
     The node's inputs are the initial states, the values that it goes over, then what the body reads from around it;
     its outputs are the last states, then the values that it puts together.

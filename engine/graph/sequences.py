@@ -114,6 +114,22 @@ def _concat(node: NodeProto, names: Sequence[str], attributes: Mapping[str, Any]
     return [*nodes, make_node("Concat", rows, list(node.output), name=node.name, axis=axis)]
 
 
+def unstacked(node: NodeProto, stack: TensorType, opset: int) -> list[NodeProto]:
+    """Return nodes for a ConcatFromSequence whose sequence is one tensor, its elements along the first axis."""
+    attributes = read_attributes(node, opset)
+    stacks, rank = bool(attributes.get("new_axis", 0)), len(stack.shape)
+    axis = attributes["axis"] % (rank if stacks else rank - 1)
+    order = [*range(1, axis + 1), 0, *range(axis + 1, rank)]
+    (output,) = node.output
+    turned = output if stacks else f"{output}.turned"
+    nodes = [make_node("Transpose", [node.input[0]], [turned], name=turned, perm=order)]
+    if not stacks:
+        shape = [stack.shape[dim] for dim in order]
+        shape[axis : axis + 2] = [shape[axis] * shape[axis + 1]]
+        nodes += _with_constants("Reshape", turned, [np.array(shape)], output, node.name)
+    return nodes
+
+
 def _split(
     node: NodeProto,
     inputs: Sequence[str],

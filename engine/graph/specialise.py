@@ -11,18 +11,18 @@ from onnx import FunctionProto, NodeProto
 
 from ..errors import LimitError, ModelError, UnsupportedError
 from .bind import bind_shapes, bind_values
-from .bodies import keep_scan
 from .captures import captured_names
 from .fold import Folder
 from .functions import body_opset, function_body, instantiate
 from .growing import GrowingGraph, Scope
 from .infer import TypeInference
 from .ir import Graph, Unrolled
+from .kept import keep_whole
 from .known import SHAPE_OPS, known_value
 from .loops import UNROLLED, unroll
 from .network import Network, read_array
 from .ragged import unreadable
-from .sequences import SEQUENCE_OPS, element_name, lower
+from .sequences import SEQUENCE_OPS, element_name, lower, unstacked
 
 
 def specialise(
@@ -39,7 +39,8 @@ def specialise(
     `values`: input name -> value; such an input becomes a constant (a sample rate, a flag, a length).
     `operators`: those that the caller can run; one that is not among them, but that ONNX defines by others, is replaced
     by its definition. None: no operator is.
-    `whole_scans`: a Scan whose steps are alike stays one node, whose body is bound once; `fuse` unrolls it.
+    `whole_scans`: a Scan, or a Loop over the elements of a value, whose steps are alike stays one node, its body bound
+    once; `fuse` unrolls it. What is unrolled all the same is in the graph's `unrolled`.
 
     Constants are folded, `If` on a constant is replaced by its live branch, `Loop` and `Scan` of known length by their
     steps, `Identity`, `Dropout` and `Constant` disappear, dead nodes and constants are dropped. Every type of the
@@ -106,6 +107,8 @@ class _Specialiser:
         self.constants = self.graph.constants
         self.sequences: dict[str, tuple[str, ...]] = {}
         """Name of a sequence -> those of its elements."""
+        self.stacks: set[str] = set()
+        """Sequences that a Loop which stays one node appends to: each a tensor, its elements along the first axis."""
         self._operators = operators
         self._whole_scans = whole_scans
         self._inferences: dict[int, TypeInference] = {}
@@ -146,6 +149,8 @@ class _Specialiser:
             scope[node.output[0]] = inputs[0]
         elif node.op_type == "Dropout":
             self._drop_dropout(node, inputs, scope, inlined)
+        elif node.op_type == "ConcatFromSequence" and inputs[0] in self.stacks:
+            self.run(unstacked(node, self.types[inputs[0]], self.opset), scope, inlined=True)
         elif node.op_type in SEQUENCE_OPS:
             self._take_apart(node, inputs, scope)
         elif node.op_type in UNROLLED:
@@ -161,9 +166,7 @@ class _Specialiser:
             unroll(self, node, inputs, scope)
             return
         try:
-            if node.op_type != "Scan":
-                raise UnsupportedError("a Scan would work")
-            keep_scan(self, node, inputs, scope, inlined=inlined)
+            keep_whole(self, node, inputs, scope, inlined=inlined)
         except ModelError as error:  # if it is the network's fault, unrolling says so
             steps = unroll(self, node, inputs, scope)
             loop = f"{node.op_type} '{node.name or ', '.join(filter(None, node.output))}'"

@@ -57,6 +57,27 @@ NETWORKS = {
             { a = Mul(t, s) m = Add(a, f) p = Tanh(m) }>(s, e) }>(z, x) }""",
         z=normal(2),
     ),
+    "a loop that gathers, along two axes": network(
+        """(float[4,4] x) => (float[4] last, float[4,4] y) { last, y = Loop<body =
+        cell (int64 i, bool c, float[4] s) => (bool c, float[4] n, float[4] o) {
+            e = Gather<axis=0>(x, i) f = Gather<axis=-1>(x, i) a = Mul(s, f) n = Add(a, e) o = Sub(n, w) }>(T, yes, z)
+        }""",
+        T=np.array(4),
+        yes=np.array(True),
+        z=normal(4),
+        w=normal(4),
+    ),
+    "a loop that counts and appends": network(
+        """(float[4,2] x) => (float[2,8] y, float[4,2] o) { none = SequenceEmpty() last, all, o = Loop<body =
+        cell (int64 i, bool c, float[2] s, seq(float[?,?]) q) => (bool d, float[2] n, seq(float[?,?]) r, float[2] p) {
+            d = Identity(yes) e = Gather<axis=0>(x, i) n = Add(s, e) j = Cast<to=1>(i) p = Mul(n, j)
+            f = Unsqueeze(n, one) g = Concat<axis=1>(f, f) r = SequenceInsert(q, g) }>(T, , z, none)
+        y = ConcatFromSequence<axis=-1>(all) }""",
+        T=np.array(4),
+        yes=np.array(True),
+        z=normal(2),
+        one=np.array([1]),
+    ),
     "a branch that is known": network(
         """(float[4,2] x) => (float[2] last, float[4,2] y) { last, y = Scan<num_scan_inputs=1,
         body = cell (float[2] s, float[2] e) => (float[2] n, float[2] o) {

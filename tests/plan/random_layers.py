@@ -325,8 +325,8 @@ LAYERS: tuple[Layer, ...] = (
     joined,
     joined,
 )
-UNCARRIED = tuple(layer for layer in LAYERS if layer not in (recurrent, spectrum))
-"""Layers that know nothing of what was before; on two axes a spectrum is replaced by a recurrent layer."""
+UNCARRIED = tuple(layer for layer in LAYERS if layer not in (recurrent, scanned, spectrum))
+"""Layers that know nothing of what was before; on two axes a spectrum, or a Scan, is replaced by a recurrent layer."""
 
 
 @st.composite

@@ -218,8 +218,8 @@ def _check_nodes(axis: StreamingAxis, graph: Graph, other: Graph) -> None:
     for loop, twin in zip(graph.unrolled, other.unrolled, strict=False):
         if loop.steps != twin.steps:
             raise _LoopError(
-                f"{loop.loop} takes {loop.steps} steps, and {twin.steps} when {axis.name!r} is longer, and can not be "
-                f"taken for one of them: {loop.reason}; {WORKS}"
+                f"{loop.loop} takes {loop.steps} steps, and {twin.steps} when {axis.name!r} is longer, and one can not "
+                f"stand for all: {loop.reason}; {WORKS}"
             )
     first = unlike[0][0] or unlike[0][1]
     raise UnsupportedError(f"{first}: there is another node in its place when {axis.name!r} is longer; {WORKS}")

@@ -59,7 +59,7 @@ def _written(node: Node) -> tuple:
     return node.op, node.inputs, node.outputs
 
 
-@stream_rule("Scan", flow=_scanned, carries=True)
+@stream_rule("Loop", "Scan", flow=_scanned, carries=True)
 def cut_scan(call: Call) -> None:
     """The same body, once for each element of the step; it goes on from the states of the step before."""
     node, step = call.node, call.step
