@@ -39,6 +39,7 @@ async def process_image(  # noqa: PLR0913 - options, by keyword
     normalise: Normalisation = "card",
     output: str | None = None,
     time_point: int | None = None,
+    multiple: int = 1,
     progress: bool = False,
     on_result: Callable[[StreamResult], None] | None = None,
 ) -> ImageReport:
@@ -51,13 +52,15 @@ async def process_image(  # noqa: PLR0913 - options, by keyword
     `tile`: its `tile_pixels`; None: 256, of rows and slices as few as the network allows. `normalise`: a rule that is
     measured on the file (on a sample of a large one, see `images.parts.sample`); or scale and offset, (1, 0) for pixels
     as they are; "card": the rule of the model's card, if it has one. `output`: the network's output that is written;
-    None: the first. `time_point`: of a file with several. `progress` shows a bar. `on_result` is called with results.
+    None: the first. `time_point`: of a file with several. `multiple`: the image is mirrored at its ends until height,
+    width and depth are multiples of it, and the output cut back. `progress` shows a bar. `on_result` is called with
+    each result.
 
     Raises SignalError for files that can not be read or written, ServerError.
     """
     output_path = Path(output_path)
     check_output(output_path)
-    with open_image(input_path, time=time_point) as source:
+    with open_image(input_path, time=time_point, multiple=multiple) as source:
         order = checked_order(source, order)
         scale, offset = await _pixel_map(client, model, source, normalise)
         *slices, height, width, channels = source.shape

@@ -152,11 +152,20 @@ class ImageWriter:
         if self._sink is None:
             self._gathered.append(tile)
         else:
-            self._sink.write(tile.pixels, tile.y, tile.x, tile.z)
+            self._write(self._sink, tile)
+
+    def _write(self, sink: ImageSink, tile: Tile) -> None:
+        """Write what lies in the image, and not beside it where it was continued."""
+        *slices, height, width, _ = self.shape
+        kept = tile.pixels[..., : max(0, height - tile.y), : max(0, width - tile.x), :]
+        if slices:
+            kept = kept[: max(0, slices[0] - tile.z)]
+        if kept.size:
+            sink.write(kept, tile.y, tile.x, tile.z)
 
     def _create(self, shape: tuple[int, ...]) -> ImageSink:
-        self.shape = shape
-        self._sink = create_image(self._path, shape, np.float32, like=self._source, tile=self._tile)
+        self.shape, geometry = self._source.fitted(shape)
+        self._sink = create_image(self._path, self.shape, np.float32, geometry=geometry, tile=self._tile)
         return self._sink
 
     def _write_gathered(self) -> None:
@@ -165,7 +174,7 @@ class ImageWriter:
             ends = map(_end, self._gathered)
             with self._create(tuple(map(max, zip(*ends, strict=True)))) as sink:
                 for tile in self._gathered:
-                    sink.write(tile.pixels, tile.y, tile.x, tile.z)
+                    self._write(sink, tile)
         elif self.value is None:
             others = f"; {', '.join(sorted(self._others))} would work" if self._others else ""
             raise WavetileError(f"{self._path}: the model gave no output {self.name or ''} for the image{others}")

@@ -18,6 +18,7 @@ from . import nifti, npy, ome_zarr, plain, tiff
 from .box import Box
 from .endings import ending_of
 from .geometry import Geometry
+from .padded import PaddedSource
 from .sink import ImageSink
 from .source import ImageSource
 
@@ -51,11 +52,12 @@ def is_image(path: Path) -> bool:
     return bool(ending_of(path, _SOURCES))
 
 
-def open_image(path: Path | str, *, time: int | None = None) -> ImageSource:
+def open_image(path: Path | str, *, time: int | None = None, multiple: int = 1) -> ImageSource:
     """Open an image or volume, by its ending; only what `read` asks for is decoded, where the format allows.
 
-    `time` picks one of several time points. Raises SignalError for a file that is missing, can not be read, or has
-    values that a network can not take (complex numbers, palette colours).
+    `time` picks one of several time points; `multiple` continues an image until its height and width, and the depth
+    of a volume, are multiples of it (see `PaddedSource`). Raises SignalError for a file that is missing, can not be
+    read, or has values that a network can not take (complex numbers, palette colours).
     """
     path = Path(path)
     opener = _SOURCES.get(ending_of(path, _SOURCES))
@@ -63,7 +65,8 @@ def open_image(path: Path | str, *, time: int | None = None) -> ImageSource:
         raise SignalError(f"{path}: no image has the ending {path.suffix!r}; {', '.join(_SOURCES)} would work")
     if not path.exists():
         raise SignalError(f"{path}: there is no such file")
-    return opener(path, time)
+    source = opener(path, time)
+    return source if multiple == 1 else PaddedSource(source, multiple)
 
 
 def create_image(
@@ -71,21 +74,23 @@ def create_image(
     shape: tuple[int, ...],
     dtype: Any = np.float32,
     *,
-    like: ImageSource | None = None,
+    geometry: Geometry | None = None,
     tile: int = 256,
 ) -> ImageSink:
     """Create an image or volume `[(depth,) height, width, channels]`, by the path's ending, to be written in regions.
 
-    `like` gives the pixels' size and place in space; `tile` is the side of an OME-Zarr's chunks. The context's end
-    gives the file its name (see `ImageSink`). Raises SignalError for a shape or type that the format can not hold.
+    `geometry` is the pixels' size and place in space, as of the source (see `ImageSource.fitted`); `tile` is the side
+    of an OME-Zarr's chunks. The context's end gives the file its name (see `ImageSink`). Raises SignalError for a shape
+    or type that the format can not hold.
     """
     path = Path(path)
     check_output(path)
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise SignalError(f"{path}: an image of shape {list(shape)}; [height, width, channels] would work, depth first")
-    geometry = like.geometry.resampled(like.shape, shape) if like is not None else Geometry()
     creator = _SINKS[ending_of(path, _SINKS)]
-    return creator(path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry, tile=tile)
+    return creator(
+        path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry or Geometry(), tile=tile
+    )
 
 
 def check_output(path: Path) -> None:

@@ -45,6 +45,7 @@ def parts(source: ImageSource, order: str, tile: int) -> Iterator[Box]:
 
 def sample(source: ImageSource) -> np.ndarray:
     """Pixels `[n]` that stand for an image, in its type: all, or of a large one boxes on a grid over all of it."""
+    source = source.original
     everything = whole(source.shape)
     if everything.depth * everything.height * everything.width <= SAMPLED_PIXELS:
         return source.read().ravel()

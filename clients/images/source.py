@@ -45,6 +45,15 @@ class ImageSource(ABC):
         pixels = np.ascontiguousarray(self._read(box), self.dtype)
         return pixels if self.is_volume else pixels[0]
 
+    @property
+    def original(self) -> ImageSource:
+        """The image as it is in the file, where this one continues it (see `PaddedSource`)."""
+        return self
+
+    def fitted(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Geometry]:
+        """What is kept of an output of `shape`, `[(depth,) height, width, channels]`, and its geometry."""
+        return shape, self.geometry.resampled(self.shape, shape)
+
     @abstractmethod
     def _read(self, box: Box) -> np.ndarray:
         """`[depth, height, width, channels]` of a box that lies inside."""

@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument(
         "--scale", type=float, metavar="X", help="multiply pixels by this, instead of what the model's card says"
     )
+    images.add_argument(
+        "--multiple-of", type=positive, default=1, metavar="N",
+        help="mirror the image at its ends until all its sizes are multiples of N, and cut the output back",
+    )  # fmt: skip
     images.add_argument("--output-name", metavar="NAME", help="the network's output to write (default: its first)")
     images.add_argument("--time-point", type=int, metavar="N", help="of a file with several, from 0 on")
     parser.add_argument("--backend", default="cpu", help="in process: cpu, or reference (default: cpu)")

@@ -53,13 +53,14 @@ async def _on_server(options: argparse.Namespace) -> ImageReport:
             normalise="card" if options.scale is None else (options.scale, 0.0),
             output=options.output_name,
             time_point=options.time_point,
+            multiple=options.multiple_of,
             progress=sys.stderr.isatty(),
         )
 
 
 def _in_process(options: argparse.Namespace) -> ImageReport:
     model = load_visibly(options.model, backend=options.backend)
-    with open_image(options.input, time=options.time_point) as source:
+    with open_image(options.input, time=options.time_point, multiple=options.multiple_of) as source:
         order = checked_order(source, options.order)
         rule = model.describe().pixels if options.scale is None else (options.scale, 0.0)
         scale, offset = measured_map(source, rule)

@@ -21,7 +21,8 @@ def pixels_of(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarr
 def write_in_regions(path: Path, pixels: np.ndarray, side: int = 32, like: ImageSource | None = None) -> None:
     """Write an image or volume region by region; a volume two slices at a time."""
     height, width = pixels.shape[-3:-1]
-    with create_image(path, pixels.shape, pixels.dtype, like=like, tile=side) as sink:
+    geometry = like.fitted(pixels.shape)[1] if like is not None else None
+    with create_image(path, pixels.shape, pixels.dtype, geometry=geometry, tile=side) as sink:
         for z in range(0, len(pixels), 2) if pixels.ndim == 4 else [0]:
             block = pixels[z : z + 2] if pixels.ndim == 4 else pixels
             for y in range(0, height, side):

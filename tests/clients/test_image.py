@@ -75,6 +75,17 @@ async def test_every_order_writes_what_the_whole_image_gives(tmp_path: Path, ord
     assert (report.low, report.high) == pytest.approx((expected.min(), expected.max()), rel=TOLERANCE)
 
 
+@pytest.mark.parametrize("order", ["whole", "raster"])
+async def test_an_image_of_any_size_is_continued_and_cut_back(tmp_path: Path, order: ImageOrder) -> None:
+    pixels = np.random.default_rng(1).integers(0, 200, (150, 211, 1)).astype(np.uint8)
+    write_in_regions(tmp_path / "in.tif", pixels)
+    model = wavetile.load(smoothing_card(tmp_path, spatial=2))
+    report = await through_server(model, tmp_path / "in.tif", tmp_path / "mask.tif", order=order, tile=64, multiple=32)
+    assert (report.input_shape, report.output_shape) == ((160, 224, 1), (150, 211, 1))
+    expected = whole(model, np.pad(pixels, [(0, 10), (0, 13), (0, 0)], mode="symmetric"))[:150, :211]
+    assert np.abs(read(tmp_path / "mask.tif") - expected).max() <= TOLERANCE * np.abs(expected).max()
+
+
 async def test_a_large_tiff_goes_through_in_little_memory(tmp_path: Path) -> None:
     height, width = 2000, 3000
     rng = np.random.default_rng(2)

@@ -241,3 +241,25 @@ def test_chunks_deeper_than_a_slice_are_decoded_once(tmp_path: Path) -> None:
                     assert np.array_equal(source.read(box)[..., 0], pixels[box.slices])
         assert isinstance(source, ZarrSource)
         assert source.decoded_chunks == 2 * 3 * 4
+
+
+@pytest.mark.parametrize("shape", [(70, 90, 2), (17, 70, 90, 1)], ids=str)
+def test_a_continued_image_is_mirrored(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    pixels = pixels_of(shape, np.uint16)
+    write_in_regions(tmp_path / "image.tif", pixels)
+    *sizes, channels = shape
+    padded = [-(-size // 32) * 32 for size in sizes]
+    edges = [(0, new - old) for old, new in zip(sizes, padded, strict=True)]
+    expected = np.pad(pixels, [*edges, (0, 0)], mode="symmetric")
+    with open_image(tmp_path / "image.tif", multiple=32) as source:
+        assert source.shape == expected.shape
+        assert np.array_equal(source.read(), expected)
+        z = 15 if source.is_volume else 0
+        depth = 9 if source.is_volume else 1
+        for box in (Box(40, 80, 50, 16, z, depth), Box(71, 3, 20, 90, z, depth), Box(90, 91, 6, 5)):
+            assert np.array_equal(source.read(box), expected[box.slices if source.is_volume else box.slices[1:]])
+        halves = (*(size // 2 for size in padded), channels)
+        assert source.fitted(halves)[0] == (*(-(-size // 2) for size in sizes), channels)
+        assert np.array_equal(source.original.read(), pixels)
+    with pytest.raises(SignalError, match="too few to be mirrored up to multiples of 256"):
+        open_image(tmp_path / "image.tif", multiple=256)
