@@ -5,7 +5,8 @@ one evaluation. Axes that a bare network leaves open are given with --shape. The
 multiply-add units and memory, measured on the spot, would need for the same program if they never waited.
 
 With --axis, what a bare network does as a stream: its steps, the proof that they give the numbers of the whole, and for
-every value how far it lags and how much of it is kept.
+every value how far it lags and how much of it is kept. With --hop as well, what it does on windows of the signal: what
+they have in common, and how much computing that once saves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import positive
 from .describe_page import write_page
-from .describe_stream import planned, print_stream, stream_facts
+from .describe_stream import planned, print_stream, say_windows, stream_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a free dimension of a bare network along which it is to stream; twice for tiles, the inner one last",
+        help="a free dimension of a bare network along which it is to stream, or INPUT=2 for any of an input's; twice "
+        "for tiles, the inner one last",
     )
     parser.add_argument("--step", type=positive, metavar="N", help="elements along --axis that make a step")
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=64", help="of a free dimension that does not stream"
     )
+    parser.add_argument("--hop", type=positive, metavar="N", help="elements along --axis from one window to the next")
+    parser.add_argument("--window", type=positive, metavar="N", help="elements of a window, where the file fixes none")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="with --axis: draw the graph as a page")
     parser.add_argument("--listing", action="store_true", help="the program, an instruction a line")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
@@ -63,6 +67,9 @@ def execute(options: argparse.Namespace) -> int:
     from .weights import load_visibly
 
     model = load_visibly(options.model)
+    if options.hop:
+        say_windows(model, options.axis, options.window, options.hop, options.size, as_json=options.json)
+        return 0
     if options.axis:
         plan, certificate = planned(model, options.axis, options.step, options.size)
         if options.page:

@@ -1,4 +1,4 @@
-"""What `describe --axis` says: the certificate of a network's stream, and its facts node by node."""
+"""What `describe --axis` says: a stream's certificate and its facts node by node; of windows, what they share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,46 @@ def planned(
     model: Model, axes: Sequence[str], step: int | None, sizes: Sequence[str]
 ) -> tuple[StreamPlan, Certificate]:
     """Plan a network's stream as the command line says."""
-    return model.streams.plan(list(axes), [step] * len(axes), _read_sizes(sizes))
+    return model.streams.plan(list(map(_read_axis, axes)), [step] * len(axes), _read_sizes(sizes))
+
+
+def say_windows(
+    model: Model, axes: Sequence[str], window: int | None, hop: int, sizes: Sequence[str], *, as_json: bool
+) -> None:
+    """Say what windows of a signal have in common."""
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from ..errors import SignalError
+    from .console import in_count, output
+
+    if len(axes) != 1:
+        raise SignalError(f"windows lie along one axis, and --axis was given {len(axes)} times; once would work")
+    stream = model.windows(axis=_read_axis(axes[0]), window=window, hop=hop, sizes=_read_sizes(sizes))
+    sharing = stream.sharing
+    if as_json:
+        json.dump({"window": stream.window, "hop": stream.hop, **asdict(sharing)}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("windows", f"of {stream.window} along {axes[0]}, every {stream.hop}")
+    table.add_row(
+        "shared", f"up to {', '.join(sharing.values)}" if sharing.values else "nothing: each is computed whole"
+    )
+    if sharing.multiply_adds is not None and sharing.multiply_adds_whole is not None:
+        counts = (
+            f"{in_count(sharing.multiply_adds)} a window; {in_count(sharing.multiply_adds_whole)} if nothing is shared"
+        )
+        table.add_row("multiply-adds", counts)
+        table.add_row("proof", f"both ways: largest difference {sharing.max_difference:.2g}")
+    if sharing.limit:
+        table.add_row("no more, for", sharing.limit)
+    output().print(table)
 
 
 def stream_facts(plan: StreamPlan, certificate: Certificate) -> dict:
@@ -96,6 +135,12 @@ def _columns(fact: NodeFact) -> list[str]:
 
 def _number(value: Fraction) -> str:
     return str(value) if value.denominator <= 99 else f"{float(value):.4g}"
+
+
+def _read_axis(text: str) -> str | dict[str, int]:
+    """NAME or INPUT=DIMENSION."""
+    name, equals, dimension = text.rpartition("=")
+    return {name: int(dimension)} if equals and dimension.isdecimal() else text
 
 
 def _read_sizes(texts: Sequence[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from .bind import RESOLVED, shaping_inputs
 from .free import free_axes
 from .fuse import fuse
 from .ir import Graph, Node, Ragged, State, TensorType
+from .lengthen import lengthened, relative
 from .limits import Limits
 from .load import load_network
 from .network import Network
@@ -24,7 +25,9 @@ __all__ = [
     "TensorType",
     "free_axes",
     "fuse",
+    "lengthened",
     "load_network",
+    "relative",
     "shaping_inputs",
     "specialise",
     "unroll_scans",

@@ -124,7 +124,10 @@ class Model(TakesImages):
         self._spec: StreamSpec | None = None
         self._pool: StatePool | None = None
         self._description: ModelDescription | None = None
-        self._network_streams = [NetworkStreams(network, backend) for network in networks.values()]
+        self._network_streams = [
+            NetworkStreams(network, backend, threads=threads, rounded=self.weights[key] == "float16")
+            for key, network in networks.items()
+        ]
         self._evaluator_of = {
             name: one for one in self._evaluators.values() for name in one.network.inputs if name in self.inputs
         }
@@ -202,6 +205,7 @@ class Model(TakesImages):
         window: int | None = None,
         hop: int | None = None,
         sizes: Sizes | None = None,
+        share: bool | None = None,
     ) -> WindowStream:
         """Run the network on windows of a signal that arrives: what works where a network does not stream exactly.
 
@@ -210,11 +214,15 @@ class Model(TakesImages):
             window: elements that the network gets at once; None: as many as its file fixes.
             hop: elements from one window to the next; None: windows do not overlap.
             sizes: of the network's other dimensions: of a free one by its name, of any one by its input and number.
+            share: whether windows that overlap compute once what they have in common, which takes hops that layers'
+                strides divide, and is proven first; None: where that saves time. `WindowStream.sharing` says what came
+                of it.
 
         Raises:
             ModelError: the model has several networks, or no such axis, or a length is needed or can not be.
+            UnsupportedError: `share` is True, and nothing can be shared; the message says why.
         """
-        return self.streams.in_windows(self.run, axis, window, hop, sizes)
+        return self.streams.in_windows(self.run, axis, window, hop, sizes, share)
 
     @property
     def streams(self) -> NetworkStreams:

@@ -14,6 +14,7 @@ from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, LineStream, ScatteredTiles, TileStream, WindowStream
 from ..session.window_stream import Run
 from .axes import AxisChoice, Sizes, check_counts, chosen_axes, declared_inputs, fixed_dimensions, input_shapes
+from .overlaps import Overlaps
 from .proofs import kept_certificate
 
 TileOrder = Literal["raster", "any"]
@@ -29,9 +30,11 @@ MAX_PLANS = 16
 class NetworkStreams:
     """The streams of one bare network; plans are made once. Safe from several threads."""
 
-    def __init__(self, network: Network, backend: str) -> None:
+    def __init__(self, network: Network, backend: str, *, threads: int = 1, rounded: bool = False) -> None:
+        """`threads`: that compute a whole run together; `rounded`: such runs keep weights as float16."""
         self.network = network
         self._backend = backend
+        self._overlaps = Overlaps(network, backend, threads, rounded=rounded)
         self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
         self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
 
@@ -56,7 +59,13 @@ class NetworkStreams:
         return AxisStream(plan, backend=self._backend)
 
     def in_windows(
-        self, run: Run, axis: AxisChoice, window: int | None, hop: int | None, sizes: Sizes | None
+        self,
+        run: Run,
+        axis: AxisChoice,
+        window: int | None,
+        hop: int | None,
+        sizes: Sizes | None,
+        share: bool | None = None,
     ) -> WindowStream:
         """See `Model.windows`."""
         network = self.network
@@ -80,7 +89,8 @@ class NetworkStreams:
             raise ModelError(f"input {min(missing)!r} does not stream along {streaming.name!r}; all inputs have to")
         dtypes = {name: network.inputs[name].dtype for name in shapes}
         queue = ArrayQueue(shapes, streaming.inputs, dtypes)
-        return WindowStream(run, queue, window=window, hop=hop)
+        shared, sharing = self._overlaps.shared(streaming, shapes, window, hop, share)
+        return WindowStream(shared.run if shared else run, queue, window=window, hop=hop, sharing=sharing)
 
     def in_tiles(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...kernels.contract import Space, TensorRef
+from ...kernels.contract import Kernel, Space, TensorRef
 from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ...kernels.table import WHOLE, Table, aligned_bytes
 from .builder import Builder, Instruction, merged_operands
@@ -65,18 +66,26 @@ class Program:
         names = list(KERNEL_BY_NAME)
         return Counter(names[kernel_id] for kernel_id in self.table.kernels)
 
-    def listing(self) -> str:
-        """The table as text, one instruction a line: number, kernel, operands, node."""
+    def multiply_adds_by_node(self) -> Counter[str]:
+        """Multiply-adds of a step by the graph node that they came from."""
+        counts: Counter[str] = Counter()
+        for index, (schema, operands) in enumerate(self._instructions()):
+            counts[self.nodes[index]] += schema.multiply_adds(operands)
+        return counts
+
+    def _instructions(self) -> Iterator[tuple[Kernel, dict[str, Any]]]:
+        """Each instruction's kernel and operands."""
         schemas = list(KERNEL_BY_NAME.values())
-        lines = []
         for index, kernel_id in enumerate(self.table.kernels):
             words = self.table.operands[self.table.starts[index] : self.table.starts[index + 1]].tolist()
-            operands = [
-                f"{name}={_describe(value)}"
-                for name, value in schemas[kernel_id].decode(words).items()
-                if value is not None
-            ]
-            lines.append(f"{index:4} {schemas[kernel_id].name:15} {' '.join(operands)}  # {self.nodes[index]}")
+            yield schemas[kernel_id], schemas[kernel_id].decode(words)
+
+    def listing(self) -> str:
+        """The table as text, one instruction a line: number, kernel, operands, node."""
+        lines = []
+        for index, (schema, given) in enumerate(self._instructions()):
+            operands = [f"{name}={_describe(value)}" for name, value in given.items() if value is not None]
+            lines.append(f"{index:4} {schema.name:15} {' '.join(operands)}  # {self.nodes[index]}")
         return "\n".join(lines)
 
 

@@ -118,6 +118,7 @@ class Workspace:
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
             self.slots[:] = [self._pool.acquire() for _ in range(lanes)]
+        self._views: dict[Port, np.ndarray] = {}
         self.run = self._runner.run
         """run(lanes): one step of the first `lanes` lanes, in one native call."""
 
@@ -134,9 +135,12 @@ class Workspace:
         return self._port(self.program.outputs[name])
 
     def _port(self, port: Port) -> np.ndarray:
-        size = port.dtype.itemsize * int(np.prod(port.shape, dtype=np.int64))
-        window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
-        return window.view(port.dtype).reshape(self.lanes, *port.shape)
+        view = self._views.get(port)
+        if view is None:
+            size = port.dtype.itemsize * int(np.prod(port.shape, dtype=np.int64))
+            window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
+            view = self._views[port] = window.view(port.dtype).reshape(self.lanes, *port.shape)
+        return view
 
 
 class SharedArena:

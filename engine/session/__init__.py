@@ -14,7 +14,7 @@ from .session import Session
 from .spec import Decoder, StreamSpec
 from .stream import Stream
 from .tile_stream import Region, TileStream
-from .window_stream import Window, WindowStream
+from .window_stream import Sharing, Window, WindowStream
 
 __all__ = [
     "ArrayQueue",
@@ -32,6 +32,7 @@ __all__ = [
     "Ring",
     "ScatteredTiles",
     "Session",
+    "Sharing",
     "Stream",
     "StreamSpec",
     "TileStream",

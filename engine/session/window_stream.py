@@ -10,7 +10,23 @@ import numpy as np
 from .array_queue import ArrayQueue
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-"""Evaluates the network on whole arrays."""
+"""Evaluates the network on whole arrays; where windows share work, on each window in its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a window has in common with the next one."""
+
+    values: tuple[str, ...] = ()
+    """Where the part of the network ends that is computed once for all windows; none: each is computed whole."""
+    multiply_adds: int | None = None
+    """Of a window after the first ones; None where nothing is shared, since nothing had to be compared."""
+    multiply_adds_whole: int | None = None
+    """Of a window by itself."""
+    max_difference: float = 0.0
+    """Between the two, over windows of a random signal."""
+    limit: str = ""
+    """Why no more is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +42,13 @@ class WindowStream:
     """Windows of `window` elements, each `hop` after the one before, computed as soon as they are complete.
 
     For networks that do not stream exactly. Each window is a whole signal to the network: it knows nothing of others.
+    What it has in common with the next one can be computed once all the same; `sharing` says what.
     """
 
-    def __init__(self, run: Run, queue: ArrayQueue, *, window: int, hop: int) -> None:
+    def __init__(self, run: Run, queue: ArrayQueue, *, window: int, hop: int, sharing: Sharing | None = None) -> None:
         self._run, self._queue = run, queue
         self.window, self.hop = window, hop
+        self.sharing = sharing or Sharing()
         self._start = 0  # of the next window
         self._gap = 0  # elements before it that have yet to come, where windows lie apart
 

@@ -58,3 +58,15 @@ def test_tables_and_refusals(wavetile_command: Command, network: Path) -> None:
     assert "no input has a free dimension 'Z'" in said.notices
     said = wavetile_command("describe", network, "--axis", "T", "--size", "W")
     assert "NAME=64 would work" in said.notices
+
+
+def test_what_windows_share(wavetile_command: Command, network: Path) -> None:
+    said = wavetile_command("describe", network, "--axis", "x=2", "--window", "40", "--hop", "6", "--json")
+    facts = json.loads(said.output)
+    assert (facts["window"], facts["hop"], facts["values"]) == (40, 6, [])
+    assert "which saves no time; share=True would share up to" in facts["limit"]
+    said = wavetile_command("describe", network, "--axis", "T", "--window", "40", "--hop", "5")
+    assert "each is computed whole" in said.output
+    said = wavetile_command("describe", network, "--hop", "5")
+    assert said.status == 1
+    assert "--axis was given 0 times; once would work" in said.notices

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from . import aligned, edges, recurrent, reshapes, scans, windows  # noqa: F401  (fill STREAM_RULES)
-from .bindings import Bindings, StreamingAxis, find_axes
+from .bindings import WORKS, Bindings, StreamingAxis, find_axes, prepared
 from .causal import causal_step
 from .certificate import AxisFacts, Certificate, certify, facts
 from .outline import kept_bytes
+from .overlap import Overlap
 from .plan import Step, StepKind, StreamPlan
 from .raster import Bands, Raster
+from .shared_windows import SharedWindows, certify_windows
 from .steps import Steps
 
 __all__ = [
+    "WORKS",
     "AxisFacts",
     "Bands",
     "Bindings",
     "Certificate",
+    "Overlap",
     "Raster",
+    "SharedWindows",
     "Step",
     "StepKind",
     "Steps",
@@ -24,7 +29,9 @@ __all__ = [
     "StreamingAxis",
     "causal_step",
     "certify",
+    "certify_windows",
     "facts",
     "find_axes",
     "kept_bytes",
+    "prepared",
 ]

@@ -171,8 +171,8 @@ def _compared(bind: LengthBinder, axes: Sequence[StreamingAxis], bound: Sequence
     same = frozenset(
         node.name for node in bound[0].nodes if str(node.attributes.get("auto_pad", "")).startswith("SAME")
     )
-    graph, *grown = map(_prepared, _without_fixed_scans(bound))
-    return Bindings(tuple(axes), graph, tuple(grown), _dims(axes, graph, grown), bind, same)
+    graph, *grown = map(prepared, _without_fixed_scans(bound))
+    return Bindings(tuple(axes), graph, tuple(grown), growing_dims(axes, graph, grown), bind, same)
 
 
 def _without_fixed_scans(bound: Sequence[Graph]) -> Sequence[Graph]:
@@ -185,13 +185,21 @@ def _without_fixed_scans(bound: Sequence[Graph]) -> Sequence[Graph]:
         bound = [unroll_scans(graph, fixed) for graph in bound]
 
 
-def _prepared(graph: Graph) -> Graph:
+def prepared(graph: Graph) -> Graph:
+    """The graph as the rules of streams take it."""
     for prepare in PREPARED:
         graph = prepare(graph)
     return graph
 
 
-def _dims(axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]) -> dict[str, tuple[int | None, ...]]:
+def growing_dims(
+    axes: Sequence[StreamingAxis], graph: Graph, grown: Sequence[Graph]
+) -> dict[str, tuple[int | None, ...]]:
+    """For each value and axis, the dimension in which a graph differs from the one in which that axis is longer.
+
+    Raises:
+        UnsupportedError: a node is unlike in the two, or a value grows along two dimensions with one axis.
+    """
     dims: dict[str, tuple[int | None, ...]] = {}
     for axis, other in zip(axes, grown, strict=True):
         _check_nodes(axis, graph, other)

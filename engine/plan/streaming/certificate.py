@@ -99,13 +99,13 @@ def _compare(
     if len(plan.axes) == 1:
         flushed = {name: array.copy() for name, array in streamed.items()}
         _run_axis(steps, _flushed(plan.axes[0], lengths[0]), signals, flushed)
-        worst = _greatest_difference(plan, flushed, expected)
+        worst = greatest_difference(plan.name, flushed, expected)
         steps.restart()
         cost = _run_axis(steps, Bands(plan.axes[0], lengths[0]), signals, streamed)
-        worst = max(worst, _greatest_difference(plan, streamed, expected))
+        worst = max(worst, greatest_difference(plan.name, streamed, expected))
     else:
         strip_bytes, cost = _run_raster(steps, lengths, signals, streamed)
-        worst = _greatest_difference(plan, streamed, expected)
+        worst = greatest_difference(plan.name, streamed, expected)
     return Certificate(
         tuple(facts(plan, axis) for axis in range(len(plan.axes))),
         tuple(lengths),
@@ -150,16 +150,14 @@ def _flushed(axis: Axis, length: int) -> list[Band]:
     return [*before, Band(Span(last.arrived.start, length), axis.kind(last.arrived.start, length, ended=True))]
 
 
-def _greatest_difference(
-    plan: StreamPlan, streamed: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
-) -> float:
-    """Over all outputs; raises ModelError if it is more than TOLERANCE."""
+def greatest_difference(name: str, streamed: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Over all outputs of a network called `name`; raises ModelError if it is more than TOLERANCE."""
     worst = 0.0
-    for name, array in expected.items():
-        difference = float(np.abs(streamed[name] - array).max(initial=0.0))
+    for output, array in expected.items():
+        difference = float(np.abs(streamed[output] - array).max(initial=0.0))
         if not difference <= TOLERANCE * max(1.0, float(np.abs(array).max(initial=0.0))):
             raise ModelError(
-                f"{plan.name}: streamed output {name!r} differs from the whole by {difference:.3g}; this network reads "
+                f"{name}: streamed output {output!r} differs from the whole by {difference:.3g}; this network reads "
                 f"along the streaming axis in a way that no rule knows: {WORKS}"
             )
         worst = max(worst, difference)

@@ -75,6 +75,14 @@ STREAM_RULES: dict[tuple[str, str], StreamRule] = {}
 """(domain, operator) -> its rule."""
 
 
+def rule_of(site: Site) -> StreamRule:
+    """The rule of a node. Raises UnsupportedError if there is none."""
+    rule = STREAM_RULES.get((site.node.domain, site.node.op))
+    if rule is None:
+        raise site.refuse("there is no rule for this operator along")
+    return rule
+
+
 def stream_rule(*ops: str, flow: FlowOf, domain: str = "", carries: bool = False) -> Callable[[Cut], Cut]:
     """Register a function that cuts nodes of these operators to a step."""
 

@@ -50,6 +50,20 @@ class Steps:
         self._most_carried = max(self._most_carried, sum(array.nbytes for array in self._carried.values()))
         return bound.outputs
 
+    def end(self, kinds: tuple[StepKind, ...]) -> dict[str, np.ndarray]:
+        """What would come out if the signal ended here; the stream goes on as if nobody had asked.
+
+        Args:
+            kinds: of a step that takes nothing.
+
+        Returns:
+            As `run`.
+        """
+        carried = self._carried
+        made = self.run(kinds, {})
+        self._carried = carried
+        return made
+
     @property
     def carried_bytes(self) -> int:
         """The most that was carried from one step to the next."""

@@ -12,7 +12,7 @@ from ...errors import ModelError, UnsupportedError
 from ...graph import Node
 from .bindings import WORKS, Bindings
 from .far import check_far
-from .registry import STREAM_RULES, Site
+from .registry import Site, rule_of
 from .span import Flow
 
 FAR = 1 << 24
@@ -125,10 +125,8 @@ class Timeline:
         return [name for name in node.reads if dims[name][self.axis] is not None and name not in self.uniform]
 
     def _flow_of(self, node: Node) -> Flow:
-        rule = STREAM_RULES.get((node.domain, node.op))
         site = Site(node, self.bindings, self.axis)
-        if rule is None:
-            raise site.refuse("there is no rule for this operator along")
+        rule = rule_of(site)
         if not self.read_by(node):
             raise site.refuse("it makes a tensor of the length of")
         return rule.flow(site)
