@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 import wavetile
+from tests.models.networks import running_mean
 from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, SignalError, StreamClosedError, UnsupportedError
 from wavetile.engine.plan.streaming import plan
@@ -46,6 +47,15 @@ def put_once(result: np.ndarray, region: Region) -> None:
     place = result[:, :, region.y : region.y + rows, region.x : region.x + columns]
     assert np.isnan(place).all(), "a pixel came out twice"
     place[:] = region.values
+
+
+def test_a_state_that_is_written_out_goes_from_step_to_step(tmp_path: Path) -> None:
+    path = running_mean(tmp_path / "mean.onnx", features=3)
+    x = signal((1, 23, 3), 3)
+    (expected,) = run_onnxruntime(onnx.load(path), {"x": x})
+    stream = wavetile.load(path).stream(axis="time", step=4)
+    pieces = [stream.process({"x": x[:, start : start + 5]})["y"] for start in range(0, 23, 5)]
+    np.testing.assert_allclose(np.concatenate([*pieces, stream.flush()["y"]], 1), expected, atol=1e-5)
 
 
 def test_a_stream_along_time_gives_the_numbers_of_the_whole(tmp_path: Path) -> None:

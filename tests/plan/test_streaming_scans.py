@@ -75,6 +75,13 @@ NETWORKS: dict[str, onnx.ModelProto] = {
             A = Conv<pads=[0, 2]>(x, k) g = Neg(bias) last, y, v = {PAIRS}(s0, x, A) }}""",
         constants={"s0": signal((1, 2)), "bias": signal((1, 2), 1), "k": signal((2, 2, 3), 2)},
     ),
+    "a scan in a scan": parse(
+        """(float[T,3,2] x) => (float[T,3,2] y) { last, y = Scan<num_scan_inputs=1,
+        body = outer (float[2] s, float[3,2] e) => (float[2] n, float[3,2] o) {
+            n, o = Scan<num_scan_inputs=1, body = inner (float[2] t, float[2] f) => (float[2] m, float[2] p)
+            { a = Mul(t, s) b = Add(a, f) m = Tanh(b) p = Neg(m) }>(s, e) }>(z, x) }""",
+        constants={"z": signal((2,))},
+    ),
     "a loop that concatenates": parse(
         LOOPED.format(
             append="f = Unsqueeze(n, channels) r = SequenceInsert(q, f)",
