@@ -22,6 +22,8 @@ from wavetile.engine.errors import ServerError, SignalError, WavetileError
 from wavetile.engine.models.model import Model
 from wavetile.engine.pixels import PercentileRange
 
+pytest.importorskip("tifffile", reason="the extra `images` is not installed")
+
 TOLERANCE = 1e-5
 """Of streams and the whole, relative to the largest number."""
 

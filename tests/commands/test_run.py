@@ -97,6 +97,7 @@ def test_images(wavetile_command: Command, image_network: Path, tmp_path: Path) 
     assert "output 'halved', 8 x 8 x 1" in said.output
     assert np.array_equal(np.load(tmp_path / "out.npy")[0, 0], pixels)
     pytest.importorskip("PIL")
+    tifffile = pytest.importorskip("tifffile")
     from PIL import Image
 
     assert wavetile_command("run", image_network, tmp_path / "in.npy", "-o", tmp_path / "out.png").status == 0
@@ -104,7 +105,6 @@ def test_images(wavetile_command: Command, image_network: Path, tmp_path: Path) 
     assert np.array_equal(written, np.rint(pixels * 127.5))
     said = wavetile_command("run", image_network, tmp_path / "out.png", "-o", tmp_path / "again.tif")
     assert said.status == 0, said.notices
-    tifffile = pytest.importorskip("tifffile")
     assert np.array_equal(tifffile.imread(tmp_path / "again.tif"), written.astype(np.float32) / 2)
     said = wavetile_command("run", image_network, tmp_path / "out.png", "-o", tmp_path / "again.png")
     assert said.status == 1
