@@ -72,7 +72,8 @@ def _load(options: argparse.Namespace) -> dict:
         if about.name in models:
             raise ModelError(f"two models are called {about.name!r}; leave one out")
         models[about.name] = one
-        notices().print(f"{about.name}: {in_count(about.multiply_adds)} multiply-adds a step, {one.model.backend}")
+        cost = f"{in_count(about.multiply_adds)} multiply-adds a step" if about.multiply_adds else "images of any size"
+        notices().print(f"{about.name}: {cost}, {one.model.backend}")
     if not options.models and (missing := [name for name in card_names() if name not in names]):
         notices().print(f"not here: {', '.join(missing)}; `wavetile models pull` fetches them", style="dim")
     return models

@@ -64,9 +64,12 @@ class ImageSession:
             SignalError: it is not a part that may come now, or has another type or shape.
         """
         order = self._form.order
-        given = {"slices": (y, x), "rows": (z, x), "whole": (z, y, x)}.get(order, (z,))
-        if any(given):
-            raise SignalError(f"a part begins at slice {z}, row {y}, column {x}, which is none where {order!r} begin")
+        fixed = {"slices": (y, x), "rows": (z, x), "whole": (z, y, x)}.get(order, (z,))
+        if any(fixed):
+            where = {"slices": "row 0, column 0", "rows": "column 0", "whole": "the first pixel"}.get(order, "slice 0")
+            raise SignalError(
+                f"a part begins at slice {z}, row {y}, column {x}; with order {order!r} each begins at {where}"
+            )
         try:
             if order == "whole":
                 return self._at_once(pixels)
