@@ -59,13 +59,20 @@ def _chosen_axis(network: Network, choice: AxisChoice, default: str) -> Streamin
                     f"axis {dict(choice)}: input {name!r} has no dimension {dim!r}; {declared_inputs(network)}"
                 )
             places[name] = dim % len(dims)
-        return StreamingAxis(default, places)
+        return StreamingAxis(default, places, _declared_length(network, places))
     free = _free_dimensions(network)
     if choice == "time" and choice not in free:
         choice = next((name for word in TIME_NAMES for name in free if name.lower() == word), choice)
     if choice not in free:
         raise ModelError(f"no input has a free dimension {choice!r}; {declared_inputs(network)}")
     return StreamingAxis(choice, free[choice])
+
+
+def _declared_length(network: Network, places: Mapping[str, int]) -> int | None:
+    """The size that all inputs declare along an axis; None if they do not agree, or leave it free."""
+    sizes = {(network.inputs[name].dims or ())[dim] for name, dim in places.items()}
+    size = sizes.pop()
+    return size if isinstance(size, int) and not sizes else None
 
 
 def _free_dimensions(network: Network) -> dict[str, dict[str, int]]:

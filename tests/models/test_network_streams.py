@@ -272,6 +272,21 @@ def test_axes_of_images_are_rows_and_columns(tmp_path: Path) -> None:
         model.tiles(20, 21, tile=4)
 
 
+def test_a_window_that_becomes_the_batch_is_no_signal(tmp_path: Path) -> None:
+    """Of 64 samples as declared the Reshape makes one group: its -1 stands for the batch, and not for more windows."""
+    model = parse(
+        "(float[1,1,64] x) => (float[1,3] y) { a = Conv<pads=[1,1]>(x, k) r = Reshape(a, s) y = MatMul(r, w) }",
+        constants={"k": signal((1, 1, 3), 1), "s": np.array([-1, 64], np.int64), "w": signal((64, 3), 2)},
+    )
+    with pytest.raises(UnsupportedError, match=r"Reshape .* of the 64 elements .* it makes a single group along"):
+        wavetile.load(saved(model, tmp_path)).stream(axis={"x": 2})
+    free = parse(
+        "(float[1,1,T] x) => (float[F,3] y) { a = Conv<pads=[1,1]>(x, k) r = Reshape(a, s) y = MatMul(r, w) }",
+        constants={"k": signal((1, 1, 3), 1), "s": np.array([-1, 64], np.int64), "w": signal((64, 3), 2)},
+    )
+    assert wavetile.load(saved(free, tmp_path)).stream(axis="T").step == 64
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model = wavetile.load(saved(SEGMENTER, tmp_path))
     with pytest.raises(ModelError, match="no input has a free dimension 'T'; x is float32"):

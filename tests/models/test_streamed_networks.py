@@ -100,6 +100,13 @@ REFUSED: tuple[tuple[str, AxisChoice, str], ...] = (
     ("basic_pitch/nmp.onnx", {"serving_default_input_2:0": 1}, FIXED.format(".*flatten_audio_ch")),
     ("beatnet/beatnet_1_stream.onnx", "T", _state("h c", "'T'")),
     ("crema_chord/crema_chord.onnx", "T", WHOLE.format("GRU 'GRU_10'", "direction is 'bidirectional'")),
+    ("crepe/crepe_tiny.onnx", {"frame": 1}, WHOLE.format("Reshape '.*'", "of the 1024 elements .* a single group")),
+    ("ddc_onset/ddc_onset.onnx", {"logmel": 2}, _state("difficulty")),
+    (
+        "ddc_onset/ddc_onset.onnx",
+        {"logmel": 2, "difficulty": 1},
+        "takes no other length along 'axis 0'.* Model.windows on windows of that length.* Gemm '/dense0/Gemm' can not",
+    ),
     (
         "deepbet3d/deepbet_model.onnx",
         {"vol": 2},

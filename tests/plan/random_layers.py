@@ -153,26 +153,22 @@ def cut(net: Network, value: Value) -> Value:
     return net.derived(value, name, taken)
 
 
-def beside_numbers(net: Network, value: Value) -> Value:
-    """Concat with one number over and over, before and behind along one dimension."""
+def beside_constants(net: Network, value: Value) -> Value:
+    """Concat with one number over and over, or with any numbers, before and behind along one dimension."""
     dim = net.integer(0, net.rank - 1)
-    number = net.choice((0.0, 0.0, 0.5))
+    number = net.choice((0.0, 0.5, None))
     parts = [net.integer(0, 4), net.integer(0, 4)]
     names = [value.name]
     for place, size in zip((0, -1), parts, strict=True):
         if not size:
             continue
-        shape = [1, value.channels, *(size if each == dim else None for each in range(net.rank))]
-        if net.rank == 1:
-            name = net.constant(np.full(shape, number, np.float32))
-        else:
+        shape = [1, value.channels, *(size if each == dim else 1 for each in range(net.rank))]
+        name = net.weights(*shape) if number is None else net.constant(np.full(shape, number, np.float32))
+        if net.rank > 1:  # as long as the value along the other dimension, and the same all along it
             whole = net.node("Shape", value.name)
-            sizes = [
-                net.node("Gather", whole, net.constant([place]), axis=0) if each is None else net.constant([each])
-                for place, each in enumerate(shape)
-            ]
-            filling = net.constant_tensor(number)
-            name = net.node("ConstantOfShape", net.node("Concat", *sizes, axis=0), value=filling)
+            sizes = [net.constant([each]) for each in shape]
+            sizes[3 - dim] = net.node("Gather", whole, net.constant([3 - dim]), axis=0)
+            name = net.node("Expand", name, net.node("Concat", *sizes, axis=0))
         names.insert(0 if place == 0 else len(names), name)
     if len(names) == 1:
         return pad(net, value)
@@ -311,7 +307,7 @@ LAYERS: tuple[Layer, ...] = (
     resize,
     pad,
     cut,
-    beside_numbers,
+    beside_constants,
     folded,
     unfolded,
     turned,

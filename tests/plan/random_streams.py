@@ -149,9 +149,6 @@ class Network:
 
         return [lambda length, window=window: count(length, window) for window in windows]
 
-    def constant_tensor(self, number: float) -> onnx.TensorProto:
-        return numpy_helper.from_array(np.array([number], np.float32))
-
     def shape(self, value: Value, *sizes: int | None) -> str:
         """A shape tensor: each size, or the length of the value's next streaming dimension where it is None."""
         whole = self.node("Shape", value.name)

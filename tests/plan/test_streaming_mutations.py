@@ -48,6 +48,11 @@ NETWORKS: dict[str, onnx.ModelProto] = {
     "margin": chain(
         "Tanh()", "Pad(p, half)", "Conv(w)", p=integers(0, 0, 2, 0, 0, 3), half=np.array(0.5, np.float32), w=W3
     ),
+    "around": parse(
+        "(float[1,2,T] x) => (float[1,2,U] y) "
+        "{ a = Tanh(x) b = Concat<axis=2>(f, a, l, f) y = Conv<pads=[1, 0]>(b, w) }",
+        constants={"f": signal((1, 2, 3), 8), "l": signal((1, 2, 2), 9), "w": W3},
+    ),
     "slice": chain("Slice(a, z, two, two)", "Conv(w)", a=integers(1), z=integers(-2), two=integers(2), w=W3),
     "joined": chain(
         "Transpose<perm=[0, 2, 1]>()", "Reshape(s)", "Conv(w)", s=integers(1, 1, -1), w=signal((1, 1, 3), 5)
@@ -85,7 +90,7 @@ FLOWS: dict[type[Flow], tuple[str, ...]] = {
     Window: ("convolution", "two convolutions", "causal", "pool"),
     Spread: ("transposed",),
     Growth: ("linear", "nearest"),
-    Margin: ("mirror", "margin"),
+    Margin: ("mirror", "margin", "around"),
     Strided: ("slice",),
     Scaled: ("joined", "split"),
 }

@@ -43,6 +43,8 @@ class StreamingAxis:
     name: str
     inputs: Mapping[str, int]
     """Each of the network's inputs -> the dimension along which it arrives."""
+    declared: int | None = None
+    """How long the network says that it is; None if it may have any length."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...graph import Node
-from .call import Call
+from .call import Call, Move
 from .registry import Site, stream_rule
 from .span import ALIGNED, Flow, Margin, Span, Strided
 
@@ -167,9 +168,9 @@ def _joined(site: Site) -> Flow:
     sizes = [graph.types[name].shape[axis] for name in names]
     place = streaming[0]
     numbers = {float(value) for name in (*names[:place], *names[place + 1 :]) for value in graph.constants[name].flat}
-    if len(numbers) > 1:
-        raise site.refuse("only one number over and over can be put before or behind")
-    return Margin(sum(sizes[:place]), sum(sizes[place + 1 :]), fill=numbers.pop() if numbers else 0.0)
+    # One number over and over is padding; other constants are put there when the first and the last element come.
+    fill = min(numbers, default=0.0) if len(numbers) < 2 else None
+    return Margin(sum(sizes[:place]), sum(sizes[place + 1 :]), fill=fill)
 
 
 @stream_rule("Concat", flow=_joined)
@@ -180,7 +181,43 @@ def cut_concat(call: Call) -> None:
         call.again()
         return
     dims = call.step.bindings.dims
-    place = next(place for place, name in enumerate(call.node.inputs) if dims[name][along.axis] is not None)
-    assert along.flow.fill is not None
-    rank = len(call.step.reference.types[call.node.inputs[place]].shape)
-    _pad(replace(call, inputs=(call.inputs[place],)), [0] * (2 * rank), "constant", along.flow.fill)
+    names = call.node.inputs
+    place = next(place for place, name in enumerate(names) if dims[name][along.axis] is not None)
+    if along.flow.fill is not None:
+        rank = len(call.step.reference.types[names[place]].shape)
+        _pad(replace(call, inputs=(call.inputs[place],)), [0] * (2 * rank), "constant", along.flow.fill)
+        return
+    _put_around(call, along, place)
+
+
+def _put_around(call: Call, along: Move, place: int) -> None:
+    """Join the parts of the constants that belong to this step with what it makes of the stream."""
+    step, dim = call.step, along.output_dim
+    name, names = call.node.outputs[0], call.node.inputs
+    before, behind = (_constants(call, along, some) for some in (names[:place], names[place + 1 :]))
+    begin = 0 if before is None else before.shape[dim]
+    end = begin + along.given.stop  # if more than that is made, the signal has ended there
+    parts = []
+    if before is not None and along.made.start < begin:
+        part = before.take(range(along.made.start, min(along.made.stop, begin)), dim)
+        parts.append(step.constant(f"{name}/before", part))
+    body = along.made.within(Span(begin, end))
+    if body.size:
+        first = begin + along.given.start
+        parts.append(step.slice(call.inputs[place], f"{name}/body", dim, Span(body.start - first, body.stop - first)))
+    if behind is not None and along.made.stop > end:
+        part = behind.take(range(max(along.made.start, end) - end, along.made.stop - end), dim)
+        parts.append(step.constant(f"{name}/behind", part))
+    step.add("Concat", name, parts, call.output_shape(), step.reference.types[name].dtype, axis=dim)
+
+
+def _constants(call: Call, along: Move, names: Sequence[str]) -> np.ndarray | None:
+    """Constants one behind the other, as long as the step on the other streaming axis; None if there are none."""
+    arrays = [call.step.reference.constants[name] for name in names]
+    if not arrays:
+        return None
+    joined = np.concatenate(arrays, along.output_dim)
+    for move in call.moves:
+        if move is not along:  # all alike along it, see `Timeline.uniform`
+            joined = np.repeat(joined.take([0], move.output_dim), move.made.size, move.output_dim)
+    return joined

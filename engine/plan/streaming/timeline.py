@@ -13,7 +13,7 @@ from ...graph import Node
 from .bindings import WORKS, Bindings
 from .far import check_far
 from .registry import Site, rule_of
-from .span import Flow
+from .span import Flow, Scaled
 
 FAR = 1 << 24
 """A moment that is steady in every network that anybody streams."""
@@ -77,6 +77,7 @@ class Timeline:
         self.ramp = self._find_ramp()
         """Elements of the inputs that the first step has to wait for; from then on all steps are alike."""
         check_far(self)
+        self._check_groups()
 
     def _moment(self, arrived: int, *, ended: bool = False) -> Moment:
         """Where every value is once so many elements of the inputs have arrived.
@@ -163,6 +164,26 @@ class Timeline:
                         f"value {name!r} is {known} long when {self.name!r} is {length}, where its rule gives {count}: "
                         "this network does not stream"
                     )
+
+    def _check_groups(self) -> None:
+        """Raise UnsupportedError if a Reshape makes one group of all that the network was written for.
+
+        Its -1, or what inference makes of it, stands for the batch then: signals that are longer would be cut into
+        batches, and what comes before it would still run across the cuts.
+        """
+        declared = self.bindings.axes[self.axis].declared
+        if declared is None:
+            return
+        try:
+            counts = self.moment(declared, ended=True).counts
+        except ModelError:
+            return  # it is not bound to this length either
+        for position, flow in self.flows.items():
+            node = self.bindings.graph.nodes[position]
+            if isinstance(flow, Scaled) and flow.denominator > 1 and counts[node.outputs[0]] == flow.numerator:
+                raise Site(node, self.bindings, self.axis).refuse(
+                    f"of the {declared} elements that the network is written for it makes a single group along"
+                )
 
     def _find_grain(self) -> tuple[int, dict[str, int]]:
         """The shortest step after which every value has moved on by a whole number of elements, and always the same."""
