@@ -63,11 +63,13 @@ def execute(options: argparse.Namespace) -> int:
     import json
     import sys
 
-    from ..errors import ModelError
+    from ..errors import ModelError, SignalError
     from .weights import load_visibly
 
     model = load_visibly(options.model)
-    if options.hop:
+    if options.hop or options.window:
+        if options.step or options.page:
+            raise SignalError("--step and --page are of a stream; --hop and --window without them would work")
         say_windows(model, options.axis, options.window, options.hop, options.size, as_json=options.json)
         return 0
     if options.axis:

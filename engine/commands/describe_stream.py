@@ -21,7 +21,7 @@ def planned(
 
 
 def say_windows(
-    model: Model, axes: Sequence[str], window: int | None, hop: int, sizes: Sequence[str], *, as_json: bool
+    model: Model, axes: Sequence[str], window: int | None, hop: int | None, sizes: Sequence[str], *, as_json: bool
 ) -> None:
     """Say what windows of a signal have in common."""
     import json

@@ -67,6 +67,10 @@ def test_what_windows_share(wavetile_command: Command, network: Path) -> None:
     assert "which saves no time; share=True would share up to" in facts["limit"]
     said = wavetile_command("describe", network, "--axis", "T", "--window", "40", "--hop", "5")
     assert "each is computed whole" in said.output
+    said = wavetile_command("describe", network, "--axis", "T", "--window", "40")
+    assert "windows of 40 do not overlap with a hop of 40" in " ".join(said.output.split())
+    said = wavetile_command("describe", network, "--axis", "T", "--hop", "5", "--step", "2")
+    assert "without them would work" in said.notices
     said = wavetile_command("describe", network, "--hop", "5")
     assert said.status == 1
     assert "--axis was given 0 times; once would work" in said.notices
