@@ -16,6 +16,7 @@ from .ir import Graph, TensorType
 from .loops import Unroller
 from .network import Network, read_array
 from .passes.views import drop_identities
+from .prune import prune
 
 
 class BodyBinder(Unroller, Protocol):
@@ -126,4 +127,4 @@ def _hoisted(work: BodyBinder, body: Graph, given: int, around: set[str]) -> Bod
         captured[name] = name
         if name not in around:
             work.add_initializer(name, array, captured)
-    return Body(replace(body, inputs=inputs, constants={}), captured)
+    return Body(prune(replace(body, inputs=inputs, constants={})), captured)

@@ -99,10 +99,12 @@ def _appended(work: BodyBinder, body: GraphProto, place: int, sequence: str, res
         sequence: the graph's name of what it is at first.
         result: the file's name of what it is in the end, or ''.
 
-    Raises UnsupportedError where more is done with it.
+    Raises:
+        UnsupportedError: more is done with it.
     """
     formal, after = body.input[_CARRIED + place].name, body.output[1 + place].name
-    within = [each for each in body.node if {formal, after}.intersection((*each.input, *each.output, *_captured(each)))]
+    touched = [(each, (*each.input, *each.output, *captured_names([each]))) for each in body.node]
+    within = [each for each, names in touched if formal in names or after in names]
     behind = [each for each in within if each.op_type == "SequenceInsert" and not any(each.input[2:])]
     readers = {each.op_type for each in all_nodes(work.network.model) if result and result in each.input}
     handed_on = {value.name for graph in all_graphs(work.network.model) for value in graph.output}
@@ -113,10 +115,6 @@ def _appended(work: BodyBinder, body: GraphProto, place: int, sequence: str, res
             "ConcatFromSequence alone reads in the end, would work"
         )
     return behind[0]
-
-
-def _captured(node: NodeProto) -> tuple[str, ...]:
-    return captured_names([node])
 
 
 def _ever_on(work: BodyBinder, step: Body) -> Body:

@@ -142,7 +142,7 @@ class _Unrolled:
         for name, output in zip(states, node.outputs, strict=False):
             if output:
                 yield Node("Identity", output, (name,), (output,), {}, OPSET)
-        for stack, walk, output in zip(stacks, scan.outputs, node.outputs[scan.states :], strict=True):
+        for stack, walk, output in zip(stacks, scan.outputs, node.outputs[scan.states :], strict=False):
             if output:
                 yield from self._stacked(stack[::-1] if walk.backwards else stack, walk.axis, output)
 

@@ -29,7 +29,7 @@ def _scanned(site: Site) -> Flow:
     for name, dim in zip(node.inputs[scan.captures :], dims[scan.captures :], strict=True):
         if dim is not None:
             raise site.refuse(f"its body reads the whole of {name!r} at each step, which is as long as")
-    for name, walk in zip(node.outputs[scan.states :], scan.outputs, strict=True):
+    for name, walk in zip(node.outputs[scan.states :], scan.outputs, strict=False):
         if walk.backwards and site.is_read(name):
             raise site.refuse(f"it puts {name!r} together backwards: the first element is made of the last one of")
     if not _is_same(site, scan):
@@ -66,10 +66,11 @@ def cut_scan(call: Call) -> None:
     scan: Scan = node.attributes["scan"]
     (axis,) = {move.axis for move in call.moves}
     inputs, outputs = list(call.inputs), list(node.outputs)
+    made = next(filter(None, outputs[scan.states :]))
     for index in range(scan.states):
         label = f"{node.name}/state{index}"
         outputs[index] = f"{label}_next"
         tensor = step.reference.types[node.inputs[index]]
-        state = Carried(label, tensor, axis, outputs[index], node.outputs[scan.states], 0)
+        state = Carried(label, tensor, axis, outputs[index], made, 0)
         inputs[index] = step.carry(state, inputs[index])
     step.add_node(replace(node, inputs=tuple(inputs), outputs=tuple(outputs)))
