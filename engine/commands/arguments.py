@@ -16,14 +16,14 @@ def positive(text: str) -> int:
     return number
 
 
-def seconds(text: str) -> float:
-    """A length of time above 0."""
+def above_zero(text: str) -> float:
+    """A number above 0: of seconds, of hertz."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import seconds
+from .arguments import above_zero
 
 NAME = "bench"
 SUMMARY = "measure a model against onnxruntime"
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="a model's name, or the path of a card (.toml) or network (.onnx)"
     )
     parser.add_argument("--against", choices=("onnxruntime",), default="onnxruntime", help="default: %(default)s")
-    parser.add_argument("--seconds", type=seconds, default=5.0, metavar="N", help="how long to measure (default: 5)")
+    parser.add_argument("--seconds", type=above_zero, default=5.0, metavar="N", help="how long to measure (default: 5)")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
 
 

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import positive
+from .arguments import above_zero, positive
 from .describe_page import write_page
 from .describe_stream import planned, print_stream, say_windows, stream_facts
 
@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=64", help="of a free dimension that does not stream"
     )
+    parser.add_argument(
+        "--rate", type=above_zero, metavar="HZ", help="elements a second along --axis, to tell delays in ms"
+    )
     parser.add_argument("--hop", type=positive, metavar="N", help="elements along --axis from one window to the next")
     parser.add_argument("--window", type=positive, metavar="N", help="elements of a window, where the file fixes none")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="with --axis: draw the graph as a page")
@@ -73,14 +76,14 @@ def execute(options: argparse.Namespace) -> int:
         say_windows(model, options.axis, options.window, options.hop, options.size, as_json=options.json)
         return 0
     if options.axis:
-        plan, certificate = planned(model, options.axis, options.step, options.size)
+        proved = planned(model, options.axis, options.step, options.size, options.rate)
         if options.page:
-            write_page(options.page, plan, certificate)
+            write_page(options.page, proved)
         if options.json:
-            json.dump(stream_facts(plan, certificate), sys.stdout, indent=2)
+            json.dump(stream_facts(proved), sys.stdout, indent=2)
             sys.stdout.write("\n")
         else:
-            print_stream(plan, certificate)
+            print_stream(proved)
         return 0
     program = _program(model, options.shape)
     about = model.describe()

@@ -14,8 +14,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..plan.streaming import Certificate, StreamPlan
     from ..plan.streaming.outline import NodeFact
+    from .describe_stream import Proved
 
 BOX_WIDTH, BOX_HEIGHT = 168, 40
 COLUMN, ROW = 196, 66
@@ -58,17 +58,19 @@ how many of those it lags. The darker, the later. The bar says how much of it is
 """)
 
 
-def write_page(path: Path, plan: StreamPlan, certificate: Certificate) -> None:
+def write_page(path: Path, proved: Proved) -> None:
     """Write the page of a plan."""
     from ..plan.streaming.outline import outline
     from .describe_stream import proof_rows
 
-    nodes = outline(plan)
+    nodes = outline(proved.plan)
     rows = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(text)}</td></tr>"
-        for label, text in proof_rows(plan, certificate, nodes)
+        for label, text in proof_rows(proved, nodes)
     )
-    path.write_text(PAGE.substitute(name=html.escape(plan.name), facts=rows, graph=graph(nodes)), encoding="utf-8")
+    path.write_text(
+        PAGE.substitute(name=html.escape(proved.plan.name), facts=rows, graph=graph(nodes)), encoding="utf-8"
+    )
 
 
 def graph(nodes: Sequence[NodeFact]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,24 @@ if TYPE_CHECKING:
     from ..plan.streaming.outline import NodeFact
 
 
-def planned(
-    model: Model, axes: Sequence[str], step: int | None, sizes: Sequence[str]
-) -> tuple[StreamPlan, Certificate]:
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A stream that is described."""
+
+    plan: StreamPlan
+    certificate: Certificate
+    rate_hz: float | None
+    """Elements a second along the innermost axis, where it is time."""
+
+    def delays_ms(self) -> dict[str, float]:
+        """Output -> how long it lags the input; empty where nobody said how long an element takes."""
+        delays = self.certificate.axes[-1].delay
+        return {name: 1000 * delay / self.rate_hz for name, delay in delays.items()} if self.rate_hz else {}
+
+
+def planned(model: Model, axes: Sequence[str], step: int | None, sizes: Sequence[str], rate_hz: float | None) -> Proved:
     """Plan a network's stream as the command line says."""
-    return model.streams.plan(list(map(_read_axis, axes)), [step] * len(axes), _read_sizes(sizes))
+    return Proved(*model.streams.plan(list(map(_read_axis, axes)), [step] * len(axes), _read_sizes(sizes)), rate_hz)
 
 
 def say_windows(
@@ -59,7 +73,7 @@ def say_windows(
     output().print(table)
 
 
-def stream_facts(plan: StreamPlan, certificate: Certificate) -> dict:
+def stream_facts(proved: Proved) -> dict:
     """Everything that is said about a stream, for JSON."""
     from dataclasses import asdict
 
@@ -74,23 +88,27 @@ def stream_facts(plan: StreamPlan, certificate: Certificate) -> dict:
             "axes": [{"rate": float(axis.rate), "delay": float(axis.delay), "kept": axis.kept} for axis in fact.axes],
             "kept_bytes": fact.kept_bytes,
         }
-        for fact in outline(plan)
+        for fact in outline(proved.plan)
     ]
     steps = [
         {"axis": axis.timeline.name, "step": axis.step, "first": axis.first, "grain": axis.timeline.grain}
-        for axis in plan.axes
+        for axis in proved.plan.axes
     ]
-    return {"steps": steps, "certificate": asdict(certificate), "nodes": nodes}
+    certificate = asdict(proved.certificate)
+    return {"steps": steps, "certificate": certificate, "delay_ms": proved.delays_ms(), "nodes": nodes}
 
 
-def proof_rows(plan: StreamPlan, certificate: Certificate, nodes: Sequence[NodeFact]) -> list[tuple[str, str]]:
+def proof_rows(proved: Proved, nodes: Sequence[NodeFact]) -> list[tuple[str, str]]:
     """What is known of the whole stream, a label and a text a row."""
     from .console import in_bytes
 
+    certificate = proved.certificate
     rows = []
-    for axis, fact in zip(plan.axes, certificate.axes, strict=True):
+    for axis, fact in zip(proved.plan.axes, certificate.axes, strict=True):
         delays = ", ".join(f"{name} {delay:g}" for name, delay in fact.delay.items())
         rows.append((f"along {fact.name}", f"steps of {axis.step}, the first of {axis.first}; delay: {delays}"))
+    if delays_ms := proved.delays_ms():
+        rows.append(("in time", ", ".join(f"{name} {delay:.4g} ms" for name, delay in delays_ms.items())))
     lengths = " x ".join(str(length) for length in certificate.lengths)
     rows.append(("proof", f"in steps and at once, {lengths}: largest difference {certificate.max_difference:.2g}"))
     ours, whole = certificate.multiply_adds
@@ -100,25 +118,25 @@ def proof_rows(plan: StreamPlan, certificate: Certificate, nodes: Sequence[NodeF
     return rows
 
 
-def print_stream(plan: StreamPlan, certificate: Certificate) -> None:
+def print_stream(proved: Proved) -> None:
     """A table of the axes and the proof, then one of the nodes."""
     from rich.table import Table
 
     from ..plan.streaming.outline import outline
     from .console import output
 
-    facts = outline(plan)
+    facts = outline(proved.plan)
     proof = Table(box=None, show_header=False, pad_edge=False)
     proof.add_column(style="bold", no_wrap=True)
     proof.add_column(overflow="fold")
-    for row in proof_rows(plan, certificate, facts):
+    for row in proof_rows(proved, facts):
         proof.add_row(*row)
     output().print(proof)
     table = Table(box=None, pad_edge=False)
     for name in (
         "operator",
         "value",
-        *(f"{what} {axis.timeline.name}" for axis in plan.axes for what in ("a step along", "delay", "kept")),
+        *(f"{what} {axis.timeline.name}" for axis in proved.plan.axes for what in ("a step along", "delay", "kept")),
     ):
         table.add_column(name, overflow="fold", justify="left" if name in ("operator", "value") else "right")
     for fact in facts:

@@ -41,7 +41,7 @@ def test_every_command_is_read(line: str) -> None:
         ("serve --port 70000", "'70000' is not a port"),
         ("serve --max-streams 0", "'0' is not a whole number of at least 1"),
         ("run gtcrn in.wav --server localhost", "'localhost' is not HOST:PORT"),
-        ("bench silero_vad --seconds 0", "'0' is not a number of seconds above 0"),
+        ("bench silero_vad --seconds 0", "'0' is not a number above 0"),
         ("models burn", "invalid choice"),
         ("bench silero_vad --against tract", "invalid choice"),
     ],

@@ -38,6 +38,13 @@ def test_facts_of_every_node(wavetile_command: Command, network: Path) -> None:
     assert by_value["y"]["reads"] == ["a"]
 
 
+def test_delays_in_time(wavetile_command: Command, network: Path) -> None:
+    facts = json.loads(wavetile_command("describe", network, "--axis", "T", "--rate", "62.5", "--json").output)
+    assert facts["delay_ms"] == {"y": 32.0}
+    assert "y 32 ms" in wavetile_command("describe", network, "--axis", "T", "--rate", "62.5").output
+    assert wavetile_command("describe", network, "--axis", "T", "--rate", "0").status == 2
+
+
 def test_the_page_draws_every_value(wavetile_command: Command, network: Path, tmp_path: Path) -> None:
     page = tmp_path / "stream.html"
     assert wavetile_command("describe", network, "--axis", "T", "--page", page).status == 0
