@@ -63,13 +63,17 @@ def network_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarra
         [1, channels, ...] float32, a fresh array.
 
     Raises:
-        SignalError: a pixel is not finite.
+        SignalError: a pixel is not finite, or does not stay so.
     """
-    mapped = pixels.astype(np.float32)
+    with np.errstate(over="ignore"):  # told below, and not by a warning
+        mapped = pixels.astype(np.float32)
+        if scale not in (0.0, 1.0):
+            mapped *= np.float32(scale)
+        if offset:
+            mapped += np.float32(offset)
     if not np.isfinite(mapped).all():
-        raise SignalError("a tile has pixels that are NaN or infinite; every pixel must be finite")
-    if scale not in (0.0, 1.0):
-        mapped *= np.float32(scale)
-    if offset:
-        mapped += np.float32(offset)
+        raise SignalError(
+            f"a tile has pixels that are NaN or infinite, or become so times {scale:g} plus {offset:g}; every pixel "
+            "must be finite"
+        )
     return np.ascontiguousarray(np.moveaxis(mapped, -1, 0))[np.newaxis]

@@ -6,20 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TypeVar
 
 import grpc
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
-from ..session import ImageResult
 from .codec import decode_tile, image_format
 from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
 from .served import ServedImages, ServedModel
 from .signal_call import wrong_request
-
-Made = TypeVar("Made")
 
 
 class ImageCall:
@@ -57,10 +53,7 @@ class ImageCall:
             if field != "tile":
                 raise SignalError(wrong_request(field, "tile"))
             await self._process(images, request.tile)
-        rest = await self._in_pool(images.finish)
-        if rest is not None:
-            for response in self._counter.results(rest, 0):
-                await self._context.write(response)
+        await self._answer(lambda: self._rest(images))
 
     def _started(self, images: ServedImages) -> pb.StreamStarted:
         return pb.StreamStarted(
@@ -75,14 +68,19 @@ class ImageCall:
     async def _process(self, images: ServedImages, tile: pb.ImageTile) -> None:
         arrived_ns = time.monotonic_ns()
 
-        def timed() -> tuple[ImageResult, int, int]:
+        def finished() -> list[pb.StreamResponse]:
             started_ns = time.monotonic_ns()
             result = images.put(tile.z, tile.y, tile.x, decode_tile(tile, self._config.image))
-            return result, started_ns - arrived_ns, time.monotonic_ns() - started_ns
+            computed_ns = time.monotonic_ns()
+            return list(self._counter.results(result, 1, started_ns - arrived_ns, computed_ns - started_ns))
 
-        result, queue_time_ns, compute_time_ns = await self._in_pool(timed)
-        for response in self._counter.results(result, 1, queue_time_ns, compute_time_ns):
+        await self._answer(finished)
+
+    def _rest(self, images: ServedImages) -> list[pb.StreamResponse]:
+        result = images.finish()
+        return [] if result is None else list(self._counter.results(result, 0))
+
+    async def _answer(self, make: Callable[[], list[pb.StreamResponse]]) -> None:
+        """Send what `make` makes in the pool: megabytes become messages there, where no other stream waits for it."""
+        for response in await asyncio.get_running_loop().run_in_executor(self._pool, make):
             await self._context.write(response)
-
-    async def _in_pool(self, function: Callable[[], Made]) -> Made:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)

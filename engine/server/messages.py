@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
+from ..errors import SignalError
 from ..pixels import PercentileRange, PixelNormalisation, StandardScore
 from ..session import ImageOutput, ImageResult
 from .codec import encode_audio, encode_region
 from .served import ModelDescription, ModelKind, SessionEvent, SessionOutput, TensorDescription
 
 MESSAGE_ROOM_BYTES = 64 * 1024
-"""Of a message, left for all but pixels."""
+"""Of a message, left for all but tiles and values."""
+FIELD_BYTES = 8
+"""At most, of the tag and the length that stand before a tile in a message."""
+LARGEST_SIZE = 2**31 - 1
+"""Of an image, in pixels along an axis: what int32 holds."""
 
 _EVENT_KINDS = {"speech_start": pb.EVENT_KIND_SPEECH_START, "speech_end": pb.EVENT_KIND_SPEECH_END}
 _MODEL_KINDS = {
@@ -62,7 +68,13 @@ class ResultCounter:
 
 
 def image_output(output: ImageOutput) -> pb.ImageOutput:
-    """What is known of an output before the first tile."""
+    """What is known of an output before the first tile. Raises SignalError if it is too large for the wire."""
+    size = max(output.depth, output.height, output.width)
+    if size > LARGEST_SIZE:
+        raise SignalError(
+            f"output {output.name!r} would have {size} pixels along an axis, more than the {LARGEST_SIZE} that the "
+            "wire can count; smaller images would work"
+        )
     return pb.ImageOutput(
         name=output.name,
         height=output.height,
@@ -90,8 +102,20 @@ class ImageResultCounter:
         """The messages that hold a result, as many as it takes.
 
         The first one counts its tiles and has its values and times; only the last one says what is finished by it.
+
+        Raises SignalError if the values are more than a message holds.
         """
-        messages = self._messages(result)
+        values = [_value(name, array) for name, array in result.values.items()]
+        size = sum(value.ByteSize() + FIELD_BYTES for value in values)
+        if size > self._max_bytes:
+            shapes = ", ".join(f"{value.name!r} of {list(value.shape)}" for value in values)
+            raise SignalError(
+                f"the outputs {shapes} have {size} bytes, more than the {self._max_bytes} that a message has room for; "
+                "smaller images would work"
+            )
+        messages = self._messages(result, size)
+        # The share of an image whose size nobody knows is not known either, not even before its first result.
+        before = math.nan if math.isnan(result.finished_share) else self._finished_share
         for number, tiles in enumerate(messages):
             first, last = number == 0, number == len(messages) - 1
             message = pb.StreamResult(
@@ -99,30 +123,30 @@ class ImageResultCounter:
                 first_frame_index=self._frames,
                 tiles=tiles,
                 image_index=result.image_index,
-                finished_share=result.finished_share if last else self._finished_share,
+                finished_share=result.finished_share if last else before,
             )
             if first:
                 message.frame_count = frame_count
                 message.queue_time_ns = queue_time_ns
                 message.compute_time_ns = compute_time_ns
-                message.values.extend(_value(name, array) for name, array in result.values.items())
+                message.values.extend(values)
             yield pb.StreamResponse(result=message)
             self._sequence_number += 1
             self._frames += message.frame_count
         # The next image begins with nothing.
         self._finished_share = 0.0 if result.finished_share == 1.0 else result.finished_share
 
-    def _messages(self, result: ImageResult) -> list[list[pb.ImageTile]]:
-        """Finished tiles, as many together as a message holds; at least one message."""
+    def _messages(self, result: ImageResult, size: int) -> list[list[pb.ImageTile]]:
+        """Finished tiles, as many together as a message holds; at least one message, which has `size` bytes already."""
         messages: list[list[pb.ImageTile]] = [[]]
-        size = 0
         for name, regions in result.regions.items():
             for tile in (tile for region in regions for tile in encode_region(name, region, self._max_bytes)):
-                if messages[-1] and size + len(tile.data) > self._max_bytes:
+                tile_bytes = tile.ByteSize() + FIELD_BYTES
+                if size and size + tile_bytes > self._max_bytes:
                     messages.append([])
                     size = 0
                 messages[-1].append(tile)
-                size += len(tile.data)
+                size += tile_bytes
         return messages
 
 

@@ -78,3 +78,10 @@ def test_regions_are_cut_to_fit_and_nothing_is_lost(shape: tuple[int, ...]) -> N
         place = tuple(slice(start, start + size) for start, size in zip(starts, pixels.shape, strict=False))
         joined[(0, slice(None), *place)] = np.moveaxis(pixels, -1, 0)
     np.testing.assert_array_equal(joined, values)
+
+
+def test_pixels_that_their_map_makes_infinite_are_refused() -> None:
+    config = pb.ImageConfig(height=1, width=1, pixel_type=pb.PIXEL_TYPE_FLOAT32, scale=1e30)
+    tile = pb.ImageTile(height=1, width=1, data=struct.pack("<f", 1e30))
+    with pytest.raises(SignalError, match=r"or become so times 1e\+30 plus 0; every pixel must be finite"):
+        decode_tile(tile, config)
