@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,17 @@ import pytest
 from tests.plan.networks import parse, run_onnxruntime, signal
 from wavetile.engine.errors import ModelError, UnsupportedError
 from wavetile.engine.graph import load_network, specialise
-from wavetile.engine.plan.streaming import Overlap, SharedWindows, StreamingAxis, certify_windows, prepared, span
+from wavetile.engine.plan.streaming import (
+    Overlap,
+    SharedWindows,
+    Steps,
+    StreamingAxis,
+    certify_windows,
+    overlap,
+    prepared,
+    span,
+)
+from wavetile.engine.plan.streaming.registry import rule_of
 
 BACKENDS = ("cpu", "reference")
 
@@ -102,13 +113,13 @@ CASES = {
         },
     ),
     "recurrent from the beginning of each window": Case(
-        "a = Conv(x, k) t = Transpose<perm=[2,0,1]>(a) h, y = GRU<hidden_size=4>(t, w, r)",
+        "a = Conv(x, k) t = Transpose<perm=[2,0,1]>(a) s = GRU<hidden_size=4>(t, w, r) q = Squeeze(s, one) y = Relu(q)",
         window=14,
         hop=3,
         inside={"t": (0, 12)},
         multiply_adds=12 * 3 + 12 * (12 * 2 + 12 * 4),
         whole=12 * 12 + 12 * (12 * 2 + 12 * 4),
-        constants={"k": K3["k"], "w": signal((1, 12, 2), 5), "r": signal((1, 12, 4), 6)},
+        constants={"k": K3["k"], "w": signal((1, 12, 2), 5), "r": signal((1, 12, 4), 6), "one": integers(1)},
     ),
     # Their sum could be shared too, but its beginning takes two elements more of the second branch.
     "two branches": Case(
@@ -137,9 +148,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_windows_share_and_what_that_saves(name: str) -> None:
     case = CASES[name]
-    overlap = case.overlap()
-    assert overlap.inside == case.inside
-    assert (overlap.multiply_adds, overlap.whole.multiply_adds) == (case.multiply_adds, case.whole)
+    found = case.overlap()
+    assert found.inside == case.inside
+    assert (found.multiply_adds, found.whole.multiply_adds) == (case.multiply_adds, case.whole)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -160,15 +171,67 @@ def test_the_proof_compares_windows_with_and_without_sharing(backend: str) -> No
         assert certify_windows(case.overlap(), backend=backend) < 1e-5
 
 
-def test_a_rule_that_is_wrong_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Padding that a rule overlooks moves elements of a window's ends to its inside."""
-    monkeypatch.setattr(
-        span.Window,
-        "reads",
-        lambda flow, made, total: span.Span(made.start * flow.stride, (made.stop - 1) * flow.stride + flow.reach),
-    )
+def overlooked_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads(flow: span.Window, made: span.Span, total: int | None) -> span.Span:
+        return span.Span(made.start * flow.stride, (made.stop - 1) * flow.stride + flow.reach)
+
+    monkeypatch.setattr(span.Window, "reads", reads)
+
+
+def begun_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = overlap._followed
+
+    def one_less(*given: Any) -> overlap.Steady:
+        steady = followed(*given)
+        return replace(steady, start=max(0, steady.start - 1))
+
+    monkeypatch.setattr(overlap, "_followed", one_less)
+
+
+def ended_as_the_first_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    first: dict[int, dict[str, np.ndarray]] = {}
+    end = Steps.end
+
+    def once(steps: Steps, kinds: Any) -> dict[str, np.ndarray]:
+        if id(steps) not in first:
+            first[id(steps)] = {name: array.copy() for name, array in end(steps, kinds).items()}
+        return first[id(steps)]
+
+    monkeypatch.setattr(Steps, "end", once)
+
+
+def kept_without_moving(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = SharedWindows._keep
+
+    def once(windows: SharedWindows, made: Mapping[str, np.ndarray]) -> None:
+        if not windows._kept:
+            keep(windows, made)
+
+    monkeypatch.setattr(SharedWindows, "_keep", once)
+
+
+def states_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "rule_of", lambda site: replace(rule_of(site), carries=False))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "name"),
+    [
+        (overlooked_padding, "with padding"),
+        (begun_too_early, "with padding"),
+        (begun_too_early, "two branches"),
+        (ended_as_the_first_window, "with padding"),
+        (kept_without_moving, "without padding"),
+        (kept_without_moving, "a reshape and a table of frames"),
+        (states_that_go_on, "recurrent from the beginning of each window"),
+    ],
+)
+def test_what_is_broken_on_purpose_is_found_out(
+    mistake: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistake(monkeypatch)
     with pytest.raises(ModelError):
-        certify_windows(CASES["with padding"].overlap())
+        certify_windows(CASES[name].overlap())
 
 
 @pytest.mark.parametrize(
@@ -193,6 +256,6 @@ def test_a_hop_that_a_late_stride_does_not_divide_shares_what_is_before_it() -> 
         constants=K3,
     )
     shared = {hop: overlap_of(model, hop) for hop in (1, 2, 4)}
-    assert {hop: tuple(overlap.inside) for hop, overlap in shared.items()} == {1: ("a",), 2: ("b",), 4: ("c",)}
+    assert {hop: tuple(one.inside) for hop, one in shared.items()} == {1: ("a",), 2: ("b",), 4: ("c",)}
     assert "multiples of 4 would work" in shared[2].limit
     assert "GlobalMaxPool" in shared[4].limit
