@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -75,19 +74,22 @@ class AxisStream:
         self._ended = True
         return self._joined([self._advance(self._queue.length, ended=True)] if length else [])
 
-    def _advance(self, count: int, *, ended: bool) -> dict[str, Any]:
+    def _advance(self, count: int, *, ended: bool) -> dict[str, np.ndarray]:
+        """Take a step, and return what it makes in fresh arrays."""
         kind = self._axis.kind(self._taken, self._taken + count, ended=ended)
         self._taken += count
         made = self._steps.run((kind,), self._queue.take(count))
-        return {name: made[name].copy() for name in self._dtypes if name in made}
+        return {name: from_carrier(made[name], dtype) for name, dtype in self._dtypes.items() if name in made}
 
-    def _joined(self, made: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    def _joined(self, made: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """What steps made, one after the other."""
+        if len(made) == 1 and len(made[0]) == len(self._dtypes):
+            return made[0]
         bindings = self._plan.bindings
         result = {}
         for name, dtype in self._dtypes.items():
             parts = [part[name] for part in made if name in part]
-            if parts:
-                result[name] = from_carrier(np.concatenate(parts, bindings.dim(name, 0)), dtype)
-            else:
-                result[name] = np.zeros(bindings.shape(name, [0]), dtype)
+            result[name] = (
+                np.concatenate(parts, bindings.dim(name, 0)) if parts else np.zeros(bindings.shape(name, [0]), dtype)
+            )
         return result
