@@ -138,8 +138,16 @@ REFUSED: tuple[tuple[str, AxisChoice, str], ...] = (
     ("sononet/sononet16.onnx", {"image": 2}, WHOLE.format("ReduceMean '/ReduceMean'", "it sums or searches along")),
     ("sononet/sononet_smallnet.onnx", {"image": 2}, WHOLE.format("ReduceMean '/ReduceMean'", "it sums or searches")),
     ("ul_unas/ulunas_stream_simple.onnx", {"mix": 2}, _state("conv_cache tfa_cache inter_cache")),
-    ("wakeword/Alice.onnx", {"serving_default_onnx_tf__tf_Flatten_0_d8d788da:0": 2}, FIXED.format("flatten")),
-    ("wakeword/embedding_model.onnx", {"input_1": 1}, FIXED.format("model/conv2d")),
+    (
+        "wakeword/Alice.onnx",
+        {"serving_default_onnx_tf__tf_Flatten_0_d8d788da:0": 2},
+        WHOLE.format("Reshape 'flatten/.*'", "it interleaves the steps of"),
+    ),
+    (
+        "wakeword/embedding_model.onnx",
+        {"input_1": 1},
+        WHOLE.format("Reshape 'model/conv2d/.*'", "of the 76 elements .* a single group"),
+    ),
     ("wakeword/melspectrogram.onnx", {"input": 1}, WHOLE.format("ReduceMax '.*'", "it sums or searches along")),
     (
         "yamnet/tfl_yamnet_audio_classifier_with_metadata.onnx",

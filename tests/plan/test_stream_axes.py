@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.plan.networks import parse, signal
-from wavetile.engine.errors import UnsupportedError
+from tests.plan.networks import parse, run_onnxruntime, signal
+from wavetile.engine.errors import ModelError, UnsupportedError
 from wavetile.engine.graph import load_network, specialise
 from wavetile.engine.plan.streaming import Bindings, StreamingAxis, StreamPlan, certify, find_axes
+from wavetile.engine.session.axis_stream import AxisStream
 
 
 def found(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], dims: dict[str, int]) -> Bindings:
@@ -90,3 +91,50 @@ def test_a_plan_in_other_steps_shares_what_is_known_of_its_axes() -> None:
     assert (plan.axes[0].step, longer.axes[0].step) == (2, 4)
     assert longer.axes[0].timeline is plan.axes[0].timeline
     assert certify(longer).max_difference == 0
+
+
+GROUPED = (
+    "{{ a = Conv<pads=[0, {more}]>(x, w) r = Reshape(a, s) t = Transpose<perm=[0, 1, 3, 2]>(r) y = Reshape(t, u) }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "groups", "grain", "lengths"),
+    [(0, 4, 4, (5, 6)), (1, 3, 3, (6, 7)), (0, 5, 5, (11, 10)), (0, 7, 7, (8, 9)), (1, 22, 22, (44, 45))],
+)
+def test_lengths_that_leave_a_rest(more: int, groups: int, grain: int, lengths: tuple[int, int]) -> None:
+    """What the convolution leaves of the signal is taken in groups: of two lengths the first is taken alone."""
+    model = parse(
+        "(float[1,2,T] x) => (float[1,C,U] y) " + GROUPED.format(more=more),
+        constants={
+            "w": signal((2, 2, 2)),
+            "s": np.array([1, 2, -1, groups], np.int64),
+            "u": np.array([1, 2 * groups, -1], np.int64),
+        },
+    )
+    plan = StreamPlan(found(model, {"x": (1, 2, 1)}, {"x": 2}))
+    assert plan.axes[0].timeline.grain == grain
+    assert certify(plan).max_difference < 1e-6
+    stream = AxisStream(plan)
+    x = signal((1, 2, lengths[0]), 1)
+    (whole,) = run_onnxruntime(model, {"x": x})
+    streamed = [stream.process({"x": x[:, :, :3]})["y"], stream.process({"x": x[:, :, 3:]})["y"], stream.flush()["y"]]
+    np.testing.assert_allclose(np.concatenate(streamed, 2), whole, atol=1e-6)
+    rest = lengths[0] % grain
+    with pytest.raises(ModelError, match=f"multiples of {grain}{f' plus {rest}' if rest else ''} would work"):
+        plan.lengths([lengths[1]])
+
+
+def test_an_image_whose_sides_leave_a_rest() -> None:
+    """Pixels are lost at the edges before the pool, which takes groups of them."""
+    model = parse(
+        "(float[1,1,H,W] x) => (float[1,2,U,V] y) { a = Conv(x, w) p = MaxPool<kernel_shape=[4,4], strides=[4,4]>(a) "
+        "g = Resize(p, , f) y = Concat<axis=1>(g, a) }",
+        constants={"w": signal((1, 1, 3, 3)), "f": np.array([1, 1, 4, 4], np.float32)},
+    )
+    network = load_network(model.SerializeToString())
+    axes = [StreamingAxis("H", {"x": 2}), StreamingAxis("W", {"x": 3})]
+    plan = StreamPlan(find_axes(lambda shapes: specialise(network, shapes), {"x": (1, 1, 1, 1)}, axes))
+    assert certify(plan).lengths == (22, 22)
+    with pytest.raises(ModelError, match=r"12 elements along 'W' .* multiples of 4 plus 2 would work"):
+        plan.lengths([18, 12])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from ...errors import ModelError, UnsupportedError
 from ...graph import Graph, unroll_scans, whole_scans
@@ -14,8 +15,25 @@ from ...graph.passes.views import drop_identities, merge_transposes
 from ...graph.passes.windows import explicit_windows
 from ...graph.prune import prune
 
-LENGTHS = tuple(64 << shift for shift in range(12))
-"""Lengths that are tried for the shortest binding: a network may need so many steps for its first output."""
+
+class Lengths(NamedTuple):
+    """How long an axis is in a binding, and by how much it is longer in the grown one."""
+
+    start: int
+    more: int
+
+    def times(self, factor: int) -> Lengths:
+        """So many times as long, but for what is left over when `start` is divided by `more`."""
+        return Lengths(self.start + (factor - 1) * self.more, factor * self.more)
+
+
+_MANY_FACTORS = 2**6 * 3 * 5 * 7
+LENGTHS = (
+    *(Lengths(64 << shift, 64 << shift) for shift in range(12)),
+    *(Lengths(start, more) for start in range(65, 128) for more in (_MANY_FACTORS, start)),
+)
+"""Those that are tried for the shortest binding: a network may need so many steps for its first output, or may take
+lengths alone that leave a certain rest when they are divided."""
 LONGER = (1, 8, 64)
 """Multiples of the shortest length that are tried until every output grows: a frame may need more than one step."""
 
@@ -49,12 +67,12 @@ class StreamingAxis:
 
 @dataclass(frozen=True)
 class Bindings:
-    """One network bound to a length of every streaming axis, and to twice that length of each."""
+    """One network bound to a length of every streaming axis, and to a longer one of each."""
 
     axes: tuple[StreamingAxis, ...]
     graph: Graph
     grown: tuple[Graph, ...]
-    """For each axis, the binding in which that axis is twice as long."""
+    """For each axis, the binding in which that axis is longer."""
     dims: Mapping[str, tuple[int | None, ...]]
     """For each value of the graph and each axis, the dimension along which it streams."""
     bind: LengthBinder
@@ -66,6 +84,11 @@ class Bindings:
         """A value's length along an axis, in the graph or in the grown one; None where it does not stream."""
         dim = self.dims[name][axis]
         return None if dim is None else (self.grown[axis] if grown else self.graph).types[name].shape[dim]
+
+    def bound_length(self, axis: int, *, grown: bool = False) -> int:
+        """The length of the inputs along an axis, in the graph or in the grown one."""
+        lengths = (self.length(name, axis, grown=grown) for name in self.graph.inputs)
+        return next(length for length in lengths if length is not None)
 
     def dim(self, name: str, axis: int) -> int:
         """The dimension along which a value streams that is known to stream along this axis."""
@@ -120,7 +143,7 @@ def find_axes(bind: Binder, shapes: Mapping[str, tuple[int, ...]], axes: Sequenc
     refusal: ModelError | None = None
     for factor in LONGER:
         try:
-            found = _compared(bind_lengths, axes, bound or _bind_each(bind_lengths, axes, factor * shortest))
+            found = _compared(bind_lengths, axes, bound or _bind_each(bind_lengths, axes, shortest.times(factor)))
         except _LoopError:
             raise
         except ModelError as error:
@@ -147,24 +170,24 @@ def _check_inputs(names: Iterable[str], axes: Sequence[StreamingAxis]) -> None:
             )
 
 
-def _shortest(bind: LengthBinder, axes: Sequence[StreamingAxis]) -> tuple[int, list[Graph]]:
+def _shortest(bind: LengthBinder, axes: Sequence[StreamingAxis]) -> tuple[Lengths, list[Graph]]:
     """The shortest of LENGTHS that a network can be bound to, and that binding with the one for each axis grown."""
     first: ModelError | None = None
-    for length in LENGTHS:
+    for lengths in LENGTHS:
         try:
-            return length, _bind_each(bind, axes, length)
+            return lengths, _bind_each(bind, axes, lengths)
         except ModelError as error:
             first = first or error
     names = " and ".join(repr(axis.name) for axis in axes)
     raise UnsupportedError(
         f"the network takes no other length along {names} than the one that it was written for, so it can not stream; "
-        f"what works: Model.windows on windows of that length. With {LENGTHS[0]}: {first}"
+        f"what works: Model.windows on windows of that length. With {LENGTHS[0].start}: {first}"
     ) from first
 
 
-def _bind_each(bind: LengthBinder, axes: Sequence[StreamingAxis], length: int) -> list[Graph]:
-    """Bind to one length of every axis, then to twice that of each."""
-    return [bind([length * (1 + (grown is axis)) for axis in axes]) for grown in (None, *axes)]
+def _bind_each(bind: LengthBinder, axes: Sequence[StreamingAxis], lengths: Lengths) -> list[Graph]:
+    """Bind to one length of every axis, then to the longer one of each."""
+    return [bind([lengths.start + lengths.more * (grown is axis) for axis in axes]) for grown in (None, *axes)]
 
 
 def _compared(bind: LengthBinder, axes: Sequence[StreamingAxis], bound: Sequence[Graph]) -> Bindings:

@@ -77,14 +77,25 @@ def certify(plan: StreamPlan, *, backend: str = "cpu", seed: int = 0) -> Certifi
 def _bound(plan: StreamPlan) -> list[tuple[list[int], Graph]]:
     """The network bound to a few steps and a remainder: one of whole grains, and one that is none, if it takes that."""
     even = [axis.first + STEADY_STEPS * axis.step + axis.timeline.grain for axis in plan.axes]
+    if not _takes(plan, even):
+        even = [length + axis.timeline.rest for axis, length in zip(plan.axes, even, strict=True)]
     uneven = [length + axis.timeline.grain - 1 for axis, length in zip(plan.axes, even, strict=True)]
     bound = []
     if uneven != even:
         with suppress(ModelError):
-            plan.lengths(uneven)
-            bound.append((uneven, plan.bindings.bind(uneven)))
+            if _takes(plan, uneven):
+                bound.append((uneven, plan.bindings.bind(uneven)))
     # Images take long: one is compared, that of no whole grains if the network takes it.
     return bound if bound and len(plan.axes) > 1 else [(even, plan.bindings.bind(even)), *bound]
+
+
+def _takes(plan: StreamPlan, lengths: Sequence[int]) -> bool:
+    """Whether the network takes a signal of these lengths, as far as the rules of its nodes say."""
+    try:
+        plan.lengths(lengths)
+    except ModelError:
+        return False
+    return True
 
 
 def _compare(

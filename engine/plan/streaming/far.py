@@ -54,12 +54,10 @@ def check_far(timeline: Timeline) -> None:
 def _bound(timeline: Timeline) -> tuple[int, Graph | None]:
     """A binding that is far longer along the axis, and its length; None if limits allow none."""
     bindings = timeline.bindings
-    lengths = [
-        next(size for name in bindings.axes[axis].inputs if (size := bindings.length(name, axis)) is not None)
-        for axis in range(len(bindings.axes))
-    ]
+    lengths = [bindings.bound_length(axis) for axis in range(len(bindings.axes))]
+    more = bindings.bound_length(timeline.axis, grown=True) - lengths[timeline.axis]
     for factor in FACTORS:
-        longer = [length * (factor if axis == timeline.axis else 1) for axis, length in enumerate(lengths)]
+        longer = [length + (factor - 1) * more * (axis == timeline.axis) for axis, length in enumerate(lengths)]
         try:
             return longer[timeline.axis], bindings.bind(longer)
         except ModelError:

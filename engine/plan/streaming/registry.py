@@ -36,7 +36,7 @@ class Site:
         return len(self.bindings.graph.types[self.node.inputs[position]].shape)
 
     def constant(self, position: int, *, grown: bool = False) -> np.ndarray | None:
-        """The value of a constant input, in the graph or where this axis is twice as long; None if it is not one."""
+        """The value of a constant input, in the graph or where this axis is longer; None if it is not one."""
         if position >= len(self.node.inputs):
             return None
         graph = self.bindings.grown[self.axis] if grown else self.bindings.graph

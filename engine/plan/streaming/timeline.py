@@ -98,12 +98,12 @@ class Timeline:
             if ended and max(lengths) != least:
                 raise ModelError(
                     f"{node}: {arrived} elements along {self.name!r} make inputs of lengths {sorted(set(lengths))}, "
-                    f"which do not fit; multiples of {self.grain} would work"
+                    f"which do not fit; {self.fitting} would work"
                 )
             if ended and not flow.ends(least):
                 raise ModelError(
                     f"{node}: {arrived} elements along {self.name!r} make an input of {least}, which it can not divide "
-                    f"or mirror; multiples of {self.grain} would work, if they are long enough"
+                    f"or mirror; {self.fitting} would work, if they are long enough"
                 )
             made = flow.count(least, ended)
             for name in node.outputs:
@@ -115,6 +115,16 @@ class Timeline:
         if ended:
             oldest = dict(counts)
         return Moment(arrived, ended, counts, oldest)
+
+    @property
+    def rest(self) -> int:
+        """What is left when the length that the network was bound to is divided by the grain."""
+        return self.bindings.bound_length(self.axis) % self.grain
+
+    @property
+    def fitting(self) -> str:
+        """Lengths that the network takes, in words."""
+        return f"multiples of {self.grain}" + (f" plus {self.rest}" if self.rest else "")
 
     def fill(self, name: str) -> float | None:
         """What stands for a value's elements before the first; None if nothing has to, or nothing can."""
@@ -155,8 +165,7 @@ class Timeline:
     def _check_lengths(self) -> None:
         """Compare the rules' counts with the shapes that inference found."""
         for grown in (False, True):
-            (length,) = {self.bindings.length(name, self.axis, grown=grown) for name in self.inputs}
-            assert length is not None
+            length = self.bindings.bound_length(self.axis, grown=grown)
             for name, count in self.moment(length, ended=True).counts.items():
                 known = self.bindings.length(name, self.axis, grown=grown)
                 if count != known:
