@@ -13,11 +13,13 @@ import onnx
 import pytest
 
 import wavetile
+from tests.plan.mutations_images import nothing_from_above
 from tests.plan.networks import parse, run_onnxruntime, signal
 from tests.server.running import PATIENCE_S, serving
 from wavetile.clients import ClientStream, Part, StreamClient, StreamResult
 from wavetile.engine.commands.served import Served, served
 from wavetile.engine.errors import ServerError
+from wavetile.engine.models import proofs
 from wavetile.engine.pixels import PercentileRange
 
 SEGMENTER = parse(
@@ -205,6 +207,18 @@ async def test_what_can_not_be_streamed_is_refused_before_the_first_tile(client:
     assert caught.value.code == "INVALID_ARGUMENT"
     assert words in caught.value.message
     assert "/" not in caught.value.message
+
+
+async def test_a_plan_whose_proof_fails_serves_no_tile(
+    client: StreamClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "certificate_folder", lambda: tmp_path / "certificates")
+    nothing_from_above(monkeypatch)
+    for _ in range(2):  # a failure is not kept as a proof
+        with pytest.raises(ServerError, match="differs from the whole"):
+            async with client.stream_images("segmenter", order="raster", **IMAGE):
+                pass
+    assert not (tmp_path / "certificates").exists()
 
 
 WRONG: dict[str, tuple[str, list[Part], str]] = {
