@@ -31,9 +31,10 @@ class NetworkStreams:
     """The streams of one bare network; plans are made once. Safe from several threads."""
 
     def __init__(self, network: Network, backend: str, *, threads: int = 1, rounded: bool = False) -> None:
-        """`threads`: that compute a whole run together; `rounded`: such runs keep weights as float16."""
+        """`threads`: that compute a whole run together; `rounded`: weights are kept as float16."""
         self.network = network
         self._backend = backend
+        self._halved = ("",) if rounded else ()
         self._overlaps = Overlaps(network, backend, threads, rounded=rounded)
         self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
         self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
@@ -51,7 +52,9 @@ class NetworkStreams:
         shortest, certificate = self._proved.get(
             key, lambda: prove_stream(self.network, axes, sizes, backend=self._backend)
         )
-        return self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps)), certificate
+        # The proof holds whatever the weights are.
+        plan = self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps, halved=self._halved))
+        return plan, certificate
 
     def along(self, axis: AxisChoice, step: int | None, sizes: Sizes | None) -> AxisStream:
         """See `Model.stream`."""

@@ -126,6 +126,21 @@ def test_a_plan_keeps_few_of_the_steps_that_signals_end_with(tmp_path: Path, mon
     assert len(made._steps) == 3
 
 
+def test_streams_keep_weights_as_the_model_does(tmp_path: Path) -> None:
+    recurrent = parse(
+        "(float[T,1,8] x) => (float[T,1,1,64] y) { y, h, c = LSTM<hidden_size=64>(x, w, r) }",
+        constants={"w": signal((1, 256, 8), 1) / 4, "r": signal((1, 256, 64), 2) / 8},
+    )
+    path, x = saved(recurrent, tmp_path), signal((20, 1, 8), 3)
+    made = {}
+    for weights in ("float32", "float16"):
+        model = wavetile.load(path, weights=weights)
+        stream = model.stream(axis="T")
+        made[weights] = np.concatenate([stream.process({"x": x})["y"], stream.flush()["y"]])
+        np.testing.assert_allclose(made[weights], model.run({"x": x})["y"], atol=1e-5)
+    assert 1e-5 < np.abs(made["float16"] - made["float32"]).max() < 1e-2
+
+
 def test_rows_leave_as_soon_as_they_can_and_know_their_place(tmp_path: Path) -> None:
     x = signal((1, 2, 22, 30), 3)
     (expected,) = run_onnxruntime(SEGMENTER, {"x": x})

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import UnsupportedError
-from ...graph import fuse
-from ..compile import compile_graph
 from ..program import Program
 from .plan import StreamPlan
 from .span import Span
@@ -123,7 +121,7 @@ class Excerpts:
                     f"{self.plan.name}: {state} is carried from the beginning of the signal, so its "
                     "parts can not be computed in any order; raster order would work"
                 )
-            self._programs[key] = compile_graph(fuse(cut.graph), name=self.plan.name)
+            self._programs[key] = self.plan.compile(cut.graph)
         return self._programs[key]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...graph import fuse
+from ...graph import Graph, fuse
 from ..compile import compile_graph
 from ..program import Program
 from ..recent import Recent
@@ -72,6 +72,7 @@ class StreamPlan:
         *,
         name: str = "",
         timelines: Sequence[Timeline] | None = None,
+        halved: tuple[str, ...] = (),
     ) -> None:
         """Plan a stream.
 
@@ -80,20 +81,26 @@ class StreamPlan:
             steps: for each axis, how many elements of the inputs make a step; as few as possible if None.
             name: what the programs are called in messages.
             timelines: of the axes, if another plan of these bindings has them.
+            halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
 
         Raises:
             UnsupportedError: a node can not stream; the message names it and says what would work.
         """
         self.bindings = bindings
         self.name = name or bindings.graph.name
+        self._halved = halved
         given = steps or [None] * len(bindings.axes)
         timelines = timelines or [Timeline(bindings, axis) for axis in range(len(bindings.axes))]
         self.axes = tuple(Axis(timeline, step) for timeline, step in zip(timelines, given, strict=True))
         self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
 
-    def in_steps(self, steps: Sequence[int | None] | None = None) -> StreamPlan:
+    def in_steps(
+        self, steps: Sequence[int | None] | None = None, *, halved: tuple[str, ...] | None = None
+    ) -> StreamPlan:
         """Another plan of the same stream, in steps of these sizes; it shares what is known of the axes."""
-        return StreamPlan(self.bindings, steps, name=self.name, timelines=[axis.timeline for axis in self.axes])
+        timelines = [axis.timeline for axis in self.axes]
+        kept = self._halved if halved is None else halved
+        return StreamPlan(self.bindings, steps, name=self.name, timelines=timelines, halved=kept)
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""
@@ -109,8 +116,11 @@ class StreamPlan:
 
     def _compiled(self, kinds: tuple[StepKind, ...]) -> Step:
         cut = self.step_graph(kinds)
-        program = compile_graph(fuse(cut.graph), name=self.name) if cut.graph.outputs else None
-        return Step(program, cut)
+        return Step(self.compile(cut.graph) if cut.graph.outputs else None, cut)
+
+    def compile(self, graph: Graph) -> Program:
+        """The program of a part of the network."""
+        return compile_graph(fuse(graph), name=self.name, halved=self._halved)
 
     def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Shape of each output for a whole signal of these lengths.
