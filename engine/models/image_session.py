@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError, SignalError
-from ..plan.streaming import StreamPlan, facts, kept_bytes
-from ..session import ImageFormat, ImageOutput, ImageResult, LineStream, Region, ScatteredTiles, TileStream
+from ..plan.streaming import StreamPlan, facts
+from ..session import (
+    AxisStream,
+    ImageFormat,
+    ImageOutput,
+    ImageResult,
+    LineStream,
+    Neighbourhoods,
+    Region,
+    ScatteredTiles,
+    TileStream,
+)
 from ..session.images import DEFAULT_TILE_PIXELS, IMAGE_ORDERS
 from .axes import Sizes
 
@@ -34,18 +44,21 @@ class ImageSession:
         self._lines = (form.depth if self._is_volume else form.height) or None
         try:
             self._sizes = self._channel_size()
-            plan = self._planned()
-            self.outputs: tuple[ImageOutput, ...] = () if plan is None else self._described(plan)
+            self._plan = self._planned()
+            self.outputs: tuple[ImageOutput, ...] = () if self._plan is None else self._described(self._plan)
             """The outputs, once they are known: with whole images they never are."""
-            self.kept_bytes = 0 if plan is None else self._needed_bytes(plan)
+            self.kept_bytes = 0 if self._plan is None else self._needed_bytes(self._plan)
             """The most that an image keeps between its parts."""
+            self._check_bytes("keep", self.kept_bytes, max_bytes, "a narrower image or smaller parts")
+            self._neighbourhoods = (
+                Neighbourhoods(self._plan, form.height, form.width, self._tile)
+                if self._plan is not None and form.order == "any"
+                else None
+            )
+            if max_bytes is not None:  # which compiles all that is computed
+                self._check_bytes("need", self._computing_bytes(), max_bytes, "smaller parts")
         except ModelError as error:
             raise SignalError(str(error)) from error
-        if max_bytes is not None and self.kept_bytes > max_bytes:
-            raise SignalError(
-                f"model {model.name!r} would keep {self.kept_bytes} bytes of such an image in order {form.order!r}; "
-                f"{max_bytes} are allowed, so that a narrower image would work"
-            )
         self._image: TileStream | ScatteredTiles | LineStream | None = None
         """The one that is arriving; None before its first part."""
         self._image_index = 0
@@ -109,6 +122,20 @@ class ImageSession:
             raise SignalError(f"model {self._model.name!r} takes {channels} channels, not {form.channels}")
         return {} if isinstance(channels, int) else {(source, CHANNEL_DIMENSION): form.channels}
 
+    def _check_bytes(self, verb: str, count: int, most: int | None, what: str) -> None:
+        """Raise SignalError if an image takes more memory than is allowed."""
+        if most is not None and count > most:
+            raise SignalError(
+                f"model {self._model.name!r} would {verb} {count} bytes for such an image in order "
+                f"{self._form.order!r}; {most} are allowed, so that {what} would work"
+            )
+
+    @property
+    def _whole_shape(self) -> tuple[int, ...]:
+        """Of a whole image, or volume."""
+        form = self._form
+        return (1, form.channels, *([form.depth] if form.depth else []), form.height, form.width)
+
     def _planned(self) -> StreamPlan | None:
         """The plan of images that come in parts."""
         streams = self._model.streams
@@ -124,20 +151,40 @@ class ImageSession:
             case "raster":
                 return TileStream.needed_bytes(plan, form.height, form.width, self._tile)
             case "any":
-                return ScatteredTiles.needed_bytes(plan, form.height, form.width)
+                return ScatteredTiles.needed_bytes(plan, form.height, form.width, self._tile)
             case _:
-                return kept_bytes(plan)
+                return LineStream.needed_bytes(plan, self._lines)
+
+    def _computing_bytes(self) -> int:
+        """The memory that the largest part is computed in; its programs are compiled."""
+        form, plan = self._form, self._plan
+        if plan is None:
+            program = self._model.program({self._model.streams.only_input(): self._whole_shape})
+            return 0 if program is None else program.arena_bytes
+        if self._neighbourhoods is not None:
+            return self._neighbourhoods.computing_bytes()
+        if form.order == "raster":
+            return TileStream.computing_bytes(plan, form.height, form.width, self._tile)
+        return LineStream.computing_bytes(plan, self._lines)
 
     def _begin(self) -> TileStream | ScatteredTiles | LineStream:
-        """The next image."""
-        form, model = self._form, self._model
+        """The next image, on the plan that is there: others may be planned meanwhile, which takes long."""
+        form, plan, backend = self._form, self._plan, self._model.streams.backend
+        assert plan is not None
         match form.order:
             case "raster":
-                return model.tiles(form.height, form.width, tile=self._tile, sizes=self._sizes)
+                return TileStream(plan, form.height, form.width, tile=self._tile, backend=backend)
             case "any":
-                return model.tiles(form.height, form.width, tile=self._tile, order="any", sizes=self._sizes)
+                return ScatteredTiles(
+                    plan,
+                    form.height,
+                    form.width,
+                    tile=self._tile,
+                    backend=backend,
+                    neighbourhoods=self._neighbourhoods,
+                )
             case _:
-                return model.streams.in_lines(self._extents, self._lines, self._form.tile_pixels or None, self._sizes)
+                return LineStream(AxisStream(plan, backend=backend), self._lines)
 
     def _described(self, plan: StreamPlan) -> tuple[ImageOutput, ...]:
         """The outputs' sizes and delays. Raises SignalError if one is no image as the input is."""
@@ -163,10 +210,8 @@ class ImageSession:
 
     def _at_once(self, pixels: np.ndarray) -> ImageResult:
         """The result of a whole image."""
-        form = self._form
-        shape = (1, form.channels, *([form.depth] if form.depth else []), form.height, form.width)
-        if pixels.shape != shape:
-            raise SignalError(f"an image of shape {list(pixels.shape)}; {list(shape)} would work")
+        if pixels.shape != self._whole_shape:
+            raise SignalError(f"an image of shape {list(pixels.shape)}; {list(self._whole_shape)} would work")
         made = self._model.run({self._model.streams.only_input(): pixels})
         is_image = {name: array.ndim == self._rank and array.shape[0] == 1 for name, array in made.items()}
         regions = {name: [Region(0, 0, array)] for name, array in made.items() if is_image[name]}

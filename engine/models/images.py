@@ -8,6 +8,7 @@ from typing import Literal, overload
 import numpy as np
 
 from ..graph.network import DeclaredType
+from ..plan import Program
 from ..session import ImageFormat, LineStream, ScatteredTiles, TileStream
 from .axes import AxisChoice, Sizes
 from .image_session import ImageSession
@@ -22,6 +23,10 @@ class TakesImages:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays."""
+        raise NotImplementedError
+
+    def program(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Program | None:
+        """The program that `run` uses for inputs of these shapes."""
         raise NotImplementedError
 
     @property
@@ -118,6 +123,6 @@ class TakesImages:
 
         Raises:
             SignalError: the format can not be used, the model can not stream like this, or an image would keep more
-                than `max_bytes` between its parts.
+                than `max_bytes` between its parts, or need more to compute one.
         """
         return ImageSession(self, form, max_bytes=max_bytes)

@@ -33,7 +33,7 @@ class NetworkStreams:
     def __init__(self, network: Network, backend: str, *, threads: int = 1, rounded: bool = False) -> None:
         """`threads`: that compute a whole run together; `rounded`: weights are kept as float16."""
         self.network = network
-        self._backend = backend
+        self.backend = backend
         self._halved = ("",) if rounded else ()
         self._overlaps = Overlaps(network, backend, threads, rounded=rounded)
         self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
@@ -50,7 +50,7 @@ class NetworkStreams:
             check_counts({"step": 1 if step is None else step})
         key = repr((axes, sorted((sizes or {}).items(), key=repr)))
         shortest, certificate = self._proved.get(
-            key, lambda: prove_stream(self.network, axes, sizes, backend=self._backend)
+            key, lambda: prove_stream(self.network, axes, sizes, backend=self.backend)
         )
         # The proof holds whatever the weights are.
         plan = self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps, halved=self._halved))
@@ -59,7 +59,7 @@ class NetworkStreams:
     def along(self, axis: AxisChoice, step: int | None, sizes: Sizes | None) -> AxisStream:
         """See `Model.stream`."""
         plan, _ = self.plan([axis], [step], sizes)
-        return AxisStream(plan, backend=self._backend)
+        return AxisStream(plan, backend=self.backend)
 
     def in_windows(
         self,
@@ -110,7 +110,7 @@ class NetworkStreams:
             raise ModelError(f"order is {order!r}; one of {', '.join(get_args(TileOrder))} would work")
         plan = self.tile_plan(tile, axes, sizes)
         kind = TileStream if order == "raster" else ScatteredTiles
-        return kind(plan, height, width, tile=tile, backend=self._backend)
+        return kind(plan, height, width, tile=tile, backend=self.backend)
 
     def tile_plan(
         self, tile: int, axes: tuple[AxisChoice, AxisChoice] | None = None, sizes: Sizes | None = None
@@ -136,7 +136,7 @@ class NetworkStreams:
         plan = self.line_plan(extents, step, sizes)
         if lines is not None:
             plan.lengths([lines])
-        return LineStream(AxisStream(plan, backend=self._backend), lines)
+        return LineStream(AxisStream(plan, backend=self.backend), lines)
 
     def line_plan(self, extents: Sequence[int], step: int | None, sizes: Sizes | None = None) -> StreamPlan:
         """The plan of images row by row, or of volumes slice by slice: along dimension 2, the others of `extents`."""

@@ -20,7 +20,8 @@ class ServerOptions:
     max_channels: int = 8
     # Of one message, in either direction.
     max_message_bytes: int = 16 * 1024 * 1024
-    # What one image may keep between the tiles, rows or slices that it comes in.
+    # What one image may keep between the tiles, rows or slices that it comes in; and what computing one of them, or a
+    # whole image, may need.
     max_image_bytes: int = 1024 * 1024 * 1024
     # Computed frames of one stream that may wait for its reader before the stream is not computed on.
     max_pending_frames: int = 32

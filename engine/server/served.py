@@ -156,7 +156,7 @@ class ServedModel(Protocol):
         ...
 
     def open_images(self, form: ImageFormat, max_bytes: int) -> ServedImages:
-        """A new stream of images, each of which keeps at most `max_bytes` between its parts.
+        """A new stream of images, each of which keeps at most `max_bytes` between its parts, and computes one in them.
 
         May take as long as it takes to plan and prove the stream. Raises SignalError: it says what would work.
         """

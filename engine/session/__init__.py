@@ -7,6 +7,7 @@ from .axis_stream import AxisStream
 from .executor import Executor
 from .images import ImageFormat, ImageOrder, ImageOutput, ImageResult
 from .line_stream import LineStream
+from .neighbourhoods import Neighbourhoods
 from .output import Event, Output
 from .ring import Ring
 from .scattered_tiles import ScatteredTiles
@@ -27,6 +28,7 @@ __all__ = [
     "ImageOutput",
     "ImageResult",
     "LineStream",
+    "Neighbourhoods",
     "Output",
     "Region",
     "Ring",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import SignalError, StreamClosedError
+from ..plan.streaming import Bands, StreamPlan, computing_bytes, kept_bytes
 from .axis_stream import AxisStream
+from .tile_grid import input_bytes
 from .tile_stream import Region
 
 VOLUME_RANK = 5
@@ -35,6 +37,18 @@ class LineStream:
         self.complete = False
         """Whether the image has ended."""
         self._finished = dict.fromkeys(self._bindings.graph.outputs, 0)
+
+    @staticmethod
+    def needed_bytes(plan: StreamPlan, lines: int | None) -> int:
+        """The most that an image keeps between its parts: what layers keep, and lines that wait for a step."""
+        waiting = plan.axes[0].first if lines is None else min(lines, plan.axes[0].first)
+        return kept_bytes(plan) + input_bytes(plan, waiting)
+
+    @staticmethod
+    def computing_bytes(plan: StreamPlan, lines: int | None) -> int:
+        """The memory that the largest of an image's steps is computed in; compiles them all."""
+        (axis,) = plan.axes
+        return computing_bytes(plan, Bands(axis, axis.first + 2 * axis.step if lines is None else lines))
 
     def put(self, start: int, lines: np.ndarray) -> dict[str, list[Region]]:
         """Take the next lines and return what they finish; with the image's last line, all that is left.

@@ -10,10 +10,10 @@ from ..errors import SignalError
 from ..plan.streaming import StreamPlan
 
 
-def input_bytes(plan: StreamPlan, rows: int, columns: int) -> int:
-    """Size of so many pixels of a network's one input."""
+def input_bytes(plan: StreamPlan, *lengths: int) -> int:
+    """Size of a network's one input, so long along the plan's axes."""
     (source,) = plan.bindings.graph.inputs
-    pixels = math.prod(plan.bindings.shape(source, (rows, columns)))
+    pixels = math.prod(plan.bindings.shape(source, lengths))
     return pixels * plan.bindings.graph.types[source].dtype.itemsize
 
 

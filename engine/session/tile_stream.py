@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SignalError, StreamClosedError
 from ..plan import from_carrier
-from ..plan.streaming import Raster, Steps, StreamPlan, kept_bytes
+from ..plan.streaming import Bands, Raster, Steps, StreamPlan, carried_bytes, computing_bytes, kept_bytes
 from .tile_grid import TileGrid, input_bytes
 
 
@@ -28,6 +28,12 @@ class Region:
 def first_rectangle(plan: StreamPlan, tile: int) -> list[int]:
     """Height and width of an image's first rectangle: as many whole tiles as the network has to see."""
     return [-(-axis.first // tile) * tile for axis in plan.axes]
+
+
+def _bands(plan: StreamPlan, height: int, width: int, tile: int) -> tuple[Bands, Bands]:
+    """The rows and the columns of an image's rectangles."""
+    down, across = first_rectangle(plan, tile)
+    return Bands(plan.axes[0], height, down), Bands(plan.axes[1], width, across)
 
 
 class TileStream:
@@ -75,7 +81,13 @@ class TileStream:
     def needed_bytes(plan: StreamPlan, height: int, width: int, tile: int) -> int:
         """The most that an image keeps between its tiles; see `kept_bytes`."""
         rows = min(height, first_rectangle(plan, tile)[0])
-        return kept_bytes(plan, width) + input_bytes(plan, rows, width)
+        carried = carried_bytes(plan, *_bands(plan, height, width, tile))
+        return kept_bytes(plan, width) + carried + input_bytes(plan, rows, width)
+
+    @staticmethod
+    def computing_bytes(plan: StreamPlan, height: int, width: int, tile: int) -> int:
+        """The memory that the largest of an image's rectangles is computed in; compiles them all."""
+        return computing_bytes(plan, *_bands(plan, height, width, tile))
 
     def put(self, y: int, x: int, tile: np.ndarray) -> dict[str, list[Region]]:
         """Take a tile and return what it finishes.
@@ -109,7 +121,7 @@ class TileStream:
     @property
     def kept_bytes(self) -> int:
         """What is kept of the image: strips of all layers, and the pixels that no rectangle has taken."""
-        return self._raster.strip_bytes + self._pixels.nbytes
+        return self._raster.strip_bytes + self._raster.carried_bytes + self._pixels.nbytes
 
     @property
     def multiply_adds(self) -> int:

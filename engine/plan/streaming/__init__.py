@@ -9,7 +9,7 @@ from .certificate import AxisFacts, Certificate, certify, facts
 from .outline import kept_bytes
 from .overlap import Overlap
 from .plan import Step, StepKind, StreamPlan
-from .raster import Bands, Raster
+from .raster import Bands, Raster, carried_bytes, computing_bytes
 from .shared_windows import SharedWindows, certify_windows
 from .steps import Steps
 
@@ -27,9 +27,11 @@ __all__ = [
     "Steps",
     "StreamPlan",
     "StreamingAxis",
+    "carried_bytes",
     "causal_step",
     "certify",
     "certify_windows",
+    "computing_bytes",
     "facts",
     "find_axes",
     "kept_bytes",

@@ -57,6 +57,10 @@ class Axis:
             return StepKind(base, base + after - before, ended)
         return StepKind(before, after, ended)
 
+    def stretch(self, kind: StepKind) -> Stretch:
+        """What a step of this kind does along the axis."""
+        return Stretch(self.timeline, self.moment(kind.before), self.moment(kind.after, ended=kind.ended))
+
     def moment(self, arrived: int, *, ended: bool = False) -> Moment:
         """See `Timeline.moment`; before the first element nothing is there."""
         return self.timeline.moment(arrived, ended=ended) if arrived else ORIGIN
@@ -104,10 +108,7 @@ class StreamPlan:
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""
-        stretches = [
-            Stretch(axis.timeline, axis.moment(kind.before), axis.moment(kind.after, ended=kind.ended))
-            for axis, kind in zip(self.axes, kinds, strict=True)
-        ]
+        stretches = [axis.stretch(kind) for axis, kind in zip(self.axes, kinds, strict=True)]
         return StepCutter(self.bindings, stretches).cut()
 
     def step(self, kinds: tuple[StepKind, ...]) -> Step:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import overload
 
 import numpy as np
 
 from .call import Stretch
-from .plan import Axis, StepKind
+from .plan import Axis, StepKind, StreamPlan
 from .span import Span
 from .step_graph import Strip
 from .steps import Steps
@@ -59,6 +61,29 @@ class Bands(Sequence[Band]):
         if self._count > 2:
             kinds[self[1].kind] += self._count - 2
         return kinds
+
+
+def computing_bytes(plan: StreamPlan, *bands: Bands) -> int:
+    """The memory that the largest step of a signal is computed in; compiles its steps. `bands`: along each axis."""
+    programs = [plan.step(kinds).program for kinds in product(*(each.kinds() for each in bands))]
+    return max((program.arena_bytes for program in programs if program is not None), default=0)
+
+
+def carried_bytes(plan: StreamPlan, rows: Bands, columns: Bands) -> int:
+    """The most that is kept from one rectangle of an image to the next one in its row."""
+    if len(columns) == 1:
+        return 0
+    across = plan.axes[1].stretch(columns[0].kind)
+    types = plan.bindings.graph.types
+    most = 0
+    for kind in rows.kinds():
+        down = plan.axes[0].stretch(kind)
+        shapes = {
+            value: plan.bindings.shape(value, [down.full(value).size, across.kept(value).size])
+            for value in across.after.counts.keys() & down.after.counts.keys()
+        }
+        most = max(most, sum(math.prod(shape) * types[value].dtype.itemsize for value, shape in shapes.items()))
+    return most
 
 
 class Raster:
@@ -114,6 +139,11 @@ class Raster:
     def strip_bytes(self) -> int:
         """What is kept for the rows below."""
         return sum(strip.nbytes for strip in self._strips.values())
+
+    @property
+    def carried_bytes(self) -> int:
+        """The most that was kept for the next rectangle."""
+        return self._steps.carried_bytes
 
     @property
     def multiply_adds(self) -> int:
