@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.errors import SignalError
+from ..engine.pixels import can_hold
 from ..proto.v1 import wavetile_pb2 as pb
 
 AUDIO_ENCODINGS = {"pcm_s16le": pb.AUDIO_ENCODING_PCM_S16LE, "pcm_f32le": pb.AUDIO_ENCODING_PCM_F32LE}
@@ -78,7 +79,7 @@ def encode_part(part: Part, config: pb.ImageConfig) -> pb.ImageTile:
             f"{config.channels} channels]"
         )
     dtype = _PIXEL_DTYPES[config.pixel_type]
-    if not np.can_cast(pixels.dtype, dtype, casting="same_kind"):
+    if not can_hold(dtype, pixels.dtype):
         raise SignalError(f"pixels of type {pixels.dtype}; this stream takes {dtype.name}")
     *slices, height, width, _ = shape
     return pb.ImageTile(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
 
@@ -85,25 +87,27 @@ async def process_image(  # noqa: PLR0913 - options, by keyword
                 ) as writer,
                 progress_bar(source.path.name, 1.0, enabled=progress) as show,
             ):
-                async for result in stream.exchange(_read(source, order, side, writer)):
-                    arrived_s = time.monotonic()
-                    # Files are written beside the event loop, on which the next tiles are read and sent.
-                    await asyncio.to_thread(writer.received, result.frame_count, result.tiles, result.values, arrived_s)
-                    show(result.finished_share)
-                    if on_result is not None:
-                        on_result(result)
+                # Closed before the file is, so that nobody reads from it any more.
+                async with aclosing(stream.exchange(_read(source, order, side, writer))) as results:
+                    async for result in results:
+                        now_s = time.monotonic()
+                        # Files are written beside the event loop, on which the next tiles are read and sent.
+                        await asyncio.to_thread(writer.received, result.frame_count, result.tiles, result.values, now_s)
+                        show(result.finished_share)
+                        if on_result is not None:
+                            on_result(result)
         return image_report(writer, model, source, output_path, order, (scale, offset), asked_s)
 
 
 def checked_order(source: ImageSource, order: ImageOrder | None) -> ImageOrder:
     """The order, or the one for an image of which nobody says it. Raises SignalError for one that it can not go in."""
-    parts = ("slices",) if source.is_volume else ("raster", "any", "rows")
+    in_parts = ("slices",) if source.is_volume else ("raster", "any", "rows")
     if order is None:
-        return "whole" if np.prod(source.shape[:-1]) <= WHOLE_PIXELS else parts[0]
-    if order != "whole" and order not in parts:
+        return "whole" if np.prod(source.shape[:-1]) <= WHOLE_PIXELS else in_parts[0]
+    if order != "whole" and order not in in_parts:
         raise SignalError(
             f"{source.path}: order is {order!r}; {'a volume' if source.is_volume else 'an image'} goes whole or in "
-            f"{', '.join(parts)}"
+            f"{', '.join(in_parts)}"
         )
     return order
 
@@ -120,11 +124,14 @@ def measured_map(
 ) -> tuple[float, float]:
     """Scale and offset of an image's pixels; a rule is measured on the file. None: pixels as they are.
 
-    Raises SignalError where NaN or infinite pixels leave nothing to measure.
+    Raises SignalError for a scale of 0, and where NaN or infinite pixels leave nothing to measure.
     """
     if normalise is None:
         return 1.0, 0.0
     if isinstance(normalise, tuple):
+        scale, offset = normalise
+        if not (scale and math.isfinite(scale) and math.isfinite(offset)):
+            raise SignalError(f"scale is {scale:g} and offset {offset:g}; finite numbers, the scale not 0, would work")
         return normalise
     pixels = sample(source)
     if not np.isfinite(pixels).all():
@@ -168,7 +175,7 @@ async def _pixel_map(
     return await asyncio.to_thread(measured_map, source, rule)
 
 
-async def _read(source: ImageSource, order: str, tile: int, writer: ImageWriter) -> AsyncIterator[Part]:
+async def _read(source: ImageSource, order: str, tile: int, writer: ImageWriter) -> AsyncGenerator[Part, None]:
     """The image's parts, each read when the one before has been sent."""
     for box in parts(source, order, tile):
         pixels = await asyncio.to_thread(source.read, box)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine.errors import SignalError, WavetileError
 from .images import ImageSink, ImageSource, create_image
+from .images.sink import writing
 from .results import Tile
 
 
@@ -179,7 +180,8 @@ class ImageWriter:
             others = f"; {', '.join(sorted(self._others))} would work" if self._others else ""
             raise WavetileError(f"{self._path}: the model gave no output {self.name or ''} for the image{others}")
         elif self._path.suffix.lower() == ".npy":
-            np.save(self._path, self.value)
+            with writing(self._path):
+                np.save(self._path, self.value)
         else:
             raise SignalError(f"{self._path}: an output of shape {list(self.value.shape)} is no image; .npy takes it")
 

@@ -14,7 +14,7 @@ A stream that is only written to fills the server's buffers and then makes `send
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -56,7 +56,10 @@ class StreamClient:
         timeout_s: float = 10.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
-        """`timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever."""
+        """`timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever.
+
+        Opening one of images takes as long as the server needs to plan it, at most PLANNING_TIMEOUT_S.
+        """
         self._address = address
         self._timeout_s = timeout_s
         self._channel_options = [
@@ -176,6 +179,8 @@ class StreamClient:
         """
         _check_known("pixel type", pixel_type, PIXEL_TYPES)
         _check_known("order", order, IMAGE_ORDERS)
+        if not scale:  # on the wire that is to say nothing
+            raise SignalError("scale is 0, which leaves nothing of the pixels; 1 takes them as they are")
         image = pb.ImageConfig(
             height=height,
             width=width,
@@ -256,7 +261,7 @@ class ClientStream:
                 raise StopAsyncIteration
         return stream_result(response.result, self.info, self._encoding)
 
-    async def exchange(self, source: AsyncIterable[np.ndarray | Part]) -> AsyncIterator[StreamResult]:
+    async def exchange(self, source: AsyncIterable[np.ndarray | Part]) -> AsyncGenerator[StreamResult, None]:
         """Send every chunk of `source`, then finish, while yielding results. An error in `source` is raised here."""
         sender = asyncio.create_task(self._send_all(source))
         try:
@@ -272,6 +277,9 @@ class ClientStream:
             raise
         finally:
             sender.cancel()
+            await asyncio.wait((sender,))  # from here on nobody reads from `source`
+            if not sender.cancelled():
+                sender.exception()  # told above, or after an error that came first
 
     async def _send_all(self, source: AsyncIterable[np.ndarray | Part]) -> None:
         try:

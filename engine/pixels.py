@@ -51,6 +51,11 @@ class StandardScore:
         return scale, -float(pixels.mean(dtype=np.float64)) * scale
 
 
+def can_hold(dtype: np.dtype, other: np.dtype) -> bool:
+    """Whether pixels of type `other` can be kept as `dtype`: rounded at most, but neither wrapped nor cut off."""
+    return np.can_cast(other, dtype, casting="same_kind" if dtype.kind == "f" else "safe")
+
+
 def network_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:
     """A part of an image as a network takes it: `pixels * scale + offset`.
 

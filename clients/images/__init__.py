@@ -19,7 +19,7 @@ from .box import Box
 from .endings import ending_of
 from .geometry import Geometry
 from .padded import PaddedSource
-from .sink import ImageSink
+from .sink import ImageSink, writing
 from .source import ImageSource
 
 __all__ = ["Box", "Geometry", "ImageSink", "ImageSource", "check_output", "create_image", "is_image", "open_image"]
@@ -88,9 +88,9 @@ def create_image(
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise SignalError(f"{path}: an image of shape {list(shape)}; [height, width, channels] would work, depth first")
     creator = _SINKS[ending_of(path, _SINKS)]
-    return creator(
-        path, tuple(int(size) for size in shape), np.dtype(dtype), geometry=geometry or Geometry(), tile=tile
-    )
+    sizes = tuple(int(size) for size in shape)
+    with writing(path):
+        return creator(path, sizes, np.dtype(dtype), geometry=geometry or Geometry(), tile=tile)
 
 
 def check_output(path: Path) -> None:
@@ -101,3 +101,5 @@ def check_output(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise SignalError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir() and ending_of(path, _SINKS) != ".zarr":
+        raise SignalError(f"{path}: is a folder; another name would work")

@@ -120,8 +120,12 @@ class NiftiSink(ArraySink):
     def _finish(self) -> None:
         if ending_of(self.path, (".gz",)):
             packed = self.partial.with_suffix(".nii.gz")
-            with self.partial.open("rb") as plain, gzip.open(packed, "wb") as compressed:
-                shutil.copyfileobj(plain, compressed)
+            try:
+                with self.partial.open("rb") as plain, gzip.open(packed, "wb") as compressed:
+                    shutil.copyfileobj(plain, compressed)
+            except BaseException:
+                packed.unlink(missing_ok=True)
+                raise
             self.partial.unlink()
             self.partial = packed
         super()._finish()

@@ -31,7 +31,8 @@ def parts(source: ImageSource, order: str, tile: int) -> Iterator[Box]:
         case "whole":
             yield everything
         case "rows":
-            count = max(1, min(tile, PART_BYTES // (width * source.shape[-1] * source.dtype.itemsize)))
+            # What is neither uint8 nor uint16 travels as float32.
+            count = max(1, min(tile, PART_BYTES // (width * source.shape[-1] * np.dtype(np.float32).itemsize)))
             for y in range(0, height, count):
                 yield Box(y, 0, min(count, height - y), width)
         case "slices":

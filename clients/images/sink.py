@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from ...engine.errors import SignalError, WavetileError
+from ...engine.pixels import can_hold
 from .box import Box
 from .endings import ending_of, partial_path
 from .geometry import Geometry
 from .layout import Layout
 from .source import pixel_type
+
+_NOT_OFFERED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+"""By the file system: such files grow as they are written."""
 
 
 class ImageSink(ABC):
@@ -44,14 +52,15 @@ class ImageSink(ABC):
         """
         if pixels.ndim != len(self.shape) or pixels.shape[-1] != self.shape[-1]:
             raise SignalError(f"{self.path}: pixels of shape {list(pixels.shape)} for an image of {list(self.shape)}")
-        if not np.can_cast(pixels.dtype, self.dtype, casting="same_kind"):
+        if not can_hold(self.dtype, pixels.dtype):
             raise SignalError(f"{self.path}: pixels of type {pixels.dtype} for an image of {self.dtype}")
         block = pixels if pixels.ndim == 4 else pixels[None]
         depth, height, width, _ = block.shape
         box = Box(y, x, height, width, z, depth)
         if not box.lies_in((1, *self.shape)[-4:]):
             raise SignalError(f"{self.path}: pixels {box} for an image of {' x '.join(map(str, self.shape))}")
-        self._write(box, block)
+        with writing(self.path):
+            self._write(box, block)
         self._missing -= depth * height * width
 
     @abstractmethod
@@ -70,9 +79,17 @@ class ImageSink(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        self._close()
-        if kind is None and self._missing == 0:
-            self._finish()
+        try:
+            with writing(self.path):
+                self._close()
+                if kind is None and self._missing == 0:
+                    self._finish()
+                    return
+        except SignalError as failure:
+            (error or failure).add_note(self._left_behind())
+            if error is None:
+                raise
+            error.add_note(str(failure))
             return
         note = self._left_behind()
         if error is None:
@@ -97,9 +114,34 @@ class ArraySink(ImageSink):
         self._layout = layout
 
     def _write(self, box: Box, block: np.ndarray) -> None:
-        self._array[self._layout.selection(box)] = self._layout.unarrange(block).astype(self.dtype, copy=False)
+        selection = self._layout.selection(box)
+        if isinstance(self._array, np.memmap):
+            self._reserve(self._array[selection])
+        self._array[selection] = self._layout.unarrange(block).astype(self.dtype, copy=False)
+
+    def _reserve(self, region: np.ndarray) -> None:
+        """Have the disk hold a region's place. Writing through a map of what it can not hold would kill the process."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        first = region.ctypes.data - self._array.ctypes.data + self._array.offset
+        size = sum((count - 1) * step for count, step in zip(region.shape, region.strides, strict=True))
+        with self.partial.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), first, size + region.itemsize)
+            except OSError as error:
+                if error.errno not in _NOT_OFFERED:
+                    raise
 
     def _close(self) -> None:
         if isinstance(self._array, np.memmap):
             self._array.flush()
         del self._array  # unmapped
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says against writing (no room, no permission) into SignalError."""
+    try:
+        yield
+    except OSError as error:
+        raise SignalError(f"{path}: can not be written: {error.strerror or error}") from error

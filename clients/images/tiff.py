@@ -164,6 +164,6 @@ class TiffSink(ArraySink):
                 metadata={"axes": axes},
                 **resolution,
             )
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise SignalError(f"{path}: {error}") from None
         self._map(array, Layout(path, axes.replace("S", "C"), shape))

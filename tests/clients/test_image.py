@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from tests.server.fakes import InvertModel
 from tests.server.running import serving
 from wavetile.clients import StreamClient
 from wavetile.clients.image import ImageOrder, ImageReport, process_image
-from wavetile.clients.images import open_image
-from wavetile.clients.images.parts import SAMPLED_PIXELS, sample
+from wavetile.clients.images import ImageSource, open_image
+from wavetile.clients.images.parts import PART_BYTES, SAMPLED_PIXELS, parts, sample
 from wavetile.engine.commands.served import served
 from wavetile.engine.errors import ServerError, SignalError, WavetileError
 from wavetile.engine.models.model import Model
@@ -205,3 +206,46 @@ def test_a_sample_stands_for_a_large_image(tmp_path: Path) -> None:
         assert mapped == pytest.approx([0, 1], abs=0.05)
     with open_image(tmp_path / "small.npy") as source:
         assert np.array_equal(np.sort(sample(source)), np.sort(source.read().ravel()))
+
+
+async def test_a_caller_that_fails_ends_the_reading_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told of results may raise: nobody reads from the file any more once that has come out."""
+    write_in_regions(tmp_path / "in.npy", pixels_of((400, 400, 1)))
+    model = wavetile.load(smoothing_card(tmp_path, spatial=2))
+    tasks: list[set[str]] = []
+    monkeypatch.setattr(ImageSource, "close", lambda _: tasks.append({task.get_name() for task in asyncio.all_tasks()}))
+
+    def fail(_: object) -> None:
+        tasks.append({task.get_name() for task in asyncio.all_tasks()})
+        raise RuntimeError("no more of this")
+
+    with pytest.raises(RuntimeError, match="no more of this"):
+        await through_server(model, tmp_path / "in.npy", tmp_path / "mask.npy", order="raster", tile=16, on_result=fail)
+    during, after = tasks
+    assert len(during) > len(after & during)
+
+
+async def test_a_map_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    write_in_regions(tmp_path / "in.npy", pixels_of((8, 8, 1)))
+    async with serving({"invert": InvertModel()}) as server, StreamClient(server.address) as client:
+        for pixel_map in ((0.0, 1.0), (np.inf, 0.0), (1.0, np.nan)):
+            with pytest.raises(SignalError, match=r"scale is .* and offset .*; finite numbers, the scale not 0, would"):
+                await process_image(client, "invert", tmp_path / "in.npy", tmp_path / "out.npy", normalise=pixel_map)
+        with pytest.raises(SignalError, match="scale is 0, which leaves nothing of the pixels"):
+            async with client.stream_images("invert", height=2, width=2, scale=0.0):
+                pass
+        async with client.stream_images("invert", height=2, width=2, pixel_type="uint8") as stream:
+            with pytest.raises(SignalError, match="pixels of type uint16; this stream takes uint8"):
+                await stream.send(np.full((2, 2), 300, np.uint16))
+    assert listing(tmp_path) == ["in.npy"]
+
+
+def test_rows_fit_into_messages_whatever_the_file_holds(tmp_path: Path) -> None:
+    """Signed bytes travel as float32: a part has four times the file's bytes."""
+    np.save(tmp_path / "in.npy", np.zeros((3000, 4000), np.int8))
+    with open_image(tmp_path / "in.npy") as source:
+        boxes = list(parts(source, "rows", 2000))
+    assert max(box.height * box.width for box in boxes) * 4 <= PART_BYTES
+    assert sum(box.height for box in boxes) == 3000
