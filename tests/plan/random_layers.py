@@ -189,6 +189,13 @@ def folded(net: Network, value: Value) -> Value:
     return net.derived(value, name, [lambda length: length] * dim + [lambda length: length // k], channels)
 
 
+def folded_but_for_the_rest(net: Network, value: Value) -> Value:
+    """As many elements are cut off as all lengths leave over, and the others are taken in groups."""
+    bounds = [net.rest] * net.rank, [FOREVER] * net.rank, list(range(2, 2 + net.rank))
+    name = net.node("Slice", value.name, *map(net.constant, bounds))
+    return folded(net, net.derived(value, name, [lambda length: length - net.rest] * net.rank))
+
+
 def unfolded(net: Network, value: Value) -> Value:
     """Channels become groups of elements."""
     dim = net.rank - 1
@@ -339,6 +346,8 @@ def networks(
     if len(net.inputs) == 2:
         name = net.node("Concat", *net.inputs, axis=1)
         net.derived(net.values[0], name, [lambda length: length] * rank, 2 * net.channels)
+    if net.rest:
+        net.grow(folded_but_for_the_rest)
     for _ in range(net.integer(1, most_layers)):
         net.grow(net.choice(layers))
     if len(net.values) == len(net.inputs):

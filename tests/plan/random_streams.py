@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 LONGEST = 400
-"""Elements that a value may have along an axis for inputs of PROBES[0]."""
-PROBES = (64, 128)
-"""Lengths that a network has to take, whatever is drawn: the planner binds it to these."""
+"""Elements that a value may have along an axis for inputs of the shorter probe."""
 
 Length = Callable[[int], int]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -62,6 +60,10 @@ class Network:
         self.conditions: list[tuple[int, Callable[[int], bool]]] = []
         """What has to be true of the length of the inputs along an axis."""
         self.inputs = ["x", "z"][: inputs or self.integer(1, 4) // 4 + 1]
+        self.rest = self.choice((0, 0, 0, 0, 1, 2, 3))
+        """What is left of the lengths that the network takes when they are divided by 4; 0: any lengths may be left."""
+        self.probes = (64 + self.rest, 64 + self.rest + 6720) if self.rest else (64, 128)
+        """Lengths that the network has to take, whatever is drawn: the planner binds it to these, or to others."""
         self._rng = np.random.default_rng(self.integer(0, 99))
         axes = tuple(range(rank))
         self.channels = self.integer(1, 3)
@@ -116,7 +118,7 @@ class Network:
     def divides(self, value: Value, dim: int, number: int) -> bool:
         """Require that a value's length is a multiple; False, and nothing is required, if that cannot be had."""
         length = value.lengths[dim]
-        if any(length(probe) % number for probe in PROBES):
+        if any(length(probe) % number for probe in self.probes):
             return False
         self.require(value.axes[dim], lambda total: length(total) % number == 0)
         return True
@@ -187,8 +189,8 @@ class Network:
         lengths = [
             (axis, length) for value in self.values for axis, length in zip(value.axes, value.lengths, strict=True)
         ]
-        return all(self.fits(axis, probe) for axis in range(self.rank) for probe in PROBES) and all(
-            2 <= length(PROBES[0]) <= LONGEST for _, length in lengths
+        return all(self.fits(axis, probe) for axis in range(self.rank) for probe in self.probes) and all(
+            2 <= length(self.probes[0]) <= LONGEST for _, length in lengths
         )
 
     def model(self, outputs: Sequence[Value]) -> onnx.ModelProto:
@@ -214,7 +216,7 @@ class Drawn:
         self.model = network.model(outputs)
         self.inputs, self.channels, self.rank = tuple(network.inputs), network.channels, network.rank
         lengths = [[each for each in range(1, longest) if network.fits(axis, each)] for axis in range(network.rank)]
-        self.lengths = [fitting or [PROBES[0]] for fitting in lengths]
+        self.lengths = [fitting or [network.probes[0]] for fitting in lengths]
         """For each axis, the lengths below `longest` that the network takes."""
 
     def __repr__(self) -> str:
