@@ -52,7 +52,8 @@ def load_network(
     else:
         refuse_external_data(model)
     check_operators(model, opset)
-    check_validity(model.SerializeToString() if external_data else data, what)
+    content = model.SerializeToString() if external_data else data
+    check_validity(content, what)
     if opset < OLDEST_OPSET:
         model, opset = convert(model, what), OLDEST_OPSET
         check_operators(model, opset)
@@ -65,7 +66,7 @@ def load_network(
     return Network(
         name=path.stem if path else model.graph.name or "network",
         path=path,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
         opset=opset,
         inputs={v.name: declared_type(v) for v in model.graph.input if v.name not in initializers},
         outputs={v.name: declared_type(v) for v in model.graph.output},

@@ -34,9 +34,9 @@ class DeclaredType(NamedTuple):
 class Network:
     """A checked network, unbound: `specialise` gives it shapes.
 
-    `path` is None for a network given as bytes. `sha256` is of the file's bytes, in hex. `opset` is the version of the
-    default operator domain. `model` holds the operators, without weights; `initializers` holds these: read-only arrays
-    by name.
+    `path` is None for a network given as bytes. `sha256` is of the file's bytes, in hex, and of its external data, if
+    that was read. `opset` is the version of the default operator domain. `model` holds the operators, without weights;
+    `initializers` holds these: read-only arrays by name.
     """
 
     name: str

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from ...kernels.cache import cache_folder, write_whole
@@ -18,8 +19,10 @@ from ...kernels.cpu.machine_code import machine
 from ..plan.streaming import AxisFacts, Certificate
 
 _PACKAGE = Path(__file__).parents[2]
-_CODE = ("engine/graph", "engine/plan", "kernels")
+_CODE = ("engine/graph", "engine/plan", "engine/models", "kernels")
 """Folders of the package whose code a certificate depends on."""
+_LIBRARIES = ("numpy", "onnx")
+"""Others' code that folds constants, finds shapes and is the reference, beside what `machine` names."""
 
 
 def certificate_folder() -> Path:
@@ -34,7 +37,8 @@ def kept_certificate(subject: object, prove: Callable[[], Certificate]) -> Certi
         subject: what is proved; its `repr` says all that the certificate depends on but for the code and the machine.
         prove: makes the certificate. If it raises, nothing is kept.
     """
-    digest = hashlib.blake2b(repr((subject, machine(), code_digest())).encode(), digest_size=16).hexdigest()
+    libraries = [metadata.version(name) for name in _LIBRARIES]
+    digest = hashlib.blake2b(repr((subject, machine(), libraries, code_digest())).encode(), digest_size=16).hexdigest()
     path = certificate_folder() / f"{digest}.json"
     kept = _read(path)
     if kept is None:

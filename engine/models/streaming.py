@@ -177,12 +177,13 @@ def prove_stream(
     """
     streaming = chosen_axes(network, axes)
     shapes = input_shapes(network, streaming, sizes or {})
-    free = free_axes(network, fixed_dimensions(network, streaming, sizes or {}))
+    freed = fixed_dimensions(network, streaming, sizes or {})
+    free = free_axes(network, freed)
     bindings = find_axes(
         lambda given: specialise(free, given, operators=OPERATORS, whole_scans=True), shapes, streaming
     )
     # The shortest steps prove the same rules as long ones, in less time.
     shortest = StreamPlan(bindings, name=network.name)
-    subject = network.sha256, streaming, shapes, backend
+    subject = network.sha256, streaming, freed, shapes, backend
     # On a plan of its own: what the proof compiles goes with it.
     return shortest, kept_certificate(subject, lambda: certify(shortest.in_steps(), backend=backend))

@@ -68,6 +68,16 @@ def test_reads_below_a_subfolder_what_onnx_wrote(folder: Path) -> None:
     np.testing.assert_array_equal(network.initializers["w"], WEIGHT)
 
 
+def test_other_external_data_are_another_network(tmp_path: Path) -> None:
+    """The file is the same; certificates are kept by the digest."""
+    digests = set()
+    for value in (1.0, 2.0, 1.0):
+        model = external_network("weights.bin", length="24")
+        (tmp_path / "weights.bin").write_bytes(np.full(6, value, "<f4").tobytes())
+        digests.add(load_network(saved(tmp_path, model), external_data=True).sha256)
+    assert len(digests) == 2
+
+
 def test_bytes_have_no_folder() -> None:
     with pytest.raises(ModelError, match="given as bytes has no folder"):
         load_network(external_network("weights.bin").SerializeToString(), external_data=True)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.plan.networks import parse, signal
 from wavetile.engine.errors import ModelError
-from wavetile.engine.models import proofs
+from wavetile.engine.graph import load_network
+from wavetile.engine.models import proofs, streaming
 from wavetile.engine.models.proofs import certificate_folder, kept_certificate
+from wavetile.engine.models.streaming import prove_stream
 from wavetile.engine.plan.streaming import AxisFacts, Certificate
 
 MADE = Certificate(
@@ -73,3 +76,26 @@ def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path: Path, monkey
     monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path / "file"))
     prove = Prover()
     assert [kept_certificate("network", prove).carried_bytes for _ in range(2)] == [1, 2]
+
+
+def test_another_library_proves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = Prover()
+    kept_certificate("network", prove)
+    version = proofs.metadata.version
+    monkeypatch.setattr(proofs.metadata, "version", lambda name: version(name) + (".1" if name == "numpy" else ""))
+    assert kept_certificate("network", prove).carried_bytes == 2
+
+
+def test_a_size_that_is_given_is_another_subject_than_the_same_one_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dimension whose size is given is freed first: it is another graph that is proved, if of the same shapes."""
+    network = load_network(
+        parse(
+            "(float[1,1,H,6] x) => (float[1,1,H,6] y) { y = Conv<pads=[1,1,1,1]>(x, k) }",
+            constants={"k": signal((1, 1, 3, 3), 1)},
+        ).SerializeToString()
+    )
+    subjects: list[str] = []
+    monkeypatch.setattr(streaming, "kept_certificate", lambda subject, _: subjects.append(repr(subject)) or MADE)
+    for sizes in ({}, {("x", 3): 6}):
+        prove_stream(network, [{"x": 2}], sizes, backend="cpu")
+    assert len(set(subjects)) == 2
