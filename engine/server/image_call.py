@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import grpc
 
@@ -18,8 +19,17 @@ from .served import ServedImages, ServedModel
 from .signal_call import wrong_request
 
 
+@dataclass(frozen=True, slots=True)
+class ImagePools:
+    """The threads of all image streams."""
+
+    computing: Executor
+    planning: Executor
+    """Apart: a stream that is planned for the first time would keep the tiles of others waiting."""
+
+
 class ImageCall:
-    """The coroutine of one image stream. Its tiles are computed one after the other, in `pool`'s threads."""
+    """The coroutine of one image stream. Its tiles are computed one after the other, in the threads of `pools`."""
 
     def __init__(
         self,
@@ -27,7 +37,7 @@ class ImageCall:
         stream_id: str,
         config: pb.StreamConfig,
         served: ServedModel,
-        pool: Executor,
+        pools: ImagePools,
         options: ServerOptions,
     ) -> None:
         self._context = context
@@ -35,7 +45,7 @@ class ImageCall:
         self._config = config
         self._served = served
         self._description = served.describe()
-        self._pool = pool
+        self._pools = pools
         self._options = options
         self._counter = ImageResultCounter(options.max_message_bytes)
 
@@ -45,8 +55,9 @@ class ImageCall:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
         image = self._config.image
         form = image_format(image, self._options.max_message_bytes)
-        # Not in the pool: a stream that is planned for the first time would keep the tiles of others waiting.
-        images = await asyncio.to_thread(self._served.open_images, form, self._options.max_image_bytes)
+        images = await asyncio.get_running_loop().run_in_executor(
+            self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
+        )
         await self._context.write(pb.StreamResponse(started=self._started(images)))
         while isinstance(request := await self._context.read(), pb.StreamRequest):
             field = request.WhichOneof("request")
@@ -82,5 +93,5 @@ class ImageCall:
 
     async def _answer(self, make: Callable[[], list[pb.StreamResponse]]) -> None:
         """Send what `make` makes in the pool: megabytes become messages there, where no other stream waits for it."""
-        for response in await asyncio.get_running_loop().run_in_executor(self._pool, make):
+        for response in await asyncio.get_running_loop().run_in_executor(self._pools.computing, make):
             await self._context.write(response)

@@ -18,11 +18,15 @@ from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import WavetileError
 from ..session.scheduler import Scheduler
 from .admission import Admission
+from .image_call import ImagePools
 from .options import ServerOptions
 from .served import ModelKind, ServedModel
 from .service import StreamService
 
 logger = logging.getLogger(__name__)
+
+PLANNING_THREADS = 4
+"""That open streams of images: plans that are there are found while others are made, of each model one at a time."""
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
 
@@ -63,7 +67,9 @@ class Server:
         self._grpc = grpc.aio.server(options=options.channel_options())
         self._scheduler = Scheduler(executors, options.threads)
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
-        service = StreamService(self._models, self._scheduler, self._admission, self._image_pool, options)
+        self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
+        pools = ImagePools(self._image_pool, self._planning_pool)
+        service = StreamService(self._models, self._scheduler, self._admission, pools, options)
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
@@ -81,7 +87,8 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace_s)
         await asyncio.to_thread(self._scheduler.stop)
-        self._image_pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._image_pool, self._planning_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         logger.info("stopped")
 
     async def wait(self) -> None:

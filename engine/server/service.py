@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from typing import NoReturn
 
 import grpc
@@ -18,7 +17,7 @@ from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import SignalError
 from ..session.scheduler import Scheduler
 from .admission import Admission
-from .image_call import ImageCall
+from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
 from .options import ServerOptions
 from .served import ModelDescription, ModelKind, ServedModel
@@ -38,13 +37,13 @@ class StreamService(pb_grpc.StreamServiceServicer):
         models: Mapping[str, ServedModel],
         scheduler: Scheduler,
         admission: Admission,
-        image_pool: Executor,
+        image_pools: ImagePools,
         options: ServerOptions,
     ) -> None:
         self._models = models
         self._scheduler = scheduler
         self._admission = admission
-        self._image_pool = image_pool
+        self._image_pools = image_pools
         self._options = options
 
     async def Stream(  # noqa: N802 - the service definition's name
@@ -93,7 +92,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
         with self._admission.admit():
             logger.info("stream %s: opened on model %r by %s", stream_id, config.model, context.peer())
             if description.kind is ModelKind.IMAGE:
-                call = ImageCall(context, stream_id, config, served, self._image_pool, self._options)
+                call = ImageCall(context, stream_id, config, served, self._image_pools, self._options)
             else:
                 call = SignalCall(context, stream_id, config, served, self._scheduler, self._options)
             await call.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.plan.networks import parse, signal
 from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models import proofs, streaming
+from wavetile.engine.models.axes import Sizes
 from wavetile.engine.models.proofs import certificate_folder, kept_certificate
 from wavetile.engine.models.streaming import prove_stream
 from wavetile.engine.plan.streaming import AxisFacts, Certificate
@@ -81,8 +83,8 @@ def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path: Path, monkey
 def test_another_library_proves_again(monkeypatch: pytest.MonkeyPatch) -> None:
     prove = Prover()
     kept_certificate("network", prove)
-    version = proofs.metadata.version
-    monkeypatch.setattr(proofs.metadata, "version", lambda name: version(name) + (".1" if name == "numpy" else ""))
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: version(name) + (".1" if name == "numpy" else ""))
     assert kept_certificate("network", prove).carried_bytes == 2
 
 
@@ -96,6 +98,7 @@ def test_a_size_that_is_given_is_another_subject_than_the_same_one_declared(monk
     )
     subjects: list[str] = []
     monkeypatch.setattr(streaming, "kept_certificate", lambda subject, _: subjects.append(repr(subject)) or MADE)
-    for sizes in ({}, {("x", 3): 6}):
+    given: list[Sizes] = [{}, {("x", 3): 6}]
+    for sizes in given:
         prove_stream(network, [{"x": 2}], sizes, backend="cpu")
     assert len(set(subjects)) == 2
