@@ -111,6 +111,7 @@ def proof_rows(proved: Proved, nodes: Sequence[NodeFact]) -> list[tuple[str, str
         rows.append(("in time", ", ".join(f"{name} {delay:.4g} ms" for name, delay in delays_ms.items())))
     lengths = " x ".join(str(length) for length in certificate.lengths)
     rows.append(("proof", f"in steps and at once, {lengths}: largest difference {certificate.max_difference:.2g}"))
+    rows.append(("shown by", f"outputs that vary by {certificate.variation:.2g} of their scale at least"))
     ours, whole = certificate.multiply_adds
     rows.append(("multiply-adds", f"{ours / whole:.3f} of those at once" if whole else "none"))
     kept = in_bytes(sum(node.kept_bytes for node in nodes))

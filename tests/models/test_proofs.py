@@ -24,6 +24,7 @@ MADE = Certificate(
     carried_bytes=128,
     strip_bytes=0,
     multiply_adds=(1000, 990),
+    variation=0.5,
 )
 
 

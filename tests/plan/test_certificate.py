@@ -9,6 +9,7 @@ from tests.plan.networks import parse, signal
 from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network, specialise
 from wavetile.engine.plan.streaming import StreamingAxis, StreamPlan, certify, find_axes
+from wavetile.engine.plan.streaming.certificate import TELLING
 from wavetile.engine.plan.streaming.span import Window
 
 LAST_NODES = {
@@ -58,3 +59,27 @@ def test_what_never_comes_out_is_missed(dtype: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Window, "count", lambda self, arrived, ended: whole(self, arrived, False))
     with pytest.raises(ModelError, match="differs from the whole by nan"):
         certify(plan)
+
+
+def plain(body: str, **constants: np.ndarray) -> StreamPlan:
+    network = load_network(
+        parse(f"(float[1,2,T] x) => (float[1,C,U] y) {{ {body} }}", constants=constants).SerializeToString()
+    )
+    axis = StreamingAxis("T", {"x": 2})
+    return StreamPlan(find_axes(lambda shapes: specialise(network, shapes), {"x": (1, 2, 1)}, [axis]))
+
+
+def test_a_network_that_signals_saturate_is_proved_on_fainter_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "a = Mul(x, x) b = Conv<pads=[2,0]>(a, w) y = Sigmoid(b)"
+    constants = {"w": np.full((1, 2, 3), 300, np.float32)}
+    certificate = certify(plain(body, **constants))
+    assert certificate.max_difference < 1e-5
+    assert certificate.variation > TELLING
+    whole = Window.reads
+    monkeypatch.setattr(Window, "reads", lambda self, made, total: whole(self, made, total)._replace(start=made.start))
+    with pytest.raises(ModelError, match="differs from the whole"):
+        certify(plain(body, **constants))
+
+
+def test_outputs_that_never_vary_show_nothing() -> None:
+    assert certify(plain("y = Sub(x, x)")).variation == 0
