@@ -26,6 +26,9 @@ LIKE_THEIR_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"}
 POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 """Operators that slide a window and may have ceil_mode."""
 
+KERNEL_INPUT = {**dict.fromkeys(POOLS), "Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
+"""Operators that slide a window over their first input -> the input that has its size, if one has."""
+
 
 def to_type_proto(value: TensorType) -> TypeProto:
     """Return a bound type as ONNX's message."""
@@ -85,35 +88,45 @@ class TypeInference:
             # ONNX's inference stops at an output_shape.
             shape = tuple(int(size) for size in constants[scope[node.input[2]]])
             return {node.output[0]: TensorType(shape, types[scope[node.input[0]]].dtype)}
-        if node.op_type in POOLS:
-            return self._without_windows_of_padding(node, types[scope[node.input[0]]], outputs)
+        if node.op_type in KERNEL_INPUT:
+            kernel = KERNEL_INPUT[node.op_type]
+            taps = None if kernel is None else types[scope[node.input[kernel]]].shape[2:]
+            return self._with_real_windows(node, types[scope[node.input[0]]], taps, outputs)
         return outputs
 
-    def _without_windows_of_padding(
-        self, node: NodeProto, source: TensorType, outputs: Mapping[str, TensorType | None]
+    def _with_real_windows(
+        self,
+        node: NodeProto,
+        source: TensorType,
+        taps: tuple[int, ...] | None,
+        outputs: Mapping[str, TensorType | None],
     ) -> dict[str, TensorType | None]:
-        """Drop a pool's last window where ceil_mode lets it start behind the input, in the padding at the end.
+        """Correct how many windows a convolution or a pool has, where ONNX's inference counts one that is not there.
 
-        The specification asks for it ("sliding windows that would start in the right padded region are ignored");
-        ONNX's inference does not do it.
+        An input that is shorter than a window has none, but a division that rounds towards zero finds one. And a pool's
+        last window is dropped where ceil_mode lets it start behind the input, in the padding at the end: the
+        specification asks for it ("sliding windows that would start in the right padded region are ignored").
         """
         attributes = read_attributes(node, self._opset)
-        if not attributes.get("ceil_mode"):
-            return dict(outputs)
         spatial = source.shape[2:]
-        strides = attributes.get("strides") or [1] * len(spatial)
+        ones = [1] * len(spatial)
+        taps = attributes.get("kernel_shape") or taps or ones
+        strides, dilations = attributes.get("strides") or ones, attributes.get("dilations") or ones
         pads = attributes.get("pads") or [0] * (2 * len(spatial))
+        if not attributes.get("ceil_mode") and str(attributes.get("auto_pad", "NOTSET")).startswith("SAME"):
+            return dict(outputs)
         adjusted: dict[str, TensorType | None] = {}
         for name, value_type in outputs.items():
             adjusted[name] = value_type
-            if value_type is not None:
-                counts = [
-                    count - 1 if (count - 1) * stride >= size + before else count
-                    for count, stride, size, before in zip(
-                        value_type.shape[2:], strides, spatial, pads[: len(spatial)], strict=True
-                    )
-                ]
-                adjusted[name] = TensorType((*value_type.shape[:2], *counts), value_type.dtype)
+            if value_type is None:
+                continue
+            counts = list(value_type.shape[2:])
+            for axis, (size, stride, before) in enumerate(zip(spatial, strides, pads[: len(spatial)], strict=True)):
+                if attributes.get("ceil_mode"):
+                    counts[axis] -= int((counts[axis] - 1) * stride >= size + before)
+                elif size + before + pads[len(spatial) + axis] < (taps[axis] - 1) * dilations[axis] + 1:
+                    counts[axis] = 0
+            adjusted[name] = TensorType((*value_type.shape[:2], *counts), value_type.dtype)
         return adjusted
 
     def type_of(self, name: str, types: Mapping[str, TensorType]) -> TypeProto:

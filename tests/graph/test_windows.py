@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -64,3 +66,27 @@ def test_an_output_shape_beyond_all_windows_pads_nothing() -> None:
     fused = fuse(bound_graph(network_proto([node], {"x": [1, 2, 4]}, ["y"], {"w": WEIGHT})))
     assert fused.nodes[0].attributes["pads"] == [0, 0]
     assert fused.types["y"].shape == (1, 2, 11)
+
+
+@pytest.mark.parametrize("op", ["Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "dilation", "pads"),
+    [(1, 2, 2, 1, 0), (3, 5, 8, 1, 0), (4, 2, 7, 4, 0), (1, 4, 3, 1, 1), (4, 4, 3, 1, 0), (2, 4, 3, 1, 1)],
+)
+@pytest.mark.parametrize("mode", ["NOTSET", "VALID"])
+def test_an_input_shorter_than_a_window_has_none(
+    op: str, size: int, kernel: int, stride: int, dilation: int, pads: int, mode: str
+) -> None:
+    """ONNX's own inference rounds the negative rest towards zero, and finds a window."""
+    attributes: dict[str, Any] = {"auto_pad": mode} if mode == "VALID" else {"pads": [pads, pads]}
+    pads = 0 if mode == "VALID" else pads
+    weights = {"Conv": np.float32, "ConvInteger": np.uint8}
+    constants = {"w": np.ones((1, 1, kernel), weights[op])} if op in weights else {}
+    node = make_node(
+        op, ["x", *constants], ["y"], kernel_shape=[kernel], strides=[stride], dilations=[dilation], **attributes
+    )
+    dtypes = {"x": np.uint8 if op == "ConvInteger" else np.float32}
+    graph = bound_graph(network_proto([node], {"x": [1, 1, size]}, ["y"], constants, opset=19, dtypes=dtypes))
+    expected = (size + 2 * pads - (kernel - 1) * dilation - 1) // stride + 1
+    assert expected in (0, 1)
+    assert graph.types["y"].shape == (1, 1, expected)

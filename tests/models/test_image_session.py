@@ -18,6 +18,7 @@ from wavetile.engine.models import streaming
 from wavetile.engine.models.model import Model
 from wavetile.engine.plan.streaming import StreamPlan
 from wavetile.engine.session import ImageFormat, TileStream
+from wavetile.engine.session.images import IMAGE_ORDERS
 
 DEEP = parse(
     "(float[1,1,H,W] x) => (float[1,1,H,W] y) { a = Conv<pads=[3,3,3,3]>(x, k) b = MaxPool<kernel_shape=[2,2], "
@@ -121,3 +122,16 @@ def test_the_next_image_begins_while_another_stream_is_planned(
             go_on.set()
         with pytest.raises(SignalError, match="for nothing"):
             other.result(PATIENCE_S)
+
+
+def test_an_image_smaller_than_a_window_has_no_output_in_any_order(tmp_path: Path) -> None:
+    network = parse(
+        "(float[1,1,H,W] x) => (float[1,1,P,Q] y) { y = Conv<strides=[2,2]>(x, k) }",
+        constants={"k": signal((1, 1, 2, 2), 3)},
+    )
+    onnx.save(network, tmp_path / "strided.onnx")
+    model = wavetile.load(tmp_path / "strided.onnx")
+    for order in IMAGE_ORDERS[:4]:
+        result = model.images(ImageFormat(1, 1, order=order)).put(0, 0, 0, np.ones((1, 1, 1, 1), np.float32))
+        assert sum(region.values.size for region in result.regions["y"]) == 0
+        assert result.finished_share == 1.0
