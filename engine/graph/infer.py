@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -106,11 +106,17 @@ class TypeInference:
         An input that is shorter than a window has none, but a division that rounds towards zero finds one. And a pool's
         last window is dropped where ceil_mode lets it start behind the input, in the padding at the end: the
         specification asks for it ("sliding windows that would start in the right padded region are ignored").
+
+        Args:
+            node: the convolution or pool.
+            source: what it slides over.
+            taps: its kernel's size, if an input has it and no attribute.
+            outputs: as inferred.
         """
         attributes = read_attributes(node, self._opset)
         spatial = source.shape[2:]
         ones = [1] * len(spatial)
-        taps = attributes.get("kernel_shape") or taps or ones
+        kernel: Sequence[int] = attributes.get("kernel_shape") or taps or ones
         strides, dilations = attributes.get("strides") or ones, attributes.get("dilations") or ones
         pads = attributes.get("pads") or [0] * (2 * len(spatial))
         if not attributes.get("ceil_mode") and str(attributes.get("auto_pad", "NOTSET")).startswith("SAME"):
@@ -124,7 +130,7 @@ class TypeInference:
             for axis, (size, stride, before) in enumerate(zip(spatial, strides, pads[: len(spatial)], strict=True)):
                 if attributes.get("ceil_mode"):
                     counts[axis] -= int((counts[axis] - 1) * stride >= size + before)
-                elif size + before + pads[len(spatial) + axis] < (taps[axis] - 1) * dilations[axis] + 1:
+                elif size + before + pads[len(spatial) + axis] < (kernel[axis] - 1) * dilations[axis] + 1:
                     counts[axis] = 0
             adjusted[name] = TensorType((*value_type.shape[:2], *counts), value_type.dtype)
         return adjusted
