@@ -55,7 +55,7 @@ format: $(call has,check$(comma)images$(comma)report$(comma)test)  ## rewrite th
 	@$(VENV)/bin/ruff format .
 
 # The generator is older than the runtime (proto/generate.py says why), and needs an environment of its own.
-proto: $(VENV)-proto/.created  ## generate proto/v1's stubs again
+proto: $(VENV)-proto/.created  ## generate proto's stubs again
 	@$(VENV)-proto/bin/python proto/generate.py
 
 dev: $(VENV)/.created  ## an environment that runs the checkout itself (editable), with every tool

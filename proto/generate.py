@@ -14,7 +14,7 @@ from pathlib import Path
 
 GENERATOR = "1.71.2"
 PROTO_FOLDER = Path(__file__).resolve().parent
-SOURCES = ("v1/wavetile.proto",)
+SOURCES = ("v1/wavetile.proto", "inference/v2/inference.proto")
 
 
 def generate(destination: Path) -> None:

@@ -1,5 +1,7 @@
 """Serve models over gRPC until interrupted.
 
+Streams are served by wavetile.v1 and, as sequences, by the Open Inference Protocol (KServe v2) that Triton's clients
+speak; networks are evaluated whole by the latter, a bare one (.onnx) under its name, a stream's under MODEL.network.
 Without a model, all known ones are served whose weights are here; the weights of those that are named are fetched if
 need be. The first start on a machine compiles the kernels; later ones load them. When the server can be used, a line
 "ready on HOST:PORT" goes to standard output.
@@ -17,7 +19,9 @@ SUMMARY = "serve models over gRPC"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models, where to listen, and limits."""
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="a model's name, or the path of a card (.toml)")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="a model's name, or the path of a card (.toml) or network (.onnx)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=port, default=50051, help="default: %(default)s; 0 takes a free one")
     parser.add_argument("--max-streams", type=positive, default=1024, metavar="N", help="default: %(default)s")
@@ -31,29 +35,34 @@ def execute(options: argparse.Namespace) -> int:
     import asyncio
     import logging
 
+    from ... import __version__
     from ..server import Server, ServerOptions, serve
     from .console import notices, output
 
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
-    models = _load(options)
+    models, networks = _load(options)
     server_options = ServerOptions(
-        host=options.host, port=options.port, threads=options.threads, max_streams=options.max_streams
+        host=options.host,
+        port=options.port,
+        threads=options.threads,
+        max_streams=options.max_streams,
+        version=__version__,
     )
 
     def announce(server: Server) -> None:
         notices().print("Ctrl-C stops; a second one stops at once", style="dim")
         output().print(f"ready on {server.address}", soft_wrap=True)
 
-    asyncio.run(serve(models, server_options, on_started=announce))
+    asyncio.run(serve(models, server_options, networks=networks, on_started=announce))
     return 0
 
 
-def _load(options: argparse.Namespace) -> dict:
-    """The models to serve by name, their streams compiled; says which."""
+def _load(options: argparse.Namespace) -> tuple[dict, dict]:
+    """The models to serve by name, their streams compiled, and the networks to evaluate; says which."""
     from ..errors import ModelError
     from ..models.card import card_names
     from .console import in_count, notices
-    from .served import served
+    from .served import evaluated, served
     from .warmup import warm_up_visibly
     from .weights import load_visibly, names_here
 
@@ -65,15 +74,18 @@ def _load(options: argparse.Namespace) -> dict:
         )
     if options.backend == "cpu":
         warm_up_visibly()
-    models = {}
+    models, networks = {}, {}
     for name in names:
-        one = served(load_visibly(name, backend=options.backend, threads=options.threads))
-        about = one.description
-        if about.name in models:
+        model = load_visibly(name, backend=options.backend, threads=options.threads)
+        about = model.describe()
+        found = evaluated(model)
+        if (models.keys() | networks.keys()) & {about.name, *found}:
             raise ModelError(f"two models are called {about.name!r}; leave one out")
-        models[about.name] = one
+        networks.update(found)
+        if model.card is not None:
+            models[about.name] = served(model)
         cost = f"{in_count(about.multiply_adds)} multiply-adds a step" if about.multiply_adds else "images of any size"
-        notices().print(f"{about.name}: {cost}, {one.model.backend}")
+        notices().print(f"{about.name}: {cost}, {model.backend}")
     if not options.models and (missing := [name for name in card_names() if name not in names]):
         notices().print(f"not here: {', '.join(missing)}; `wavetile models pull` fetches them", style="dim")
-    return models
+    return models, networks

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import ModelError
+from ..models.description import TensorDescription as DescribedTensor
 from ..models.image_session import ImageSession
 from ..models.model import Model
 from ..server import ModelDescription, ModelKind, TensorDescription
@@ -35,6 +39,36 @@ class Served:
         return self.model.images(form, max_bytes=max_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A model's network behind the server's door (`server.ServedNetwork`)."""
+
+    model: Model
+    inputs: tuple[TensorDescription, ...]
+    outputs: tuple[TensorDescription, ...]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Evaluate it. Raises SignalError, ModelError."""
+        return self.model.run(inputs)
+
+
+def evaluated(model: Model) -> dict[str, Evaluated]:
+    """The model's network by the name under which it is evaluated whole; nothing of a model with several networks.
+
+    That name is the model's, or `MODEL.network` where the model's own name is that of a stream.
+    """
+    if len(model.weights) != 1:
+        return {}
+    about = model.describe()
+    streams = model.card is not None and ModelKind(about.kind) is not ModelKind.IMAGE
+    name = f"{about.name}.network" if streams else about.name
+    return {name: Evaluated(model, _tensors(about.inputs), _tensors(about.outputs))}
+
+
+def _tensors(described: Sequence[DescribedTensor]) -> tuple[TensorDescription, ...]:
+    return tuple(TensorDescription(one.name, one.dtype, one.shape) for one in described)
+
+
 def served(model: Model) -> Served:
     """Prepare a model for serving: its stream is compiled now, not at the first client's cost.
 
@@ -42,13 +76,13 @@ def served(model: Model) -> Served:
         ModelError: it has no card, so the server would not know what its signal is.
     """
     if model.card is None:
-        raise ModelError(f"{model.name!r} is a bare network, which can not be served; give the path of a card (.toml)")
+        raise ModelError(f"{model.name!r} is a bare network, which does not stream; give the path of a card (.toml)")
     about = model.describe()
     description = ModelDescription(
         name=about.name,
         kind=ModelKind(about.kind),
-        inputs=tuple(TensorDescription(one.name, one.dtype, one.shape) for one in about.inputs),
-        outputs=tuple(TensorDescription(one.name, one.dtype, one.shape) for one in about.outputs),
+        inputs=_tensors(about.inputs),
+        outputs=_tensors(about.outputs),
         operators=about.operators,
         sample_rate_hz=about.sample_rate_hz,
         hop_samples=about.hop_samples,

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from .options import ServerOptions
-from .served import ModelDescription, ModelKind, ServedModel, TensorDescription
+from .served import ModelDescription, ModelKind, ServedModel, ServedNetwork, TensorDescription
 from .server import Server, serve
 
-__all__ = ["ModelDescription", "ModelKind", "ServedModel", "Server", "ServerOptions", "TensorDescription", "serve"]
+__all__ = [
+    "ModelDescription",
+    "ModelKind",
+    "ServedModel",
+    "ServedNetwork",
+    "Server",
+    "ServerOptions",
+    "TensorDescription",
+    "serve",
+]

@@ -21,6 +21,11 @@ class Admission:
         """How many streams are in."""
         return self._live
 
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` was called."""
+        return self._draining
+
     def drain(self) -> None:
         """Admit nobody from now on."""
         self._draining = True

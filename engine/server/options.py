@@ -27,6 +27,12 @@ class ServerOptions:
     max_pending_frames: int = 32
     # A call must send its config within this time.
     config_timeout_s: float = 10.0
+    # The program's own, told to who asks what the server is.
+    version: str = ""
+    # Whole evaluations of networks that may wait for a compute thread.
+    max_queued_evaluations: int = 256
+    # A sequence of the Open Inference Protocol that sends nothing for this time is ended.
+    sequence_idle_s: float = 60.0
     # A peer that says nothing is pinged after this time, and given up when it does not answer.
     keepalive_time_s: float = 20.0
     keepalive_timeout_s: float = 10.0

@@ -161,3 +161,25 @@ class ServedModel(Protocol):
         May take as long as it takes to plan and prove the stream. Raises SignalError: it says what would work.
         """
         ...
+
+
+class ServedNetwork(Protocol):
+    """A network that the server evaluates on whole arrays; safe to use from several threads."""
+
+    @property
+    def inputs(self) -> tuple[TensorDescription, ...]:
+        """All that `run` needs."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorDescription, ...]:
+        """All that `run` gives."""
+        ...
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Evaluate it; arrays by ONNX name.
+
+        Raises SignalError: an input is missing, unknown or of another type or shape than declared; ModelError: shapes
+        that contradict each other.
+        """
+        ...

@@ -11,16 +11,17 @@ from contextlib import ExitStack, contextmanager
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import WavetileError
 from ..session.scheduler import Scheduler
+from . import inference
 from .admission import Admission
 from .image_call import ImagePools
 from .options import ServerOptions
-from .served import ModelKind, ServedModel
+from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
 
 logger = logging.getLogger(__name__)
@@ -28,15 +29,24 @@ logger = logging.getLogger(__name__)
 PLANNING_THREADS = 4
 """That open streams of images: plans that are there are found while others are made, of each model one at a time."""
 
-SERVICE_NAME = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
+SERVICE_NAMES = (pb.DESCRIPTOR.services_by_name["StreamService"].full_name, inference.SERVICE_NAME)
 
 
 class Server:
-    """A gRPC server over `models` (name to model). Make, start and stop it on one event loop."""
+    """A gRPC server over `models` (name to model). Make, start and stop it on one event loop.
 
-    def __init__(self, models: Mapping[str, ServedModel], options: ServerOptions | None = None) -> None:
+    `networks` are evaluated whole, for clients of the Open Inference Protocol.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        options: ServerOptions | None = None,
+        networks: Mapping[str, ServedNetwork] | None = None,
+    ) -> None:
         self._options = options or ServerOptions()
         self._models = dict(models)
+        self._networks = dict(networks or {})
         self._admission = Admission(self._options.max_streams)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
         self._port = 0
@@ -71,13 +81,21 @@ class Server:
         pools = ImagePools(self._image_pool, self._planning_pool)
         service = StreamService(self._models, self._scheduler, self._admission, pools, options)
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
+        self._inference = inference.InferenceService(
+            self._models, self._networks, self._scheduler, self._admission, self._image_pool, options
+        )
+        inference.add_to_server(self._inference, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
+        reflection.enable_server_reflection(
+            (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME),
+            self._grpc,
+            inference.reflection_pool(pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR),
+        )
         self._port = self._bind()
         self._scheduler.start()
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        logger.info("serving %s on %s", ", ".join(sorted(self._models)) or "no model", self.address)
+        logger.info("serving %s on %s", ", ".join(sorted({*self._models, *self._networks})) or "no model", self.address)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Refuse new streams, give the live ones `grace_s` (default: the options') to end, then end them."""
@@ -109,7 +127,7 @@ class Server:
         return port
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE_NAME):
+        for service in ("", *SERVICE_NAMES):
             await self._health.set(service, status)
 
 
@@ -117,13 +135,14 @@ async def serve(
     models: Mapping[str, ServedModel],
     options: ServerOptions | None = None,
     *,
+    networks: Mapping[str, ServedNetwork] | None = None,
     on_started: Callable[[Server], None] | None = None,
 ) -> None:
-    """Serve `models` until SIGINT or SIGTERM, then stop gracefully; a second signal stops at once.
+    """Serve `models` and `networks` until SIGINT or SIGTERM, then stop gracefully; a second signal stops at once.
 
     `on_started` is called once with the server when it listens. Raises WavetileError when the port can not be had.
     """
-    server = Server(models, options)
+    server = Server(models, options, networks)
     stop_asked = asyncio.Event()
     stop_at_once = asyncio.Event()
 

@@ -7,10 +7,8 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from typing import NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
@@ -22,9 +20,11 @@ from .messages import description_message, summary_message
 from .options import ServerOptions
 from .served import ModelDescription, ModelKind, ServedModel
 from .signal_call import SignalCall
-from .status import ConfigTimeoutError, OrderError, UnknownModelError, status_of
+from .status import ConfigTimeoutError, OrderError, UnknownModelError, abort
 
 logger = logging.getLogger(__name__)
+
+PACKAGE = "wavetile.v1"
 
 _SIGNAL_FIELDS = {ModelKind.AUDIO: "audio", ModelKind.FEATURES: "features", ModelKind.IMAGE: "image"}
 
@@ -63,7 +63,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
             logger.info("stream %s: its client is gone after %.1f s", stream_id, time.monotonic() - started)
             return
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
-            await _abort(context, f"stream {stream_id}", error)
+            await abort(context, f"stream {stream_id}", error, PACKAGE)
         logger.info("stream %s: ended after %.1f s", stream_id, time.monotonic() - started)
 
     async def ListModels(  # noqa: N802 - the service definition's name
@@ -82,7 +82,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
             served = self._find(request.model)
             return pb.DescribeModelResponse(model=description_message(request.model, served.describe()))
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
-            await _abort(context, "DescribeModel", error)
+            await abort(context, "DescribeModel", error, PACKAGE)
 
     async def _serve(self, stream_id: str, context: grpc.aio.ServicerContext) -> None:
         config = await self._read_config(context)
@@ -125,17 +125,3 @@ def _check_signal(config: pb.StreamConfig, description: ModelDescription) -> Non
     field = config.WhichOneof("signal")
     if field != expected:
         raise SignalError(f"the config's signal is {field or 'missing'!r}; model {config.model!r} takes {expected!r}")
-
-
-async def _abort(context: grpc.aio.ServicerContext, what: str, error: Exception) -> NoReturn:
-    code, message = (
-        (grpc.StatusCode.INVALID_ARGUMENT, "a request is not a valid message of wavetile.v1")
-        if isinstance(error, DecodeError)
-        else status_of(error)
-    )
-    if code is grpc.StatusCode.INTERNAL:
-        logger.error("%s: failed", what, exc_info=error)
-    else:
-        logger.info("%s: %s: %s", what, code.name, message)
-    await context.abort(code, message)
-    raise AssertionError("abort always raises")

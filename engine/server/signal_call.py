@@ -153,8 +153,11 @@ def _frame_budget(config: pb.StreamConfig, description: ModelDescription) -> int
     """The frame's budget in ns: the config's, else one hop."""
     if not 0 <= config.frame_budget_ns <= MAX_BUDGET_NS:
         raise SignalError(f"frame_budget_ns is {config.frame_budget_ns}; it must be 0 (one hop) to {MAX_BUDGET_NS}")
-    if config.frame_budget_ns:
-        return config.frame_budget_ns
+    return config.frame_budget_ns or hop_budget(description)
+
+
+def hop_budget(description: ModelDescription) -> int:
+    """One hop of the model in ns, or what stands for it where the model has no rate."""
     if description.sample_rate_hz and description.hop_samples:
         return 1_000_000_000 * description.hop_samples // description.sample_rate_hz
     return DEFAULT_BUDGET_NS

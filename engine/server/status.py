@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from typing import NoReturn
+
 import grpc
+from google.protobuf.message import DecodeError
 
 from ..errors import SignalError, StreamClosedError, WavetileError
+
+logger = logging.getLogger(__name__)
 
 
 class CallError(WavetileError):
@@ -37,6 +43,24 @@ class DrainingError(CallError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class QueueFullError(CallError):
+    """As many evaluations wait as may."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class QueueTimeoutError(CallError):
+    """The request waited longer than it said that it would."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class RefusedError(CallError):
+    """Something that the protocol has and this server does not do."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+
+
 class ConfigTimeoutError(CallError):
     """The call sent no config in time."""
 
@@ -59,3 +83,18 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
         if isinstance(error, kind):
             return code, str(error)
     return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
+
+
+async def abort(context: grpc.aio.ServicerContext, what: str, error: Exception, package: str) -> NoReturn:
+    """End the call with the status of `error`, and log it of `what`; `package` is whose messages the call carries."""
+    code, message = (
+        (grpc.StatusCode.INVALID_ARGUMENT, f"a request is not a valid message of {package}")
+        if isinstance(error, DecodeError)
+        else status_of(error)
+    )
+    if code is grpc.StatusCode.INTERNAL:
+        logger.error("%s: failed", what, exc_info=error)
+    else:
+        logger.info("%s: %s: %s", what, code.name, message)
+    await context.abort(code, message)
+    raise AssertionError("abort always raises")

@@ -12,6 +12,7 @@ Times are `time.monotonic_ns()`.
 from __future__ import annotations
 
 import asyncio
+import copy
 import heapq
 import itertools
 import logging
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import SignalError
+from .counts import ModelCounts
 
 logger = logging.getLogger(__name__)
 
@@ -159,6 +161,7 @@ class Scheduler:
         self._idle_executors = {model: list(pool) for model, pool in executors.items()}
         self._max_lanes = {model: min(executor.max_lanes for executor in pool) for model, pool in executors.items()}
         self._ready: dict[str, list[tuple[int, int, ScheduledStream]]] = {model: [] for model in executors}
+        self._counts = {model: ModelCounts() for model in executors}
         self._order = itertools.count()  # breaks ties between equal deadlines: first come, first served
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
@@ -202,6 +205,11 @@ class Scheduler:
         if session.lanes > max_lanes:
             raise SignalError(f"{session.lanes} channels; model {model!r} computes at most {max_lanes} at once")
         return ScheduledStream(self, session, model, budget_ns, max_pending, sink, loop)
+
+    def counts(self, model: str) -> ModelCounts:
+        """What was computed of `model` so far; a copy."""
+        with self._lock:
+            return copy.deepcopy(self._counts[model])
 
     # What `ScheduledStream` calls, on event loops.
 
@@ -344,6 +352,9 @@ class Scheduler:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[ScheduledStream, FrameResult | Exception | None]]] = {}
         with self._lock:
             self._idle_executors[model].append(executor)
+            results = [outcome for outcome in outcomes if isinstance(outcome, FrameResult)]
+            if results:
+                self._counts[model].add([result.queue_time_ns for result in results], results[0].compute_time_ns)
             for stream, outcome in zip(streams, outcomes, strict=True):
                 stream.running = False
                 stream.failed = isinstance(outcome, Exception)

@@ -10,14 +10,19 @@ import pytest
 
 from wavetile.proto.generate import GENERATOR, PROTO_FOLDER, generate
 
-STUBS = ("wavetile_pb2.py", "wavetile_pb2.pyi", "wavetile_pb2_grpc.py")
+# Source without its suffix, and one method of its service.
+SOURCES = {
+    "v1/wavetile": "/wavetile.v1.StreamService/Stream",
+    "inference/v2/inference": "/wavetile.inference.v2.GRPCInferenceService/ModelInfer",
+}
+STUBS = [f"{source}{suffix}" for source in SOURCES for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")]
 
 
 @pytest.fixture
 def generated(tmp_path: Path) -> Path:
     pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed, so stubs can not be generated to compare")
     generate(tmp_path)
-    return tmp_path / "wavetile" / "proto" / "v1"
+    return tmp_path / "wavetile" / "proto"
 
 
 def descriptor_of(stub: Path) -> bytes:
@@ -32,16 +37,17 @@ def methods_of(stub: Path) -> list[str]:
     """The full names of the methods that a generated service speaks of."""
     nodes = ast.walk(ast.parse(stub.read_text()))
     names = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return sorted(name for name in names if name.startswith("/wavetile.v1."))
+    return sorted(name for name in names if name.startswith("/wavetile."))
 
 
-def test_messages_and_methods_are_current(generated: Path) -> None:
+@pytest.mark.parametrize(("source", "method"), SOURCES.items())
+def test_messages_and_methods_are_current(generated: Path, source: str, method: str) -> None:
     """Holds for any generator: the descriptor is the contract, the code around it differs from version to version."""
-    committed = PROTO_FOLDER / "v1"
-    assert descriptor_of(committed / "wavetile_pb2.py") == descriptor_of(generated / "wavetile_pb2.py")
-    methods = methods_of(committed / "wavetile_pb2_grpc.py")
-    assert methods == methods_of(generated / "wavetile_pb2_grpc.py")
-    assert "/wavetile.v1.StreamService/Stream" in methods
+    messages, services = f"{source}_pb2.py", f"{source}_pb2_grpc.py"
+    assert descriptor_of(PROTO_FOLDER / messages) == descriptor_of(generated / messages)
+    methods = methods_of(PROTO_FOLDER / services)
+    assert methods == methods_of(generated / services)
+    assert method in methods
 
 
 @pytest.mark.parametrize("name", STUBS)
@@ -49,7 +55,7 @@ def test_stubs_are_byte_for_byte_current(generated: Path, name: str) -> None:
     installed = metadata.version("grpcio-tools")
     if installed != GENERATOR:
         pytest.skip(f"grpcio-tools is {installed}; the committed stubs are made by {GENERATOR}")
-    assert (PROTO_FOLDER / "v1" / name).read_bytes() == (generated / name).read_bytes()
+    assert (PROTO_FOLDER / name).read_bytes() == (generated / name).read_bytes()
 
 
 def test_stubs_run_on_the_declared_floors() -> None:
@@ -59,10 +65,9 @@ def test_stubs_run_on_the_declared_floors() -> None:
         if _is_installed()
         else (PROTO_FOLDER.parent / "pyproject.toml").read_text()
     )
-    services = (PROTO_FOLDER / "v1" / "wavetile_pb2_grpc.py").read_text()
-    messages = (PROTO_FOLDER / "v1" / "wavetile_pb2.py").read_text()
-    assert f"GRPC_GENERATED_VERSION = '{GENERATOR}'" in services
-    assert "Protobuf Python Version: 5.29.0" in messages
+    for source in SOURCES:
+        assert f"GRPC_GENERATED_VERSION = '{GENERATOR}'" in (PROTO_FOLDER / f"{source}_pb2_grpc.py").read_text()
+        assert "Protobuf Python Version: 5.29.0" in (PROTO_FOLDER / f"{source}_pb2.py").read_text()
     assert f"grpcio>={GENERATOR}" in requires or f"grpcio<2,>={GENERATOR}" in requires
     assert "protobuf>=5.29" in requires or "protobuf<8,>=5.29" in requires
 

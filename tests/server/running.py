@@ -16,9 +16,11 @@ PATIENCE_S = 10.0
 
 
 @asynccontextmanager
-async def serving(models: Mapping[str, Any], **options: Any) -> AsyncIterator[Server]:
-    """Serve `models` until the context ends."""
-    server = Server(models, ServerOptions(port=0, **options))
+async def serving(
+    models: Mapping[str, Any], *, networks: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Server]:
+    """Serve `models` and `networks` until the context ends."""
+    server = Server(models, ServerOptions(port=0, **options), networks)
     await server.start()
     try:
         yield server
