@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -36,6 +37,7 @@ from .results import (
     stream_info,
     stream_result,
 )
+from .transport import Token, Transport
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -55,12 +57,22 @@ class StreamClient:
         *,
         timeout_s: float = 10.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        ca: Path | str | None = None,
+        cert: Path | str | None = None,
+        key: Path | str | None = None,
+        token: Token | None = None,
     ) -> None:
         """`timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever.
 
         Opening one of images takes as long as the server needs to plan it, at most PLANNING_TIMEOUT_S.
+
+        `ca` asks for TLS, with the authorities in this PEM file, or "system"; `cert` and `key` are what the client
+        shows of itself. `token` is sent with every call; one that ends may be a function that gives the next. Raises
+        SignalError where these do not go together, as a token without TLS to another machine.
         """
         self._address = address
+        self._transport = Transport(ca, cert, key, token)
+        self._transport.check(address)
         self._timeout_s = timeout_s
         self._channel_options = [
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -75,7 +87,7 @@ class StreamClient:
         self._calls: set[Any] = set()
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._address, options=self._channel_options)
+        self._channel = self._transport.channel(self._address, self._channel_options)
         self._stub: Any = pb_grpc.StreamServiceStub(self._channel)
         return self
 
@@ -95,13 +107,17 @@ class StreamClient:
     async def list_models(self) -> list[ModelSummary]:
         """The server's models, by name. Raises ServerError."""
         with _server_errors():
-            response = await self._stub.ListModels(pb.ListModelsRequest(), timeout=self._timeout_s)
+            response = await self._stub.ListModels(
+                pb.ListModelsRequest(), timeout=self._timeout_s, metadata=self._transport.metadata()
+            )
         return [model_summary(summary) for summary in response.models]
 
     async def describe_model(self, model: str) -> ModelDescription:
         """What `model` takes, gives and costs. Raises ServerError (NOT_FOUND when the server does not have it)."""
         with _server_errors():
-            response = await self._stub.DescribeModel(pb.DescribeModelRequest(model=model), timeout=self._timeout_s)
+            response = await self._stub.DescribeModel(
+                pb.DescribeModelRequest(model=model), timeout=self._timeout_s, metadata=self._transport.metadata()
+            )
         return model_description(response.model)
 
     @asynccontextmanager
@@ -205,7 +221,7 @@ class StreamClient:
     async def _open(
         self, config: pb.StreamConfig, request: Request, encoding: str, timeout_s: float | None
     ) -> AsyncIterator[ClientStream]:
-        call = self._stub.Stream()
+        call = self._stub.Stream(metadata=self._transport.metadata())
         self._calls.add(call)
         try:
             with _server_errors():

@@ -15,11 +15,11 @@ from typing import Self
 import numpy as np
 import soundfile
 
-from ...clients import StreamClient
 from ...clients.file import AlignedWriter, process_file
 from ..errors import SignalError
 from ..models.model import Model
 from .console import counted_progress, output
+from .remote import remote_client
 from .segments import Segment, segments_of
 from .weights import load_visibly
 
@@ -112,7 +112,7 @@ class _Discarded:
 
 
 async def _on_server(options: argparse.Namespace) -> Heard:
-    async with StreamClient(options.server) as client:
+    async with remote_client(options) as client:
         about = await client.describe_model(options.model)
         _check_output(options.output, options.model, about.returns_audio)
         report = await process_file(

@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ...clients import StreamClient, Tile
+from ...clients import Tile
 from ...clients.image import (
     DEFAULT_TILE_PIXELS,
     checked_order,
@@ -29,6 +29,7 @@ from ..errors import SignalError
 from ..pixels import network_pixels
 from ..session import ImageFormat, ImageResult
 from .console import in_count, in_time, notices, output
+from .remote import remote_client
 from .weights import load_visibly
 
 
@@ -42,7 +43,7 @@ def run_image(options: argparse.Namespace) -> None:
 
 
 async def _on_server(options: argparse.Namespace) -> ImageReport:
-    async with StreamClient(options.server) as client:
+    async with remote_client(options) as client:
         return await process_image(
             client,
             options.model,

@@ -10,8 +10,9 @@ need be. The first start on a machine compiles the kernels; later ones load them
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from .arguments import port, positive
+from .arguments import above_zero, port, positive
 
 NAME = "serve"
 SUMMARY = "serve models over gRPC"
@@ -27,7 +28,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-streams", type=positive, default=1024, metavar="N", help="default: %(default)s")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="compute threads (default: 1)")
     parser.add_argument("--backend", default="cpu", help="cpu, or reference: plain NumPy, slow (default: cpu)")
+    parser.add_argument(
+        "--slow-client-timeout", type=above_zero, default=60.0, metavar="S",
+        help="end streams whose results nobody reads for S seconds (default: 60)",
+    )  # fmt: skip
+    _add_security(parser)
     parser.add_argument("--verbose", action="store_true", help="log every stream")
+
+
+def _add_security(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("security", "what a server needs that listens beyond this machine")
+    group.add_argument("--tls-cert", type=Path, metavar="FILE", help="the server's certificate (PEM, with its chain)")
+    group.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM, for the server's eyes only)")
+    group.add_argument(
+        "--client-ca", type=Path, metavar="FILE", help="ask clients for certificates of these authorities"
+    )
+    group.add_argument("--tokens", type=Path, metavar="FILE", help="ask for bearer tokens; `wavetile token` makes them")
+    group.add_argument("--jwks", type=Path, metavar="FILE", help="take web tokens (JWT) that these public keys verify")
+    group.add_argument("--jwt-audience", default="", metavar="NAME", help="of web tokens that are for this server")
+    group.add_argument("--jwt-issuer", default="", metavar="NAME", help="of the web tokens to take")
+    group.add_argument(
+        "--insecure", action="store_true", help="listen beyond this machine in the clear, or without asking who calls"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -36,10 +58,21 @@ def execute(options: argparse.Namespace) -> int:
     import logging
 
     from ... import __version__
-    from ..server import Server, ServerOptions, serve
+    from ..server import Security, Server, ServerOptions, serve
     from .console import notices, output
 
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    security = Security(
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+        client_ca=options.client_ca,
+        tokens=options.tokens,
+        jwks=options.jwks,
+        jwt_audience=options.jwt_audience,
+        jwt_issuer=options.jwt_issuer,
+        insecure=options.insecure,
+    )
+    security.check(options.host)  # before the models, which may take minutes
     models, networks = _load(options)
     server_options = ServerOptions(
         host=options.host,
@@ -47,6 +80,8 @@ def execute(options: argparse.Namespace) -> int:
         threads=options.threads,
         max_streams=options.max_streams,
         version=__version__,
+        slow_client_timeout_s=options.slow_client_timeout,
+        security=security,
     )
 
     def announce(server: Server) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .options import ServerOptions
+from .security import Security
 from .served import ModelDescription, ModelKind, ServedModel, ServedNetwork, TensorDescription
 from .server import Server, serve
 
 __all__ = [
     "ModelDescription",
     "ModelKind",
+    "Security",
     "ServedModel",
     "ServedNetwork",
     "Server",

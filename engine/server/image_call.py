@@ -8,13 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-import grpc
-
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
 from .codec import decode_tile, image_format
 from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
+from .peer import Peer
 from .served import ServedImages, ServedModel
 from .signal_call import wrong_request
 
@@ -33,14 +32,14 @@ class ImageCall:
 
     def __init__(
         self,
-        context: grpc.aio.ServicerContext,
+        peer: Peer,
         stream_id: str,
         config: pb.StreamConfig,
         served: ServedModel,
         pools: ImagePools,
         options: ServerOptions,
     ) -> None:
-        self._context = context
+        self._peer = peer
         self._stream_id = stream_id
         self._config = config
         self._served = served
@@ -58,8 +57,8 @@ class ImageCall:
         images = await asyncio.get_running_loop().run_in_executor(
             self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
         )
-        await self._context.write(pb.StreamResponse(started=self._started(images)))
-        while isinstance(request := await self._context.read(), pb.StreamRequest):
+        await self._peer.write(pb.StreamResponse(started=self._started(images)))
+        while isinstance(request := await self._peer.read(), pb.StreamRequest):
             field = request.WhichOneof("request")
             if field != "tile":
                 raise SignalError(wrong_request(field, "tile"))
@@ -94,4 +93,4 @@ class ImageCall:
     async def _answer(self, make: Callable[[], list[pb.StreamResponse]]) -> None:
         """Send what `make` makes in the pool: megabytes become messages there, where no other stream waits for it."""
         for response in await asyncio.get_running_loop().run_in_executor(self._pools.computing, make):
-            await self._context.write(response)
+            await self._peer.write(response)

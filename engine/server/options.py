@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .security import Security
 
 DEFAULT_PORT = 50051
 
@@ -23,10 +25,19 @@ class ServerOptions:
     # What one image may keep between the tiles, rows or slices that it comes in; and what computing one of them, or a
     # whole image, may need.
     max_image_bytes: int = 1024 * 1024 * 1024
+    # Of one connection; a client that asks for more waits until one of its own ends.
+    max_streams_per_connection: int = 1024
+    # Of one call's headers, a bearer token among them.
+    max_metadata_bytes: int = 16 * 1024
     # Computed frames of one stream that may wait for its reader before the stream is not computed on.
     max_pending_frames: int = 32
     # A call must send its config within this time.
     config_timeout_s: float = 10.0
+    # A stream ends whose client does not take a result within this time. Where a line is too slow for the largest one,
+    # smaller messages work.
+    slow_client_timeout_s: float = 60.0
+    # So does one whose client sends nothing for this time.
+    idle_timeout_s: float = 3600.0
     # The program's own, told to who asks what the server is.
     version: str = ""
     # Whole evaluations of networks that may wait for a compute thread.
@@ -40,12 +51,20 @@ class ServerOptions:
     window_bytes: int = 256 * 1024
     # Live streams may go on for this long after a stop is asked for.
     stop_grace_s: float = 5.0
+    # Who the server is, and who may call it.
+    security: Security = field(default_factory=Security)
 
     def channel_options(self) -> list[tuple[str, int]]:
         """The same as gRPC's channel arguments."""
         return [
             ("grpc.max_receive_message_length", self.max_message_bytes),
             ("grpc.max_send_message_length", self.max_message_bytes),
+            ("grpc.max_concurrent_streams", self.max_streams_per_connection),
+            # gRPC refuses what passes the first limit by chance, the more of it the nearer it is to the second.
+            ("grpc.max_metadata_size", self.max_metadata_bytes),
+            ("grpc.absolute_max_metadata_size", self.max_metadata_bytes),
+            # A connection that says nothing, not even its part of TLS.
+            ("grpc.server_handshake_timeout_ms", int(self.config_timeout_s * 1000)),
             ("grpc.keepalive_time_ms", int(self.keepalive_time_s * 1000)),
             ("grpc.keepalive_timeout_ms", int(self.keepalive_timeout_s * 1000)),
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),

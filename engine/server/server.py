@@ -67,14 +67,17 @@ class Server:
         return self._admission.live
 
     async def start(self) -> None:
-        """Make the executors, bind, and say SERVING. Raises WavetileError when the port can not be had."""
+        """Make the executors, bind, and say SERVING. Raises WavetileError when the port or a file can not be had."""
         options = self._options
+        options.security.check(options.host)
+        authorisation = options.security.authorisation(options.host)
+        credentials = options.security.credentials()
         executors = {
             name: [served.executor() for _ in range(options.threads)]
             for name, served in self._models.items()
             if served.describe().kind is not ModelKind.IMAGE
         }
-        self._grpc = grpc.aio.server(options=options.channel_options())
+        self._grpc = grpc.aio.server(interceptors=(authorisation,), options=options.channel_options())
         self._scheduler = Scheduler(executors, options.threads)
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
@@ -91,7 +94,7 @@ class Server:
             self._grpc,
             inference.reflection_pool(pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR),
         )
-        self._port = self._bind()
+        self._port = self._bind(credentials)
         self._scheduler.start()
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -113,11 +116,14 @@ class Server:
         """Return when the server has stopped."""
         await self._grpc.wait_for_termination()
 
-    def _bind(self) -> int:
+    def _bind(self, credentials: grpc.ServerCredentials | None) -> int:
         address = _join(self._options.host, self._options.port)
         reason = ""
         try:
-            port = self._grpc.add_insecure_port(address)
+            if credentials is None:
+                port = self._grpc.add_insecure_port(address)
+            else:
+                port = self._grpc.add_secure_port(address, credentials)
         except RuntimeError as error:
             port, reason = 0, f": {error}"
         if port == 0:

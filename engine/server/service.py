@@ -18,6 +18,7 @@ from .admission import Admission
 from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
 from .options import ServerOptions
+from .peer import Peer
 from .served import ModelDescription, ModelKind, ServedModel
 from .signal_call import SignalCall
 from .status import ConfigTimeoutError, OrderError, UnknownModelError, abort
@@ -63,7 +64,8 @@ class StreamService(pb_grpc.StreamServiceServicer):
             logger.info("stream %s: its client is gone after %.1f s", stream_id, time.monotonic() - started)
             return
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
-            await abort(context, f"stream {stream_id}", error, PACKAGE)
+            with self._admission.linger():
+                await abort(context, f"stream {stream_id}", error, PACKAGE)
         logger.info("stream %s: ended after %.1f s", stream_id, time.monotonic() - started)
 
     async def ListModels(  # noqa: N802 - the service definition's name
@@ -91,10 +93,11 @@ class StreamService(pb_grpc.StreamServiceServicer):
         _check_signal(config, description)
         with self._admission.admit():
             logger.info("stream %s: opened on model %r by %s", stream_id, config.model, context.peer())
+            peer = Peer(context, self._options)
             if description.kind is ModelKind.IMAGE:
-                call = ImageCall(context, stream_id, config, served, self._image_pools, self._options)
+                call = ImageCall(peer, stream_id, config, served, self._image_pools, self._options)
             else:
-                call = SignalCall(context, stream_id, config, served, self._scheduler, self._options)
+                call = SignalCall(peer, stream_id, config, served, self._scheduler, self._options)
             await call.run()
 
     async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import grpc
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
@@ -16,6 +15,7 @@ from .codec import check_audio_encoding, decode_audio, decode_features
 from .live_stream import LiveStream
 from .messages import ResultCounter, kind_number
 from .options import ServerOptions
+from .peer import Peer
 from .served import ModelDescription, ModelKind, ServedModel, ServedSession
 from .status import TooManyStreamsError
 
@@ -31,14 +31,14 @@ class SignalCall:
 
     def __init__(
         self,
-        context: grpc.aio.ServicerContext,
+        peer: Peer,
         stream_id: str,
         config: pb.StreamConfig,
         served: ServedModel,
         scheduler: Scheduler,
         options: ServerOptions,
     ) -> None:
-        self._context = context
+        self._peer = peer
         self._stream_id = stream_id
         self._config = config
         self._served = served
@@ -61,7 +61,7 @@ class SignalCall:
                 budget_ns=budget_ns,
                 max_pending=self._options.max_pending_frames,
             )
-            await self._context.write(pb.StreamResponse(started=self._started(session)))
+            await self._peer.write(pb.StreamResponse(started=self._started(session)))
             reader = asyncio.create_task(self._read(live, chunk_field, decode))
             await self._write(live)
         finally:
@@ -118,7 +118,7 @@ class SignalCall:
     async def _read(self, live: LiveStream, chunk_field: str, decode: Callable[[bytes], np.ndarray]) -> None:
         """Feed chunks until the client half-closes; an error ends the stream through `live`."""
         try:
-            while isinstance(request := await self._context.read(), pb.StreamRequest):
+            while isinstance(request := await self._peer.read(), pb.StreamRequest):
                 field = request.WhichOneof("request")
                 if field != chunk_field:
                     raise SignalError(wrong_request(field, chunk_field))
@@ -135,7 +135,7 @@ class SignalCall:
             response = counter.result(
                 results.outputs, results.frame_count, results.queue_time_ns, results.compute_time_ns
             )
-            await self._context.write(response)
+            await self._peer.write(response)
             live.release(results)
         logger.debug("stream %s: %d frames", self._stream_id, counter.frames)
 

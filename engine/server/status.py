@@ -37,6 +37,12 @@ class TooManyStreamsError(CallError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class SlowClientError(CallError):
+    """A client reads or sends too slowly to keep its place."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 class DrainingError(CallError):
     """The server is stopping and takes no new streams."""
 
@@ -72,17 +78,24 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (SignalError, grpc.StatusCode.INVALID_ARGUMENT),
     (StreamClosedError, grpc.StatusCode.FAILED_PRECONDITION),
 )
+MAX_MESSAGE_CHARACTERS = 1000
+"""Of what a client is told: some of it may be its own words, of any length, and it goes into the log too."""
 INTERNAL_MESSAGE = "the server failed to process this stream; its log has the reason under the stream's id"
 
 
 def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     """The status code and the sentence that a client is told; never a path, a trace or another stream's name."""
     if isinstance(error, CallError):
-        return error.code, str(error)
+        return error.code, _clipped(error)
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return code, str(error)
+            return code, _clipped(error)
     return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
+
+
+def _clipped(error: Exception) -> str:
+    message = str(error)
+    return message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
 
 
 async def abort(context: grpc.aio.ServicerContext, what: str, error: Exception, package: str) -> NoReturn:

@@ -21,6 +21,10 @@ from wavetile.engine.models.card import card_names
     "line",
     [
         "serve silero_vad gtcrn --host 0.0.0.0 --port 0 --max-streams 10 --backend reference",
+        "serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --client-ca ca.pem --tokens tokens",
+        "serve --host 0.0.0.0 --jwks keys.json --jwt-audience wavetile --jwt-issuer us --insecure",
+        "token camera --file tokens --allow stream",
+        "run gtcrn in.wav --server example.org:50051 --ca system --cert cert.pem --key key.pem",
         "run gtcrn in.wav -o out.wav --server 127.0.0.1:50051 --real-time",
         "models pull silero_vad",
         "describe silero_vad --listing --json",

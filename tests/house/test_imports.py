@@ -9,6 +9,7 @@ from pathlib import Path
 
 ERRORS = "engine/errors"
 PIXELS = "engine/pixels"
+LOOPBACK = "engine/loopback"
 # folder (or module) -> what it may import of wavetile's own, itself always included
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"engine/models"},
@@ -17,13 +18,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": set(),
     ERRORS: set(),
     PIXELS: {ERRORS},
+    LOOPBACK: set(),
     "engine/__main__": {"engine/commands"},
     "engine/onnx_backend": {ERRORS, "engine/graph", "engine/models"},
     "engine/graph": {ERRORS},
     "engine/plan": {ERRORS, "engine/graph", "kernels"},
     "engine/session": {ERRORS, "engine/plan"},
     "engine/models": {ERRORS, PIXELS, "engine/graph", "engine/plan", "engine/session", "kernels"},
-    "engine/server": {ERRORS, PIXELS, "engine/session", "proto"},
+    "engine/server": {ERRORS, LOOPBACK, PIXELS, "engine/session", "proto"},
     "engine/commands": {
         ERRORS,
         PIXELS,
@@ -38,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "kernels",
         "proto",
     },
-    "clients": {ERRORS, PIXELS, "proto"},
+    "clients": {ERRORS, LOOPBACK, PIXELS, "proto"},
 }
 # Clients that run a model in process instead of speaking to a server: they may import the engine's public face.
 IN_PROCESS_CLIENTS: set[str] = set()

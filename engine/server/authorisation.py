@@ -1,0 +1,67 @@
+"""The one interceptor that every call passes: it knows the caller, or refuses before a message is read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc
+
+from .callers import Caller, Requirement, TokenVerifier, requirement
+
+logger = logging.getLogger(__name__)
+
+Handler = grpc.RpcMethodHandler
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+
+class Authorisation(grpc.aio.ServerInterceptor):
+    """Lets a call through to its handler if its caller has the permission that the method asks for.
+
+    Without `verifiers` everybody whom the transport lets in is `anyone`. A refused call is answered at once, whatever
+    it sends, and is told nothing but what kind of thing is missing; the log has the reason.
+    """
+
+    def __init__(self, verifiers: Sequence[TokenVerifier], anyone: Caller) -> None:
+        self._verifiers = verifiers
+        self._anyone = anyone
+        self._unauthenticated = _refusal(grpc.StatusCode.UNAUTHENTICATED, "this call needs a valid bearer token")
+        self._denied = _refusal(grpc.StatusCode.PERMISSION_DENIED, "this caller may not make this call")
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """The method's own handler, None where there is none, or one that refuses."""
+        method = handler_call_details.method
+        needed = requirement(method)
+        if needed is Requirement.NOTHING:
+            return await continuation(handler_call_details)
+        caller = self._caller(handler_call_details)
+        if caller is None:
+            logger.info("%.200r: refused, no valid token", method)
+            return self._unauthenticated
+        if needed is not Requirement.ANY_CALLER and needed not in caller.permissions:
+            logger.info("%.200r: refused, %.200r lacks the permission %r", method, caller.name, needed.value)
+            return self._denied
+        logger.debug("%s: called by %.200r", method, caller.name)
+        return await continuation(handler_call_details)
+
+    def _caller(self, details: grpc.HandlerCallDetails) -> Caller | None:
+        if not self._verifiers:
+            return self._anyone
+        values = [value for key, value in details.invocation_metadata or () if key == "authorization"]
+        if len(values) != 1 or not isinstance(values[0], str):
+            return None
+        scheme, _, token = values[0].partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return next((caller for one in self._verifiers if (caller := one.caller(token)) is not None), None)
+
+
+def _refusal(code: grpc.StatusCode, message: str) -> Handler:
+    """A handler that ends any call with this status. As one of streams it does not wait for a request first."""
+
+    async def refuse(_: object, context: grpc.aio.ServicerContext) -> None:
+        await context.abort(code, message)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
