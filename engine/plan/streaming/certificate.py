@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
@@ -22,19 +21,13 @@ from .plan import Axis, StreamPlan
 from .raster import Band, Bands, Raster
 from .span import Span
 from .steps import Steps
+from .trials import trial_signals
 
 TOLERANCE = 1e-4
 """Largest difference allowed, relative to the largest value of the output (or to 1, if that is smaller)."""
 
 STEADY_STEPS = 2
 """Steady steps of a signal that is compared; each is like the others."""
-
-
-LEAST_POSITIVE = 0.5
-"""The least number of the positive signals."""
-
-LEVELS = (1.0, 0.1, 0.01)
-"""What random signals are multiplied by: the fainter, the less is clipped or saturated."""
 
 TELLING = 100 * TOLERANCE
 """An output that varies so much, relative to its scale, would show what came from a wrong place."""
@@ -150,13 +143,8 @@ def _at_once(
     the same everywhere, of a positive one, or fainter. If all outputs are, that with the greatest variation.
     """
     whole = Workspace(program, backend)
-    normal = {name: rng.standard_normal(port.shape, np.float32) for name, port in program.inputs.items()}
     best: tuple[dict[str, np.ndarray], dict[str, np.ndarray], float] | None = None
-    for level, least in product(LEVELS, (None, LEAST_POSITIVE)):
-        signals = {
-            name: np.float32(level) * (signal if least is None else np.abs(signal) + np.float32(least))
-            for name, signal in normal.items()
-        }
+    for signals in trial_signals({name: port.shape for name, port in program.inputs.items()}, rng):
         whole.poison()
         for name, signal in signals.items():
             whole.input(name)[0] = signal

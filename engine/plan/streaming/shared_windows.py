@@ -11,9 +11,10 @@ from ..carriers import from_carrier
 from ..program import Program
 from ..workspace import SharedArena
 from .bindings import WORKS
-from .certificate import LEAST_POSITIVE, greatest_difference
+from .certificate import TELLING, greatest_difference
 from .overlap import Overlap
 from .steps import Steps
+from .trials import trial_signals
 
 PROOF_HOPS = 2
 """Hops behind the first window that are compared, after those that are unlike later ones."""
@@ -102,21 +103,32 @@ def certify_windows(overlap: Overlap, *, backend: str = "cpu", seed: int = 0) ->
     shapes = {name: list(tensor.shape) for name, tensor in overlap.graph.inputs.items()}
     for name, shape in shapes.items():
         shape[overlap.plan.bindings.dim(name, 0)] += hops * overlap.hop
-    normal = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
-    for signals in (normal, {name: np.abs(signal) + LEAST_POSITIVE for name, signal in normal.items()}):
-        worst = _compared(overlap, backend, signals, hops)
-        if worst is not None:
-            return worst
-    raise ModelError(
-        f"{overlap.name}: its outputs are not finite on random windows, neither normal nor positive ones, so that "
-        f"nothing proves what they share; {WORKS}"
-    )
+    worst, most = 0.0, -1.0
+    for signals in trial_signals(shapes, rng):
+        compared = _compared(overlap, backend, signals, hops)
+        if compared is not None:
+            difference, variation = compared
+            worst, most = max(worst, difference), max(most, variation)
+            if variation >= TELLING:
+                break
+    if most < 0:
+        raise ModelError(
+            f"{overlap.name}: its outputs are not finite on random windows, neither normal nor positive ones, so that "
+            f"nothing proves what they share; {WORKS}"
+        )
+    return worst
 
 
-def _compared(overlap: Overlap, backend: str, signals: Mapping[str, np.ndarray], hops: int) -> float | None:
-    """The largest difference over some windows; None if what they make is not finite."""
+def _compared(
+    overlap: Overlap, backend: str, signals: Mapping[str, np.ndarray], hops: int
+) -> tuple[float, float] | None:
+    """The largest difference over some windows, and how much the outputs vary among them, relative to their scale.
+
+    None if what they make is not finite.
+    """
     shared, arena = SharedWindows(overlap, backend, poisoned=True), SharedArena(backend)
     worst = 0.0
+    made: dict[str, list[np.ndarray]] = {name: [] for name in overlap.whole.outputs}
     for hop in range(hops + 1):
         span = hop * overlap.hop, hop * overlap.hop + overlap.window
         given = {name: signal[overlap.plan.bindings.part(name, [span])] for name, signal in signals.items()}
@@ -129,4 +141,13 @@ def _compared(overlap: Overlap, backend: str, signals: Mapping[str, np.ndarray],
         if not all(np.isfinite(array).all() for array in expected.values()):
             return None
         worst = max(worst, greatest_difference(overlap.name, shared.run(given), expected))
-    return worst
+        for name, array in expected.items():
+            made[name].append(array.copy())
+    return worst, min(_variation(np.stack(arrays)) for arrays in made.values())
+
+
+def _variation(arrays: np.ndarray) -> float:
+    """How much what windows made, [window, ...], differs among them, relative to its scale."""
+    if not arrays.size:
+        return 0.0
+    return float(np.ptp(arrays, 0).max()) / max(1.0, float(np.abs(arrays).max()))
