@@ -21,6 +21,7 @@ from . import inference
 from .admission import Admission
 from .image_call import ImagePools
 from .options import ServerOptions
+from .parsing import Parsing
 from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
 
@@ -77,7 +78,7 @@ class Server:
             for name, served in self._models.items()
             if served.describe().kind is not ModelKind.IMAGE
         }
-        self._grpc = grpc.aio.server(interceptors=(authorisation,), options=options.channel_options())
+        self._grpc = grpc.aio.server(interceptors=(authorisation, Parsing()), options=options.channel_options())
         self._scheduler = Scheduler(executors, options.threads)
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")

@@ -181,6 +181,26 @@ async def test_a_messages_own_words_are_not_given_back_at_length() -> None:
         assert len(await process(client, SAMPLES, HOP)) > 0
 
 
+@pytest.mark.parametrize(
+    ("method", "package"),
+    [
+        ("wavetile.v1.StreamService/DescribeModel", "wavetile.v1"),
+        ("inference.GRPCInferenceService/ModelInfer", "inference"),
+        ("grpc.health.v1.Health/Check", "grpc.health.v1"),
+    ],
+)
+async def test_a_request_that_is_no_message_is_told_so(
+    caplog: pytest.LogCaptureFixture, method: str, package: str
+) -> None:
+    async with serving({"gain": GainModel()}) as server, own_connection(server.address) as channel:
+        call: Any = channel.unary_unary(f"/{method}")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"\xff\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == f"a request is not a valid message of {package}"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_errors_say_nothing_of_the_server() -> None:
     secret = "/" + "srv/models/secret.onnx"
     assert status_of(FileNotFoundError(2, "no such file", secret)) == (grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE)
