@@ -44,6 +44,9 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 PLANNING_TIMEOUT_S = 300.0
 """A server plans and proves a network's stream the first time that somebody asks for it."""
 
+_LOST_REASON = "Internal error from Core"
+"""What grpc.aio says where a write fails because the call has ended, instead of the status that the call ended with."""
+
 Request = Callable[[Any], pb.StreamRequest]
 """Makes a request of what `ClientStream.send` was given."""
 
@@ -321,7 +324,10 @@ def _server_errors() -> Iterator[None]:
             raise
         raise ServerError("CANCELLED", "this client has ended the stream") from None
     except grpc.aio.AioRpcError as error:
-        raise ServerError(error.code().name, error.details() or "no details") from None
+        details = error.details() or "no details"
+        if details == _LOST_REASON:
+            details = "the server has ended the stream while a chunk was on its way there; its log has the reason"
+        raise ServerError(error.code().name, details) from None
 
 
 async def _raise_status(call: Any) -> NoReturn:

@@ -92,6 +92,24 @@ async def test_a_slow_reader_is_told_once_it_reads() -> None:
             assert (await anext(stream)).frame_count == 1
 
 
+async def test_a_slow_client_that_goes_on_sending_is_told_too() -> None:
+    # gRPC may lose the reason on the way: then the client says at least what has happened.
+    reason = "DEADLINE_EXCEEDED: the client has read nothing|INTERNAL: the server has ended the stream while a chunk"
+    async with (
+        serving({"gain": GainModel()}, max_pending_frames=8, slow_client_timeout_s=0.3) as server,
+        StreamClient(server.address) as client,
+        client.stream("gain") as stream,
+    ):
+        sender = asyncio.create_task(send_all(stream, np.zeros(16000 * 60, np.float32)))
+        await until(lambda: server.live_streams == 1)
+        await until(lambda: server.live_streams == 0)
+        with pytest.raises(ServerError, match=reason):
+            async with asyncio.timeout(PATIENCE_S):
+                _ = [result async for result in stream]
+        with pytest.raises(ServerError, match=reason):
+            await sender
+
+
 async def test_readers_that_pause_for_less_are_not_harmed() -> None:
     seconds = np.tile(SAMPLES, 20)
     async with (
