@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +71,35 @@ class LiveStream:
             self._tail = self._session.drain()
             self._end()
 
+    async def exchange(self, chunk: np.ndarray, *, end: bool, emit: Callable[[Results], Awaitable[None]]) -> None:
+        """Feed `chunk`, and if it is the signal's `end` finish; `emit` all that is computed until nothing waits.
+
+        Not beside `results`, `feed` or `finish`. Raises what they raise; a stream that raised can not go on.
+        """
+        feeding = asyncio.create_task(self._feed_all(chunk, end))
+        feeding.add_done_callback(lambda _: self._available.set())
+        try:
+            while (results := await self._results(lambda: feeding.done() and self._scheduled.idle)) is not None:
+                await emit(results)
+                self.release(results)
+            await feeding
+        finally:
+            feeding.cancel()
+
+    async def _feed_all(self, chunk: np.ndarray, end: bool) -> None:
+        await self.feed(chunk)
+        if end:
+            await self.finish()
+
     async def results(self) -> Results | None:
         """What was computed since the last call, waiting for at least one frame; None after the last.
 
         Raises whatever ended the stream early.
         """
-        while self._error is None and not self._frames and not self._ended:
+        return await self._results(lambda: False)
+
+    async def _results(self, nothing_waits: Callable[[], bool]) -> Results | None:
+        while self._error is None and not self._frames and not self._ended and not nothing_waits():
             self._available.clear()
             await self._available.wait()
         if self._error is not None:

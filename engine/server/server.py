@@ -108,6 +108,7 @@ class Server:
         self._admission.drain()
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace_s)
+        self._inference.close()
         await asyncio.to_thread(self._scheduler.stop)
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ...errors import CapacityError
 from ..served import ModelDescription, ModelKind, ServedModel, ServedNetwork, ServedSession, TensorDescription
-from ..status import UnknownModelError
+from ..status import TooManyStreamsError, UnknownModelError
 from .tensors import datatype_of
 
 VERSION = "1"
@@ -61,7 +62,7 @@ class StreamEntry:
 
     @cached_property
     def outputs(self) -> tuple[TensorSignature, ...]:
-        """`audio` `[samples]` if the model gives any, and each value `[frames, ...]`. Raises CapacityError."""
+        """`audio` `[samples]` if the model gives any, and each value `[frames, ...]`. Raises TooManyStreamsError."""
         session = self.open(0, 1)
         try:
             nothing = session.drain()  # the arrays of no frame have the shapes of those of frames
@@ -72,10 +73,14 @@ class StreamEntry:
         return (*audio, *(TensorSignature(name, "FP32", (ANY_SIZE, *one.shape[1:])) for name, one in values.items()))
 
     def open(self, sample_rate_hz: int, channels: int) -> ServedSession:
-        """A new session; 0 Hz is the model's own rate. Raises SignalError, CapacityError."""
-        if self.takes_features:
-            return self.served.open_session(0, 1)
-        return self.served.open_session(sample_rate_hz or self.description.sample_rate_hz, channels)
+        """A new session; 0 Hz is the model's own rate. Raises SignalError, TooManyStreamsError."""
+        rate_hz = 0 if self.takes_features else sample_rate_hz or self.description.sample_rate_hz
+        try:
+            return self.served.open_session(rate_hz, channels)
+        except CapacityError as error:
+            raise TooManyStreamsError(
+                f"model {self.name!r} has as many streams as it has room for; try again later"
+            ) from error
 
 
 class Catalogue:

@@ -12,18 +12,22 @@ import grpc
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ....proto.inference.v2 import inference_pb2_grpc as pb_grpc
+from ...errors import SignalError
 from ...session.scheduler import Scheduler
 from ..admission import Admission
 from ..messages import MESSAGE_ROOM_BYTES
 from ..options import ServerOptions
 from ..served import ServedModel, ServedNetwork
-from ..status import RefusedError, abort
+from ..status import abort
 from .catalogue import VERSION, Catalogue, NetworkEntry, StreamEntry
-from .describe import EXTENSIONS, PLATFORM, config_message, metadata_message
 from .evaluation import evaluate
 from .handlers import PACKAGE
-from .parameters import read_parameters
+from .metadata import EXTENSIONS, PLATFORM, config_message, metadata_message
+from .parameters import Parameters, read_parameters
+from .sequence_request import Send, advance
+from .sequences import SequenceTable
 from .statistics import RequestCounts, statistics_message
+from .stream_call import StreamCall
 from .turns import TurnQueue
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Awaitable[Any]])
@@ -60,6 +64,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._pool = pool
         self._options = options
         self._turns = TurnQueue(options.threads, options.max_queued_evaluations)
+        self._sequences = SequenceTable(scheduler, admission, options)
         self._counts = {entry.name: RequestCounts() for entry in self._catalogue.entries}
 
     # What the server is and has.
@@ -147,24 +152,55 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(  # noqa: N802
         self, request: pb.ModelInferRequest, context: grpc.aio.ServicerContext
     ) -> pb.ModelInferResponse:
-        """One request and its answer."""
+        """One request and its answer; a sequence goes on with the next call by the same connection."""
+        answers: list[pb.ModelInferResponse] = []
+
+        async def keep(answer: pb.ModelInferResponse, final: bool) -> None:
+            answers.append(answer)
+
+        parameters = read_parameters(request)
+        if parameters.several_answers:
+            raise SignalError(
+                "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
+            )
+        await self._respond(request, parameters, self._sequences, context.peer(), keep)
+        return answers[0]
+
+    @_answered
+    async def ModelStreamInfer(  # noqa: N802
+        self, request_iterator: object, context: grpc.aio.ServicerContext
+    ) -> None:
+        """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
+        call = StreamCall(context, self._respond)
+        sequences = SequenceTable(self._scheduler, self._admission, self._options)
+        try:
+            await call.run(sequences)
+        finally:
+            sequences.close()
+
+    def close(self) -> None:
+        """End the sequences that live from call to call."""
+        self._sequences.close()
+
+    async def _respond(
+        self,
+        request: pb.ModelInferRequest,
+        parameters: Parameters,
+        sequences: SequenceTable,
+        owner: str,
+        send: Send,
+    ) -> None:
+        """Answer a request, and count it; `send` takes each answer, and whether it is the last."""
         entry = self._catalogue.find(request.model_name, request.model_version)
         counts = self._counts[entry.name]
+        max_bytes = self._options.max_message_bytes - MESSAGE_ROOM_BYTES
         started_ns = time.monotonic_ns()
         answered = False
         try:
-            parameters = read_parameters(request)
             if isinstance(entry, NetworkEntry):
-                response = await evaluate(
-                    entry, request, parameters, self._turns, self._pool, counts, self._max_tensor_bytes
-                )
+                await send(await evaluate(entry, request, parameters, self._turns, self._pool, counts, max_bytes), True)
             else:
-                raise RefusedError(f"model {entry.name!r} is a stream; wavetile.v1.StreamService would work")
+                await advance(entry, request, parameters, sequences, owner, send, counts, max_bytes)
             answered = True
-            return response
         finally:
             counts.answered(started_ns, answered)
-
-    @property
-    def _max_tensor_bytes(self) -> int:
-        return self._options.max_message_bytes - MESSAGE_ROOM_BYTES

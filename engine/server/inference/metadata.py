@@ -27,7 +27,7 @@ _DATA_TYPES = {
 
 
 def metadata_message(entry: NetworkEntry | StreamEntry) -> pb.ModelMetadataResponse:
-    """Name, version and tensors. Raises CapacityError when a stream's outputs are not known and none has room."""
+    """Name, version and tensors. Raises TooManyStreamsError when a stream's outputs are not known and none has room."""
     return pb.ModelMetadataResponse(
         name=entry.name,
         versions=[VERSION],

@@ -1,0 +1,59 @@
+"""One request of a sequence: its part of the signal is fed, and what that completes is its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from ....proto.inference.v2 import inference_pb2 as pb
+from ...errors import SignalError
+from .catalogue import VERSION, StreamEntry
+from .parameters import Parameters
+from .sequences import SequenceTable
+from .statistics import RequestCounts
+from .tensors import read_inputs, requested_outputs, write_outputs
+
+Send = Callable[[pb.ModelInferResponse, bool], Awaitable[None]]
+"""Takes an answer, and whether it is the request's last."""
+
+
+async def advance(
+    entry: StreamEntry,
+    request: pb.ModelInferRequest,
+    parameters: Parameters,
+    sequences: SequenceTable,
+    owner: str,
+    send: Send,
+    counts: RequestCounts,
+    max_bytes: int,
+) -> None:
+    """Feed a request's input to its sequence among those of `owner`, and send the answer, or the answers.
+
+    Raises SignalError for what is wrong with the request, CallError when the sequence can not be opened.
+    """
+    started_ns = time.monotonic_ns()
+    names = requested_outputs(request, [one.name for one in entry.outputs])
+    inputs = read_inputs(request)
+    (expected,) = entry.inputs
+    if inputs.keys() != {expected.name}:
+        raise SignalError(
+            f"inputs {', '.join(inputs) or 'none'} for model {entry.name!r}; {expected.name!r} alone would work"
+        )
+    counts.compute_input.add(time.monotonic_ns() - started_ns)
+
+    async def emit(outputs: dict[str, np.ndarray]) -> None:
+        computed_ns = time.monotonic_ns()
+        answer = _answer(entry, request)
+        write_outputs(answer, {name: outputs[name] for name in names}, max_bytes)
+        counts.compute_output.add(time.monotonic_ns() - computed_ns)
+        await send(answer, not parameters.several_answers)
+
+    await sequences.exchange(owner, entry, parameters, inputs[expected.name], emit)
+    if parameters.several_answers:
+        await send(_answer(entry, request), True)
+
+
+def _answer(entry: StreamEntry, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    return pb.ModelInferResponse(model_name=entry.name, model_version=VERSION, id=request.id)

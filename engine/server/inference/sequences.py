@@ -1,0 +1,232 @@
+"""Live streams that clients name by an id: each request of a sequence brings a part of its signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import SignalError
+from ...session.scheduler import Scheduler
+from ..admission import Admission
+from ..live_stream import LiveStream, Results
+from ..options import ServerOptions
+from ..served import SessionOutput
+from ..signal_call import hop_budget
+from ..status import QueueTimeoutError
+from .catalogue import AUDIO, StreamEntry
+from .parameters import Parameters
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, str, int | str]
+"""Owner, model, id: an id is its owner's alone."""
+Emit = Callable[[dict[str, np.ndarray]], Awaitable[None]]
+
+
+class LiveSequence:
+    """One sequence's stream, and its place among the streams that the server takes."""
+
+    def __init__(
+        self,
+        entry: StreamEntry,
+        sample_rate_hz: int,
+        channels: int,
+        scheduler: Scheduler,
+        admission: Admission,
+        options: ServerOptions,
+    ) -> None:
+        """Open the stream. Raises SignalError, TooManyStreamsError, DrainingError."""
+        self._closing = ExitStack()
+        with ExitStack() as opening:
+            opening.enter_context(admission.admit())
+            session = entry.open(sample_rate_hz, channels)
+            failed = opening.enter_context(ExitStack())
+            failed.callback(session.close)
+            self._first: list[SessionOutput] = [session.drain()]
+            self._live = LiveStream(
+                scheduler,
+                session,
+                model=entry.name,
+                budget_ns=hop_budget(entry.description),
+                max_pending=options.max_pending_frames,
+            )
+            failed.pop_all()  # from here on, the stream closes its session
+            self._closing = opening.pop_all()
+            self._closing.callback(self._live.close)
+        self._nothing = _no_frames(self._first[0])
+        self.channels = channels
+
+    async def exchange(self, chunk: np.ndarray, *, end: bool, emit: Emit, each: bool) -> None:
+        """Feed `chunk` and emit what it completes: all of it at once, or `each` part as it is computed.
+
+        At once, arrays come even where no frame is complete, with no element along their first axis.
+        """
+        outputs, self._first = self._first, []
+
+        async def take(results: Results) -> None:
+            outputs.extend(results.outputs)
+            if each:
+                await emit(_joined(self._nothing, outputs))
+                outputs.clear()
+
+        await self._live.exchange(chunk, end=end, emit=take)
+        if not each or (end and outputs):
+            await emit(_joined(self._nothing, outputs))
+        else:
+            self._first = outputs  # what the stream begins with goes out with the first frame
+
+    def close(self) -> None:
+        """End the stream and give up its place."""
+        self._closing.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """What is known of one id: its sequence, once started, and the requests that are being answered or wait."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    requests: int = 0
+    sequence: LiveSequence | None = None
+    expiry: asyncio.TimerHandle | None = None
+
+
+class SequenceTable:
+    """The live sequences of one call, or of all connections. For one event loop."""
+
+    def __init__(self, scheduler: Scheduler, admission: Admission, options: ServerOptions) -> None:
+        self._scheduler = scheduler
+        self._admission = admission
+        self._options = options
+        self._slots: dict[Key, _Slot] = {}
+
+    async def exchange(
+        self, owner: str, entry: StreamEntry, parameters: Parameters, chunk: np.ndarray, emit: Emit
+    ) -> None:
+        """Answer one request of a sequence, after those that came before it; `emit` takes arrays by output.
+
+        Raises:
+            SignalError: the sequence is not open, or the chunk is not one of its signal; nothing of it was taken.
+            QueueTimeoutError: the request waited longer than it said that it would; nothing of it was taken.
+        """
+        if parameters.sequence_id is None:
+            raise SignalError(
+                f"model {entry.name!r} is a stream, whose requests belong to a sequence; with sequence_id it would work"
+            )
+        _check_chunk(entry, chunk, self._options.max_channels)
+        key = (owner, entry.name, parameters.sequence_id)
+        slot = self._slots.setdefault(key, _Slot())
+        slot.requests += 1
+        try:
+            await _take_turn(slot, parameters.timeout_s)
+            try:
+                await self._exchange(key, slot, entry, parameters, chunk, emit)
+            finally:
+                slot.turn.release()
+        finally:
+            slot.requests -= 1
+            self._forget_unused(key, slot)
+
+    def close(self) -> None:
+        """End all sequences."""
+        for slot in self._slots.values():
+            _end(slot)
+        self._slots.clear()
+
+    async def _exchange(
+        self, key: Key, slot: _Slot, entry: StreamEntry, parameters: Parameters, chunk: np.ndarray, emit: Emit
+    ) -> None:
+        channels = chunk.shape[1] if chunk.ndim == 2 and not entry.takes_features else 1
+        if parameters.sequence_start:
+            _end(slot)
+            slot.sequence = LiveSequence(
+                entry, parameters.sample_rate_hz, channels, self._scheduler, self._admission, self._options
+            )
+        sequence = slot.sequence
+        if sequence is None:
+            raise SignalError(
+                f"sequence {key[2]!r} of model {entry.name!r} is not open here; a sequence's first request says "
+                "sequence_start, and the others come by the same connection, or in the same call"
+            )
+        if channels != sequence.channels:
+            raise SignalError(
+                f"a chunk of {channels} channel(s) in a sequence of {sequence.channels}; {sequence.channels} would work"
+            )
+        if slot.expiry is not None:
+            slot.expiry.cancel()
+        ended = True
+        try:
+            await sequence.exchange(chunk, end=parameters.sequence_end, emit=emit, each=parameters.several_answers)
+            ended = parameters.sequence_end
+        finally:  # of a request that failed or was given up, nobody knows how much was taken
+            if ended:
+                _end(slot)
+        if not ended:
+            loop = asyncio.get_running_loop()
+            slot.expiry = loop.call_later(self._options.sequence_idle_s, self._expire, key, slot)
+
+    def _expire(self, key: Key, slot: _Slot) -> None:
+        logger.info("a sequence of model %r sent nothing for %g s", key[1], self._options.sequence_idle_s)
+        _end(slot)
+        self._forget_unused(key, slot)
+
+    def _forget_unused(self, key: Key, slot: _Slot) -> None:
+        if slot.sequence is None and slot.requests == 0 and self._slots.get(key) is slot:
+            del self._slots[key]
+
+
+def _end(slot: _Slot) -> None:
+    if slot.expiry is not None:
+        slot.expiry.cancel()
+        slot.expiry = None
+    if slot.sequence is not None:
+        slot.sequence.close()
+        slot.sequence = None
+
+
+async def _take_turn(slot: _Slot, timeout_s: float | None) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await slot.turn.acquire()
+    except TimeoutError:
+        raise QueueTimeoutError(f"the request waited longer than its timeout of {timeout_s:g} s") from None
+
+
+def _check_chunk(entry: StreamEntry, chunk: np.ndarray, max_channels: int) -> None:
+    (signature,) = entry.inputs
+    if chunk.dtype != np.float32:
+        raise SignalError(f"input {signature.name!r} is {chunk.dtype.name}; FP32 would work")
+    if entry.takes_features:
+        count = entry.description.feature_count
+        if chunk.ndim != 2 or chunk.shape[1] != count:
+            raise SignalError(
+                f"input {signature.name!r} has the shape {list(chunk.shape)}; [frames, {count}] would work"
+            )
+    elif chunk.ndim not in (1, 2) or (chunk.ndim == 2 and not 1 <= chunk.shape[1] <= max_channels):
+        raise SignalError(
+            f"input {signature.name!r} has the shape {list(chunk.shape)}; [samples], or [samples, channels] of at most "
+            f"{max_channels} channels, would work"
+        )
+    if not np.isfinite(chunk).all():
+        raise SignalError(f"input {signature.name!r} has numbers that are NaN or infinite; finite ones would work")
+
+
+def _no_frames(output: SessionOutput) -> dict[str, np.ndarray]:
+    """Arrays like the output's, of no frame."""
+    audio = {} if output.samples is None else {AUDIO: output.samples[:0]}
+    return {**audio, **{name: values[:0] for name, values in output.values.items()}}
+
+
+def _joined(nothing: Mapping[str, np.ndarray], outputs: Sequence[SessionOutput]) -> dict[str, np.ndarray]:
+    """Consecutive outputs as one array each; those of `nothing` where there are none."""
+    pieces = {name: [array] for name, array in nothing.items()}
+    for output in outputs:
+        if output.samples is not None:
+            pieces[AUDIO].append(output.samples)
+        for name, values in output.values.items():
+            pieces[name].append(values)
+    return {name: np.concatenate(arrays) for name, arrays in pieces.items()}

@@ -1,0 +1,69 @@
+"""One ModelStreamInfer call: requests side by side, their answers one after the other, errors as messages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import grpc
+
+from ....proto.inference.v2 import inference_pb2 as pb
+from ..status import status_of
+from .parameters import Parameters, read_parameters
+from .sequence_request import Send
+from .sequences import SequenceTable
+
+logger = logging.getLogger(__name__)
+
+MAX_OPEN_REQUESTS = 64
+"""Of one call that are being answered; the next is read when one of them has its answer."""
+
+Respond = Callable[[pb.ModelInferRequest, Parameters, SequenceTable, str, Send], Awaitable[None]]
+
+
+class StreamCall:
+    """The coroutine of one call; `respond` answers a request."""
+
+    def __init__(self, context: grpc.aio.ServicerContext, respond: Respond) -> None:
+        self._context = context
+        self._respond = respond
+        self._writing = asyncio.Lock()
+        self._room = asyncio.Semaphore(MAX_OPEN_REQUESTS)
+
+    async def run(self, sequences: SequenceTable) -> None:
+        """Answer requests until the client half-closes. Raises DecodeError for what is no message."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while isinstance(request := await self._context.read(), pb.ModelInferRequest):
+                    await self._room.acquire()
+                    # Tasks start in the order in which they are made, so a sequence's requests queue up in theirs.
+                    group.create_task(self._answer(request, sequences)).add_done_callback(
+                        lambda _: self._room.release()
+                    )
+        except BaseExceptionGroup as errors:
+            error = errors.exceptions[0]
+            if not isinstance(error, grpc.aio.BaseError):
+                raise error from None
+            logger.info("a client of ModelStreamInfer is gone")
+
+    async def _answer(self, request: pb.ModelInferRequest, sequences: SequenceTable) -> None:
+        async def send(answer: pb.ModelInferResponse, final: bool) -> None:
+            answer.parameters["triton_final_response"].bool_param = final
+            await self._write(pb.ModelStreamInferResponse(infer_response=answer))
+
+        try:
+            await self._respond(request, read_parameters(request), sequences, "", send)
+        except grpc.aio.BaseError:  # writing failed: there is nobody to tell
+            raise
+        except Exception as error:  # a request's outermost frame: the call goes on
+            code, message = status_of(error)
+            if code is grpc.StatusCode.INTERNAL:
+                logger.error("a request of ModelStreamInfer failed", exc_info=error)
+            refused = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+            refused.parameters["triton_final_response"].bool_param = True
+            await self._write(pb.ModelStreamInferResponse(error_message=message, infer_response=refused))
+
+    async def _write(self, response: pb.ModelStreamInferResponse) -> None:
+        async with self._writing:
+            await self._context.write(response)

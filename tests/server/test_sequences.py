@@ -1,0 +1,294 @@
+"""Streams as sequences of the Open Inference Protocol, through Triton's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from wavetile.clients import StreamClient
+
+from .fakes import HOP, GainModel, RowSumModel
+from .running import PATIENCE_S, audio_of, process, serving, until
+from .triton_client import connected, tensor
+
+
+def signal(seed: int, samples: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, samples).astype(np.float32)
+
+
+def in_parts(samples: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Return chunks of many lengths, an empty one and some of many hops among them."""
+    random = np.random.default_rng(seed)
+    sizes = random.choice([0, 1, 37, HOP, 3 * HOP, 50 * HOP], size=200)
+    return np.split(samples, np.minimum(np.cumsum(sizes), len(samples)))
+
+
+def request(
+    number: int | str, parts: Sequence[np.ndarray], index: int, model: str = "gain", name: str = "audio", **more: Any
+) -> dict[str, Any]:
+    """Return the arguments of one request of a sequence."""
+    return {
+        "model_name": model,
+        "inputs": [tensor(name, parts[index], "FP32")],
+        "request_id": f"{number}/{index}",
+        "sequence_id": number,
+        "sequence_start": index == 0,
+        "sequence_end": index == len(parts) - 1,
+        **more,
+    }
+
+
+async def aiter_of(requests: Sequence[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the requests."""
+    for one in requests:
+        yield one
+
+
+async def exchange(client: Any, requests: Sequence[dict[str, Any]]) -> list[Any]:
+    """Send requests in one ModelStreamInfer call; return (result, error) of each answer, one a request."""
+    async with asyncio.timeout(PATIENCE_S):
+        got = [answer async for answer in client.stream_infer(aiter_of(requests))]
+    assert len(got) == len(requests)
+    return got
+
+
+async def expected(address: str, samples: np.ndarray, **config: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Audio and peaks as wavetile's own client gets them."""
+    async with StreamClient(address) as client:
+        results = await process(client, samples, 1000, **config)
+    return audio_of(results), np.concatenate([result.values["peak"] for result in results])
+
+
+async def test_sequences_that_are_interleaved_in_one_call_are_streams_of_their_own() -> None:
+    model = GainModel()
+    async with serving({"gain": model}) as server, connected(server) as client:
+        signals = {number: signal(index, 4000 + 777 * index) for index, number in enumerate((1, 2, "text", 2**40))}
+        parts = {number: in_parts(samples, len(samples)) for number, samples in signals.items()}
+        requests = [
+            request(number, chunks, index)
+            for index in range(max(map(len, parts.values())))
+            for number, chunks in parts.items()
+            if index < len(chunks)
+        ]
+        answers: dict[str, Any] = {}
+        for result, error in await exchange(client, requests):
+            assert error is None
+            response = result.get_response()
+            assert response.parameters["triton_final_response"].bool_param
+            answers[response.id] = result
+        for number, samples in signals.items():
+            mine = [answers[f"{number}/{index}"] for index in range(len(parts[number]))]
+            audio, peaks = await expected(server.address, samples)
+            np.testing.assert_array_equal(np.concatenate([one.as_numpy("audio") for one in mine]), audio)
+            np.testing.assert_array_equal(np.concatenate([one.as_numpy("peak") for one in mine]), peaks)
+            fed = 0
+            for index, chunk in enumerate(parts[number][:-1]):  # each request has what it completed
+                before, fed = fed // HOP, fed + len(chunk)
+                assert mine[index].as_numpy("peak").shape == (fed // HOP - before,)
+        await until(lambda: model.open_sessions == 0 and server.live_streams == 0)
+
+
+async def test_a_sequence_lives_from_call_to_call_of_a_connection() -> None:
+    samples = signal(5, 5000)
+    parts = np.array_split(samples, 7)
+    async with serving({"gain": GainModel()}) as server, connected(server) as client:
+        for number in (9, "nine", 9):  # an id may be used again
+            results = []
+            for index in range(len(parts)):
+                results.append(await client.infer(**request(number, parts, index)))
+                assert server.live_streams == (index < len(parts) - 1)
+            audio, peaks = await expected(server.address, samples)
+            np.testing.assert_array_equal(np.concatenate([one.as_numpy("audio") for one in results]), audio)
+            np.testing.assert_array_equal(np.concatenate([one.as_numpy("peak") for one in results]), peaks)
+        await client.infer(**request(3, parts, 0))
+        again = [await client.infer(**request(3, parts, index)) for index in range(len(parts))]  # started afresh
+        np.testing.assert_array_equal(np.concatenate([one.as_numpy("audio") for one in again]), audio)
+        stats = (await client.get_inference_statistics("gain")).model_stats[0]
+        frames = 4 * 2 * len(peaks) + len(parts[0]) // HOP
+        assert stats.inference_stats.success.count == 4 * len(parts) + 1
+        assert stats.inference_count == stats.inference_stats.queue.count > frames // 2
+        assert stats.execution_count == sum(batch.compute_infer.count for batch in stats.batch_stats)
+
+
+def stream(address: str, requests: Sequence[dict[str, Any]]) -> list[Any]:
+    """Return the answers that Triton's synchronous client gets, up to the last of each request."""
+    answers: queue.Queue[Any] = queue.Queue()
+    got: list[Any] = []
+    client: Any = triton.InferenceServerClient(address)
+    with client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        for one in requests:
+            client.async_stream_infer(**one)
+        finals = 0
+        while finals < len(requests):
+            result, error = answers.get(timeout=PATIENCE_S)
+            assert error is None
+            got.append(result)
+            finals += result.get_response().parameters["triton_final_response"].bool_param
+        client.stop_stream()
+    return got
+
+
+async def test_the_synchronous_client_streams() -> None:
+    samples = signal(6, 3000)
+    parts = np.array_split(samples, 5)
+    async with serving({"gain": GainModel()}) as server:
+        got = await asyncio.to_thread(stream, server.address, [request(1, parts, index) for index in range(5)])
+        audio, _ = await expected(server.address, samples)
+    np.testing.assert_array_equal(np.concatenate([result.as_numpy("audio") for result in got]), audio)
+
+
+async def test_rates_channels_and_features_go_in_by_shape_and_parameter() -> None:
+    samples = signal(7, 6000).reshape(3000, 2)
+    rows = signal(8, 300).reshape(100, 3)
+    async with serving({"gain": GainModel(), "rows": RowSumModel()}) as server, connected(server) as client:
+        parts = np.array_split(samples, 4)
+        results = [
+            await client.infer(**request(1, parts, index, parameters={"sample_rate_hz": 48000} if index == 0 else None))
+            for index in range(4)
+        ]
+        audio, _ = await expected(server.address, samples, sample_rate_hz=48000, channels=2)
+        np.testing.assert_array_equal(np.concatenate([one.as_numpy("audio") for one in results]), audio)
+        parts = np.array_split(rows, 6)
+        results = [await client.infer(**request("r", parts, index, "rows", "features")) for index in range(6)]
+        np.testing.assert_array_equal(np.concatenate([one.as_numpy("sum") for one in results]), rows.sum(axis=1))
+
+
+async def test_results_can_leave_as_they_are_computed() -> None:
+    samples = signal(9, 40 * HOP)
+    parts = [samples[:1], samples[1 : 30 * HOP], samples[30 * HOP :]]
+    requests = [request(1, parts, index, enable_empty_final_response=True) for index in range(3)]
+    async with serving({"gain": GainModel(step_s=0.002)}) as server:
+        got = await asyncio.to_thread(stream, server.address, requests)
+        audio, _ = await expected(server.address, samples)
+    by_request = {one["request_id"]: [r for r in got if r.get_response().id == one["request_id"]] for one in requests}
+    assert [len(answers) > 3 for answers in by_request.values()] == [False, True, True]
+    for answers in by_request.values():
+        finals = [one.get_response().parameters["triton_final_response"].bool_param for one in answers]
+        assert finals == [False] * (len(answers) - 1) + [True]
+        assert not answers[-1].get_response().outputs
+    pieces = [one.as_numpy("audio") for answers in by_request.values() for one in answers[:-1]]
+    np.testing.assert_array_equal(np.concatenate(pieces), audio)
+
+
+async def test_an_error_is_a_message_and_the_stream_goes_on() -> None:
+    samples = signal(10, 1600)
+    parts = np.array_split(samples, 4)
+    bad = samples[:200].copy()
+    bad[150] = np.nan
+    requests = [
+        request(1, parts, 0),
+        request(1, [bad] * 3, 1, request_id="nan"),
+        request(1, [samples.reshape(-1, 2)] * 3, 1, request_id="channels"),
+        request(2, parts, 1, request_id="unknown"),
+        request(1, parts, 1, priority=1, request_id="priority"),
+        request(1, parts, 1, name="sound", request_id="name"),
+        request(1, parts, 1, model="other", request_id="model"),
+        request(0, parts, 1, request_id="none"),
+        *(request(1, parts, index) for index in (1, 2, 3)),
+    ]
+    async with serving({"gain": GainModel()}) as server, connected(server) as client:
+        got = await exchange(client, requests)
+        audio, _ = await expected(server.address, samples)
+    errors = sorted(str(error) for _, error in got if error is not None)
+    assert len(errors) == 7
+    for error, words in zip(
+        errors,
+        (
+            "a chunk of 2 channel(s) in a sequence of 1",
+            "has numbers that are NaN or infinite",
+            "inputs sound for model 'gain'; 'audio' alone would work",
+            "'gain' is a stream, whose requests belong to a sequence; with sequence_id",
+            "no model 'other'",
+            "priority is 1 in a sequence",
+            "sequence 2 of model 'gain' is not open here",
+        ),
+        strict=True,
+    ):
+        assert words in error
+    good = {result.get_response().id: result for result, error in got if error is None}
+    pieces = [good[f"1/{index}"].as_numpy("audio") for index in range(4)]
+    np.testing.assert_array_equal(np.concatenate(pieces), audio)
+
+
+async def test_a_sequence_is_its_connections_alone_and_ends_with_its_call() -> None:
+    model = GainModel()
+    parts = np.array_split(signal(11, 1600), 4)
+    async with serving({"gain": model}, sequence_idle_s=0.2) as server, connected(server) as client:
+        await exchange(client, [request(1, parts, 0), request(2, parts, 0), request(1, parts, 1)])
+        await until(lambda: model.open_sessions == 0)  # its client has half-closed
+        with pytest.raises(InferenceServerException, match="sequence 1 of model 'gain' is not open here"):
+            await client.infer(**request(1, parts, 1))
+        await client.infer(**request(1, parts, 0))
+        assert server.live_streams == 1
+        await until(lambda: server.live_streams == model.open_sessions == 0)  # nothing came for 0.2 s
+        with pytest.raises(InferenceServerException, match="sequence 1 of model 'gain' is not open here"):
+            await client.infer(**request(1, parts, 1))
+
+
+async def test_sequences_count_as_streams() -> None:
+    parts = np.array_split(signal(12, 1600), 4)
+    async with serving({"gain": GainModel(max_sessions=3)}, max_streams=2) as server, connected(server) as client:
+        for number in (1, 2):
+            await client.infer(**request(number, parts, 0))
+        with pytest.raises(InferenceServerException, match="the server has 2 streams") as caught:
+            await client.infer(**request(3, parts, 0))
+        assert "RESOURCE_EXHAUSTED" in str(caught.value.status())
+        for number in (1, 2):
+            await client.infer(**request(number, parts, 3))
+        await client.infer(**request(3, parts, 0))
+        assert server.live_streams == 1
+    assert server.live_streams == 0
+
+
+async def test_a_request_that_waits_too_long_takes_nothing() -> None:
+    samples = signal(13, 30 * HOP)
+    parts = [samples[: 28 * HOP], samples[28 * HOP : 29 * HOP], samples[29 * HOP :]]
+    async with serving({"gain": GainModel(step_s=0.01)}) as server, connected(server) as client:
+        requests = [
+            request(1, parts, 0),
+            request(1, parts, 1, timeout=20_000),
+            request(1, parts, 1),
+            request(1, parts, 2),
+        ]
+        got = await exchange(client, requests)
+        audio, _ = await expected(server.address, samples)
+    errors = [str(error) for _, error in got if error is not None]
+    assert len(errors) == 1
+    assert "waited longer than its timeout of 0.02 s" in errors[0]
+    pieces = [result.as_numpy("audio") for result, error in got if error is None]
+    np.testing.assert_array_equal(np.concatenate(pieces), audio)
+
+
+async def test_a_failed_step_ends_the_sequence() -> None:
+    model = GainModel(step_error=RuntimeError("secret"))
+    parts = np.array_split(signal(14, 1600), 4)
+    async with serving({"gain": model}) as server, connected(server) as client:
+        with pytest.raises(InferenceServerException, match="the server failed to process") as caught:
+            await client.infer(**request(1, parts, 0))
+        assert "INTERNAL" in str(caught.value.status())
+        assert model.open_sessions == server.live_streams == 0
+
+
+async def test_a_client_that_goes_leaves_nothing_behind() -> None:
+    model = GainModel(step_s=0.01)
+    parts = np.array_split(signal(15, 60 * HOP), 3)
+    async with serving({"gain": model}) as server, connected(server) as client:
+        for number in range(1, 6):  # a call that is cancelled while its frames are computed ends its sequence
+            call = asyncio.create_task(client.infer(**request(number, parts, 0)))
+            await until(lambda: model.open_sessions == 1)
+            call.cancel()
+            await until(lambda: model.open_sessions == server.live_streams == 0)
+        answers = client.stream_infer(aiter_of([request(number, parts, 0) for number in range(1, 5)]))
+        await until(lambda: model.open_sessions == 4)
+        answers.cancel()
+        await until(lambda: model.open_sessions == server.live_streams == 0)
+        await client.infer(**request(7, parts, 0))
+    assert model.open_sessions == 0  # the server has stopped
