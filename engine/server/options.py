@@ -41,7 +41,7 @@ class ServerOptions:
     # The program's own, told to who asks what the server is.
     version: str = ""
     # Whole evaluations of networks that may wait for a compute thread.
-    max_queued_evaluations: int = 256
+    max_queued_evaluations: int = 64
     # A sequence of the Open Inference Protocol that sends nothing for this time is ended.
     sequence_idle_s: float = 60.0
     # A peer that says nothing is pinged after this time, and given up when it does not answer.

@@ -7,12 +7,14 @@ import queue
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from wavetile.clients import StreamClient
+from wavetile.proto.inference.v2 import inference_pb2 as pb
 
 from .fakes import HOP, GainModel, RowSumModel
 from .running import PATIENCE_S, audio_of, process, serving, until
@@ -292,3 +294,42 @@ async def test_a_client_that_goes_leaves_nothing_behind() -> None:
         await until(lambda: model.open_sessions == server.live_streams == 0)
         await client.infer(**request(7, parts, 0))
     assert model.open_sessions == 0  # the server has stopped
+
+
+async def test_a_client_that_does_not_read_loses_its_call() -> None:
+    model = GainModel()
+    second = pb.ModelInferRequest(model_name="gain", raw_input_contents=[bytes(4 * 16000)])
+    second.inputs.add(name="audio", datatype="FP32", shape=[16000])
+    second.parameters["sequence_id"].int64_param = 1
+    first = pb.ModelInferRequest()
+    first.CopyFrom(second)
+    first.parameters["sequence_start"].bool_param = True
+    async with (
+        serving({"gain": model}, slow_client_timeout_s=0.5) as server,
+        grpc.aio.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel,
+    ):
+        call: Any = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            request_serializer=pb.ModelInferRequest.SerializeToString,
+            response_deserializer=pb.ModelStreamInferResponse.FromString,
+        )()
+
+        async def send() -> None:
+            await call.write(first)
+            while True:
+                await call.write(second)
+
+        sender = asyncio.create_task(send())
+        await until(lambda: model.open_sessions == 1)
+        await until(lambda: model.open_sessions == server.live_streams == 0)
+        sender.cancel()
+        call.cancel()
+
+
+async def test_what_is_no_message_is_an_invalid_argument() -> None:
+    model = GainModel()
+    async with serving({"gain": model}) as server, grpc.aio.insecure_channel(server.address) as channel:
+        call: Any = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")()
+        await call.write(b"\xff\xff\xff")
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert await call.details() == "a request is not a valid message of inference"

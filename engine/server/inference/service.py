@@ -17,6 +17,7 @@ from ...session.scheduler import Scheduler
 from ..admission import Admission
 from ..messages import MESSAGE_ROOM_BYTES
 from ..options import ServerOptions
+from ..peer import Peer
 from ..served import ServedModel, ServedNetwork
 from ..status import abort
 from .catalogue import VERSION, Catalogue, NetworkEntry, StreamEntry
@@ -166,15 +167,18 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         await self._respond(request, parameters, self._sequences, context.peer(), keep)
         return answers[0]
 
-    @_answered
     async def ModelStreamInfer(  # noqa: N802
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
         """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
-        call = StreamCall(context, self._respond)
+        call = StreamCall(Peer(context, self._options), self._respond)
         sequences = SequenceTable(self._scheduler, self._admission, self._options)
         try:
             await call.run(sequences)
+        except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
+            sequences.close()
+            with self._admission.linger():
+                await abort(context, "ModelStreamInfer", error, PACKAGE)
         finally:
             sequences.close()
 

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import grpc
 
 from ....proto.inference.v2 import inference_pb2 as pb
-from ..status import status_of
+from ..peer import Peer
+from ..status import SlowClientError, status_of
 from .parameters import Parameters, read_parameters
 from .sequence_request import Send
 from .sequences import SequenceTable
@@ -25,17 +26,17 @@ Respond = Callable[[pb.ModelInferRequest, Parameters, SequenceTable, str, Send],
 class StreamCall:
     """The coroutine of one call; `respond` answers a request."""
 
-    def __init__(self, context: grpc.aio.ServicerContext, respond: Respond) -> None:
-        self._context = context
+    def __init__(self, peer: Peer, respond: Respond) -> None:
+        self._peer = peer
         self._respond = respond
         self._writing = asyncio.Lock()
         self._room = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def run(self, sequences: SequenceTable) -> None:
-        """Answer requests until the client half-closes. Raises DecodeError for what is no message."""
+        """Answer requests until the client half-closes. Raises DecodeError for what is no message, SlowClientError."""
         try:
             async with asyncio.TaskGroup() as group:
-                while isinstance(request := await self._context.read(), pb.ModelInferRequest):
+                while isinstance(request := await self._peer.read(), pb.ModelInferRequest):
                     await self._room.acquire()
                     # Tasks start in the order in which they are made, so a sequence's requests queue up in theirs.
                     group.create_task(self._answer(request, sequences)).add_done_callback(
@@ -54,7 +55,7 @@ class StreamCall:
 
         try:
             await self._respond(request, read_parameters(request), sequences, "", send)
-        except grpc.aio.BaseError:  # writing failed: there is nobody to tell
+        except (grpc.aio.BaseError, SlowClientError):  # writing failed: there is nobody to tell
             raise
         except Exception as error:  # a request's outermost frame: the call goes on
             code, message = status_of(error)
@@ -66,4 +67,4 @@ class StreamCall:
 
     async def _write(self, response: pb.ModelStreamInferResponse) -> None:
         async with self._writing:
-            await self._context.write(response)
+            await self._peer.write(response)
