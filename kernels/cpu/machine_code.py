@@ -21,7 +21,7 @@ from pathlib import Path
 
 from llvmlite import binding
 
-from ..cache import cache_folder
+from ..cache import cache_folder, write_whole
 from ..errors import KernelError
 
 COMPLETE = "*"
@@ -206,12 +206,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file that others see either whole or not at all."""
     with _says_what_to_do():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_whole(path, content)
 
 
 def _digest(code: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Where the cache is on each platform."""
+"""The cache: where it is on each platform, and that its files are whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wavetile.kernels.cache import CACHE_VARIABLE, cache_folder
+from wavetile.kernels.cache import CACHE_VARIABLE, cache_folder, write_whole
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,18 @@ def test_the_platforms_cache_folder(
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(home=tmp_path))
     assert cache_folder() == tmp_path / below_home
+
+
+def test_a_file_is_there_wholly_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "folder" / "file.json"
+    write_whole(path, b"old")
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:1])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(path, b"new")
+    assert [(one.name, one.read_bytes()) for one in path.parent.iterdir()] == [("file.json", b"old")]
