@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,19 +65,9 @@ async def process_image(  # noqa: PLR0913 - options, by keyword
     with open_image(input_path, time=time_point, multiple=multiple) as source:
         order = checked_order(source, order)
         scale, offset = await _pixel_map(client, model, source, normalise)
-        *slices, height, width, channels = source.shape
         asked_s = time.monotonic()
         async with client.stream_images(
-            model,
-            height=height,
-            width=width,
-            channels=channels,
-            depth=sum(slices),
-            pixel_type=source.dtype.name if source.dtype in (np.uint8, np.uint16) else "float32",
-            order=order,
-            tile_pixels=tile_pixels(order, tile),
-            scale=scale,
-            offset=offset,
+            model, **_form(source), order=order, tile_pixels=tile_pixels(order, tile), scale=scale, offset=offset
         ) as stream:
             started_s = time.monotonic()
             side = tile or DEFAULT_TILE_PIXELS
@@ -166,6 +156,18 @@ def image_report(
         low=writer.low,
         high=writer.high,
     )
+
+
+def _form(source: ImageSource) -> dict[str, Any]:
+    """Size and type of the pixels that are sent."""
+    *slices, height, width, channels = source.shape
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "depth": sum(slices),
+        "pixel_type": source.dtype.name if source.dtype in (np.uint8, np.uint16) else "float32",
+    }
 
 
 async def _pixel_map(
