@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .arguments import above_zero, port, positive
+
+if TYPE_CHECKING:
+    from ..models.description import ModelDescription
 
 NAME = "serve"
 SUMMARY = "serve models over gRPC"
@@ -96,7 +100,7 @@ def _load(options: argparse.Namespace) -> tuple[dict, dict]:
     """The models to serve by name, their streams compiled, and the networks to evaluate; says which."""
     from ..errors import ModelError
     from ..models.card import card_names
-    from .console import in_count, notices
+    from .console import notices
     from .served import evaluated, served
     from .warmup import warm_up_visibly
     from .weights import load_visibly, names_here
@@ -119,8 +123,17 @@ def _load(options: argparse.Namespace) -> tuple[dict, dict]:
         networks.update(found)
         if model.card is not None:
             models[about.name] = served(model)
-        cost = f"{in_count(about.multiply_adds)} multiply-adds a step" if about.multiply_adds else "images of any size"
-        notices().print(f"{about.name}: {cost}, {model.backend}")
+        notices().print(f"{about.name}: {_cost(about)}, {model.backend}")
     if not options.models and (missing := [name for name in card_names() if name not in names]):
         notices().print(f"not here: {', '.join(missing)}; `wavetile models pull` fetches them", style="dim")
     return models, networks
+
+
+def _cost(about: ModelDescription) -> str:
+    """What a step, an image or an evaluation costs, where that does not follow from shapes that clients choose."""
+    from .console import in_count
+
+    if not about.multiply_adds:
+        return "inputs of any size" if about.kind == "network" else "images of any size"
+    unit = "an evaluation" if about.kind == "network" else "a step"
+    return f"{in_count(about.multiply_adds)} multiply-adds {unit}"

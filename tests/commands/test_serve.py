@@ -1,0 +1,50 @@
+"""Which models and networks the command `serve` serves, and under which names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+
+from wavetile.engine.commands.serve import _load
+from wavetile.engine.errors import ModelError
+
+NETWORK = """<ir_version: 8, opset_import: ["" : 17]>
+product ({shape} x) => ({shape} y)
+<float[4, 4] w = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2}}> {{ y = MatMul (x, w) }}"""
+
+
+def saved(path: Path, shape: str) -> str:
+    onnx.save(onnx.parser.parse_model(NETWORK.format(shape=shape)), path)
+    return str(path)
+
+
+def options(*models: str) -> argparse.Namespace:
+    return argparse.Namespace(models=list(models), backend="cpu", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [("float[n, 4]", "free: inputs of any size, cpu"), ("float[2, 4]", "free: 32 multiply-adds an evaluation, cpu")],
+)
+def test_a_bare_network_is_evaluated_and_does_not_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str, said: str
+) -> None:
+    models, networks = _load(options(saved(tmp_path / "free.onnx", shape)))
+    assert models == {}
+    ((name, network),) = networks.items()
+    assert [(one.name, one.dtype) for one in network.inputs] == [("x", "float32")]
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    np.testing.assert_array_equal(network.run({"x": x})["y"], 2 * x)
+    assert name == "free"
+    assert said in capsys.readouterr().err
+
+
+def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "free.onnx", "float[n, 4]")
+    with pytest.raises(ModelError, match="two models are called 'free'; leave one out"):
+        _load(options(path, path))
