@@ -17,6 +17,11 @@ from .triton_client import connected, tensor
 CHUNKS = (700, 1, 160, 4000)
 
 
+@pytest.fixture(autouse=True)
+def _weights_from_the_tests_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVETILE_MODELS", str(models))
+
+
 @pytest.mark.parametrize("name", ["silero_vad", "gtcrn"])
 async def test_a_sequence_equals_a_stream(name: str, models: Path) -> None:
     if not (models / name).is_dir():
