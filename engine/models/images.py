@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal, overload
 
@@ -15,24 +16,27 @@ from .image_session import ImageSession
 from .streaming import NetworkStreams, TileOrder
 
 
-class TakesImages:
+class TakesImages(ABC):
     """The methods of a `Model` for images: they rest on its streams and on `run`."""
 
     name: str
     inputs: dict[str, DeclaredType]
 
+    @abstractmethod
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def program(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Program | None:
         """The program that `run` uses for inputs of these shapes."""
-        raise NotImplementedError
+        ...
 
     @property
+    @abstractmethod
     def streams(self) -> NetworkStreams:
         """The streams of the model's network."""
-        raise NotImplementedError
+        ...
 
     @overload
     def tiles(
