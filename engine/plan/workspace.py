@@ -151,12 +151,20 @@ class SharedArena:
         self._memory = aligned_bytes(1, 0)
         self._workspaces: dict[int, Workspace] = {}
 
+    def has_room(self, program: Program) -> bool:
+        """Whether binding a program leaves other workspaces as they are.
+
+        If not, the arena is about to be replaced by a larger one; who lets go of the workspaces frees it before.
+        """
+        return program.arena_bytes <= self._memory.shape[1]
+
     def bind(self, program: Program) -> Workspace:
         """The program's workspace: another one than before if the arena had to grow meanwhile."""
         workspace = self._workspaces.get(id(program))  # it keeps its program, so that the number stays its own
         if workspace is None:
-            if program.arena_bytes > self._memory.shape[1]:
-                self._memory = aligned_bytes(1, program.arena_bytes)
+            if not self.has_room(program):
                 self._workspaces.clear()
+                self._memory = aligned_bytes(1, 0)  # gone before the larger one is there
+                self._memory = aligned_bytes(1, program.arena_bytes)
             workspace = self._workspaces[id(program)] = Workspace(program, self._backend, arena=self._memory)
         return workspace

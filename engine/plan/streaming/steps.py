@@ -75,13 +75,14 @@ class Steps:
         return 0 if program is None else program.multiply_adds
 
     def _bound(self, kinds: tuple[StepKind, ...]) -> _Bound | None:
-        step = self.plan.step(kinds)
-        if step.program is None:
-            return None
-        workspace = self._arena.bind(step.program)
         bound = self._bounds.get(kinds)
-        if bound is None or bound.workspace is not workspace:
-            bound = self._bounds[kinds] = _Bound(step.graph, workspace)
+        if bound is None:
+            step = self.plan.step(kinds)
+            if step.program is None:
+                return None
+            if not self._arena.has_room(step.program):
+                self._bounds.clear()
+            bound = self._bounds[kinds] = _Bound(step.graph, self._arena.bind(step.program))
         return bound
 
 
