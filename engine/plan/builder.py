@@ -12,15 +12,13 @@ from numpy.typing import DTypeLike
 
 from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
+from .constants import Constants
 from .view import Buffer, View, type_name
 
 _ALIKE_FOR_UNSIGNED = frozenset(
     {"copy_wide", "cumulate", "gather_at", "matmul_general", "narrow_integer", "non_zero", "scatter_at", "where_wide"}
 )
 """Kernels that do to uint64 what they do to the int64 of the same words: they move them, or add modulo 2^64."""
-
-_SAMPLED_ELEMENTS = 64
-"""About so many elements of a constant decide which others it is compared with."""
 
 
 @dataclass(eq=False)
@@ -56,8 +54,7 @@ class Builder:
         self.states: list[tuple[Buffer, np.ndarray]] = []
         """State buffers with their initial values."""
         self.node = ""
-        self._constants: dict[tuple[Any, ...], list[Buffer]] = {}
-        """Buffers in the weights by type, size and a sample of their bits."""
+        self._constants = Constants()
 
     def allocate(self, shape: Sequence[int], *, dtype: DTypeLike = np.float32, pinned: bool = False) -> View:
         """A new dense buffer in the arena: [*shape] of a carrier."""
@@ -65,19 +62,13 @@ class Builder:
         return View.whole(Buffer(Space.ARENA, phantom, pinned), shape)
 
     def constant(self, array: np.ndarray) -> View:
-        """An array (of a carrier, or int32) in the weights; equal ones, as of an unrolled loop's steps, lie there once.
-
-        They are told apart by bits: 0.0 is not -0.0.
-        """
+        """An array (of a carrier, or int32) in the weights; equal ones, as of unrolled steps, lie there once."""
         data = np.ascontiguousarray(array).reshape(-1)
-        sample = data[:: data.size // _SAMPLED_ELEMENTS + 1].tobytes()
-        alike = self._constants.setdefault((data.dtype.str, data.size, sample), [])
-        bits = data.view(np.uint8)
-        for buffer in alike:
-            if np.array_equal(buffer.phantom.view(np.uint8), bits):
-                return View.whole(buffer, array.shape)
-        alike.append(Buffer(Space.WEIGHTS, data))
-        return View.whole(alike[-1], array.shape)
+        buffer = self._constants.find(data)
+        if buffer is None:
+            buffer = Buffer(Space.WEIGHTS, data)
+            self._constants.add(buffer)
+        return View.whole(buffer, array.shape)
 
     def state(self, shape: Sequence[int], initial: np.ndarray | None = None, dtype: DTypeLike = np.float32) -> View:
         """A tensor [*shape] of a carrier in the stream's slot; starts as `initial`, or as zeros."""

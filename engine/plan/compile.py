@@ -17,9 +17,17 @@ from .program import Program, assemble
 from .rules import RULES, Lowering
 from .sliding import keep_windows
 from .view import View
+from .weights import WeightMemory
 
 
-def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tuple[str, ...] = ()) -> Program:
+def compile_graph(
+    graph: Graph,
+    *,
+    name: str = "",
+    threads: int = 1,
+    halved: tuple[str, ...] = (),
+    weights: WeightMemory | None = None,
+) -> Program:
     """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
 
     Args:
@@ -27,6 +35,7 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tup
         name: what the program is called in messages; the graph's own name if empty.
         threads: how many compute one step together, where it is large enough to gain by that (`partition`).
         halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
+        weights: memory for them that other programs of the same network read too; None: its own.
 
     Raises:
         UnsupportedError: an operator, attribute or type has no rule; the error names the node.
@@ -75,7 +84,7 @@ def compile_graph(graph: Graph, *, name: str = "", threads: int = 1, halved: tup
     if threads == 1:
         turn_batches(builder)
     partition(builder, threads)
-    return assemble(name or graph.name, builder, inputs, outputs)
+    return assemble(name or graph.name, builder, inputs, outputs, weights or WeightMemory())
 
 
 def _value(key: str, graph: Graph, values: dict[str, View], builder: Builder) -> View:

@@ -15,7 +15,7 @@ def align(size_bytes: int) -> int:
 
 
 def place_in_order(buffers: Iterable[Buffer]) -> int:
-    """Put buffers end to end and return the bytes that they take: weights and state, which live for ever."""
+    """Put buffers end to end and return the bytes that they take: state, which lives for ever."""
     end = 0
     for buffer in buffers:
         buffer.offset_bytes = end

@@ -15,6 +15,7 @@ from ...kernels.table import WHOLE, Table, aligned_bytes
 from .builder import Builder, Instruction, merged_operands
 from .memory import align, lifetimes, place_by_lifetime, place_in_order
 from .view import Buffer, View
+from .weights import WeightMemory
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Program:
     outputs: dict[str, Port]
     table: Table
     weights: np.ndarray
-    """[bytes] uint8, read-only."""
+    """[bytes] uint8, read-only; other programs of the same network may read parts of it too."""
+    weight_bytes: int
+    """Packed weights and constants that it reads, with alignment; held once for all lanes."""
     arena_bytes: int
     """A lane."""
     initial_state: np.ndarray
@@ -50,11 +53,6 @@ class Program:
     def state_bytes(self) -> int:
         """What a stream keeps between steps: the size of its slot."""
         return len(self.initial_state)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Packed weights and constants, with alignment; held once for all lanes."""
-        return len(self.weights)
 
     @property
     def instruction_count(self) -> int:
@@ -96,11 +94,13 @@ def _describe(value: object) -> str:
     return getattr(value, "name", str(value))
 
 
-def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict[str, View]) -> Program:
-    """Lay out memory, encode the instructions and freeze the program."""
+def assemble(
+    name: str, builder: Builder, inputs: dict[str, View], outputs: dict[str, View], weights: WeightMemory
+) -> Program:
+    """Lay out memory, encode the instructions and freeze the program. `weights`: where it finds its own."""
     instructions = builder.instructions
-    weights = _buffers(instructions, Space.WEIGHTS)
-    weight_bytes = place_in_order(weights)
+    constants = _buffers(instructions, Space.WEIGHTS)
+    memory = weights.place(constants)
     state_bytes = place_in_order(buffer for buffer, _ in builder.states)
     spans = lifetimes(instructions)
     for view in (*inputs.values(), *outputs.values()):
@@ -108,10 +108,6 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
             spans[view.buffer] = (-1, len(instructions))
     arena_bytes = place_by_lifetime(spans)
 
-    memory = aligned_bytes(align(max(weight_bytes, 1)))
-    for buffer in weights:
-        memory[buffer.byte_range()] = buffer.phantom.view(np.uint8)
-    memory.flags.writeable = False
     initial = aligned_bytes(align(max(state_bytes, 1)))
     for buffer, value in builder.states:
         initial[buffer.byte_range()] = value.reshape(-1).view(np.uint8)
@@ -136,6 +132,7 @@ def assemble(name: str, builder: Builder, inputs: dict[str, View], outputs: dict
         outputs={key: _port(key, view) for key, view in outputs.items()},
         table=table,
         weights=memory,
+        weight_bytes=sum(align(buffer.nbytes) for buffer in constants),
         arena_bytes=align(max(arena_bytes, 1)),
         initial_state=initial if state_bytes else initial[:0],
         multiply_adds=multiply_adds,

@@ -9,6 +9,7 @@ from ...graph import Graph, fuse
 from ..compile import compile_graph
 from ..program import Program
 from ..recent import Recent
+from ..weights import WeightMemory
 from .bindings import Bindings
 from .call import Stretch
 from .step import StepCutter
@@ -17,6 +18,9 @@ from .timeline import ORIGIN, Moment, Timeline
 
 MAX_STEPS = 32
 """Compiled steps that a plan keeps; an image has 9. The one that was used longest ago goes first."""
+
+_WEIGHT_ROOM = 2
+"""Steps of other sizes may pack a few weights in another way."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class StreamPlan:
         given = steps or [None] * len(bindings.axes)
         timelines = timelines or [Timeline(bindings, axis) for axis in range(len(bindings.axes))]
         self.axes = tuple(Axis(timeline, step) for timeline, step in zip(timelines, given, strict=True))
+        self._weights = WeightMemory(_WEIGHT_ROOM)
         self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
 
     def in_steps(
@@ -121,7 +126,7 @@ class StreamPlan:
 
     def compile(self, graph: Graph) -> Program:
         """The program of a part of the network."""
-        return compile_graph(fuse(graph), name=self.name, halved=self._halved)
+        return compile_graph(fuse(graph), name=self.name, halved=self._halved, weights=self._weights)
 
     def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Shape of each output for a whole signal of these lengths.
