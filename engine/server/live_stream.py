@@ -14,12 +14,18 @@ from .served import ServedSession, SessionOutput
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Consecutive outputs of `frame_count` frames; at the end the flush may bring a last one without frames."""
+    """Consecutive outputs of frames; at the end the flush may bring a last one without frames."""
 
     outputs: Sequence[SessionOutput]
-    frame_count: int
+    arrivals_ns: Sequence[int]
+    """Of each frame."""
     queue_time_ns: int
     compute_time_ns: int
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames these are."""
+        return len(self.arrivals_ns)
 
 
 class LiveStream:
@@ -113,14 +119,14 @@ class LiveStream:
             return None
         return Results(
             outputs,
-            len(frames),
+            [frame.arrival_ns for frame in frames],
             max((frame.queue_time_ns for frame in frames), default=0),
             sum(frame.compute_time_ns for frame in frames),
         )
 
     def release(self, results: Results) -> None:
-        """Say that `results` have left, so that as many frames more may be computed."""
-        self._scheduled.release(results.frame_count)
+        """Say that `results` are on their way, so that as many frames more may be computed."""
+        self._scheduled.release(results.arrivals_ns)
 
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which `results` raises."""

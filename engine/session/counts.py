@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from .histogram import TimeHistogram
 
 
 @dataclass(slots=True)
@@ -16,21 +18,47 @@ class BatchCount:
 
 @dataclass(slots=True)
 class ModelCounts:
-    """Frames of one model since the server's start."""
+    """Frames of one model since the server's start. Whoever adds and reads holds the scheduler's lock."""
 
     frames: int = 0
-    queue_ns: int = 0
-    """What the frames waited, in all."""
+    queue: TimeHistogram = field(default_factory=TimeHistogram)
+    """What each frame waited for compute, from the arrival of its last sample."""
+    compute: TimeHistogram = field(default_factory=TimeHistogram)
+    """What each frame took, as long as its batch."""
+    end_to_end: TimeHistogram = field(default_factory=TimeHistogram)
+    """From the arrival of a frame's last sample until its result was on its way to the client."""
     by_size: dict[int, BatchCount] = field(default_factory=dict)
     """Streams in a batch -> such batches."""
 
     def add(self, queue_ns: Sequence[int], compute_ns: int) -> None:
         """Count one batch: what each of its frames waited, and how long it computed."""
-        self.frames += len(queue_ns)
-        self.queue_ns += sum(queue_ns)
-        batch = self.by_size.setdefault(len(queue_ns), BatchCount())
+        size = len(queue_ns)
+        self.frames += size
+        self.queue.add(queue_ns)
+        self.compute.add([compute_ns] * size)
+        batch = self.by_size.setdefault(size, BatchCount())
         batch.batches += 1
         batch.compute_ns += compute_ns
+
+    def copy(self) -> ModelCounts:
+        """The same, from now on counted apart."""
+        return replace(
+            self,
+            queue=self.queue.copy(),
+            compute=self.compute.copy(),
+            end_to_end=self.end_to_end.copy(),
+            by_size={size: replace(batch) for size, batch in self.by_size.items()},
+        )
+
+    @property
+    def queue_ns(self) -> int:
+        """What the frames waited, in all."""
+        return self.queue.total_ns
+
+    @property
+    def compute_ns(self) -> int:
+        """How long batches computed, in all."""
+        return sum(batch.compute_ns for batch in self.by_size.values())
 
     @property
     def batches(self) -> int:

@@ -12,7 +12,6 @@ Times are `time.monotonic_ns()`.
 from __future__ import annotations
 
 import asyncio
-import copy
 import heapq
 import itertools
 import logging
@@ -76,9 +75,10 @@ class StepExecutor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """One computed frame: what the session gave, how long the frame waited and how long its batch computed."""
+    """One computed frame: what the session gave, when the frame came, how long it waited and its batch computed."""
 
     output: Any
+    arrival_ns: int
     queue_time_ns: int
     compute_time_ns: int
 
@@ -140,9 +140,9 @@ class ScheduledStream:
         """True when every frame that has arrived was computed and handed to the sink."""
         return self._scheduler.is_idle(self)
 
-    def release(self, frame_count: int) -> None:
-        """Say that `frame_count` results have been dealt with, which makes room for as many more."""
-        self._scheduler.release(self, frame_count)
+    def release(self, arrivals_ns: Sequence[int]) -> None:
+        """Say that the results of frames with these arrivals are on their way, which makes room for as many more."""
+        self._scheduler.release(self, arrivals_ns)
 
     def close(self) -> None:
         """Leave the scheduler and close the session: at once, or right after the step that it is in."""
@@ -209,7 +209,7 @@ class Scheduler:
     def counts(self, model: str) -> ModelCounts:
         """What was computed of `model` so far; a copy."""
         with self._lock:
-            return copy.deepcopy(self._counts[model])
+            return self._counts[model].copy()
 
     # What `ScheduledStream` calls, on event loops.
 
@@ -225,10 +225,12 @@ class Scheduler:
         with self._lock:
             return stream.unfinished == 0
 
-    def release(self, stream: ScheduledStream, frame_count: int) -> None:
+    def release(self, stream: ScheduledStream, arrivals_ns: Sequence[int]) -> None:
         """See `ScheduledStream.release`."""
+        now_ns = time.monotonic_ns()
         with self._lock:
-            stream.pending -= frame_count
+            self._counts[stream.model].end_to_end.add([now_ns - arrival_ns for arrival_ns in arrivals_ns])
+            stream.pending -= len(arrivals_ns)
             self._enqueue(stream)
 
     def detach(self, stream: ScheduledStream) -> None:
@@ -330,14 +332,16 @@ class Scheduler:
         else:
             compute_ns = time.monotonic_ns() - started_ns
             outcomes = [
-                self._drain(stream, started_ns - arrival_ns, compute_ns)
+                self._drain(stream, arrival_ns, started_ns, compute_ns)
                 for stream, arrival_ns in zip(streams, arrivals, strict=True)
             ]
         self._finish(model, executor, streams, outcomes)
 
-    def _drain(self, stream: ScheduledStream, queue_ns: int, compute_ns: int) -> FrameResult | Exception:
+    def _drain(
+        self, stream: ScheduledStream, arrival_ns: int, started_ns: int, compute_ns: int
+    ) -> FrameResult | Exception:
         try:
-            return FrameResult(stream.session.drain(), queue_ns, compute_ns)
+            return FrameResult(stream.session.drain(), arrival_ns, started_ns - arrival_ns, compute_ns)
         except Exception as error:
             logger.exception("a session of model %r failed to give its output", stream.model)
             return error

@@ -116,11 +116,33 @@ async def test_no_frames_are_computed_beyond_the_pending_ones(benches: list[Benc
     await until(lambda: len(sink.results) == 3)
     await asyncio.sleep(0.05)
     assert (len(sink.results), session.ready, stream.idle) == (3, 5, False)
-    stream.release(2)
+    stream.release([result.arrival_ns for result in sink.results[:2]])
     await until(lambda: len(sink.results) == 5)
-    stream.release(3)
+    stream.release([result.arrival_ns for result in sink.results[2:5]])
     await until(lambda: len(sink.results) == 8)
     assert stream.idle
+
+
+async def test_times_of_frames_are_counted_by_model(benches: list[Bench]) -> None:
+    bench = Bench(GainModel(step_s=0.01))
+    benches.append(bench)
+    streams = [bench.attach() for _ in range(2)]
+    for stream, _, _ in streams:
+        stream.feed(np.ones(3 * HOP, np.float32))
+    bench.scheduler.start()
+    for stream, sink, _ in streams:
+        await until(lambda sink=sink: len(sink.results) == 3)
+        stream.release([result.arrival_ns for result in sink.results])
+    counts = bench.scheduler.counts("gain")
+    assert (counts.frames, counts.by_size[2].batches) == (6, 3)
+    assert counts.queue.count == counts.compute.count == counts.end_to_end.count == 6
+    assert counts.queue_ns == sum(result.queue_time_ns for _, sink, _ in streams for result in sink.results)
+    assert counts.compute_ns == sum(result.compute_time_ns for result in streams[0][1].results)
+    assert counts.end_to_end.total_ns >= counts.queue_ns + counts.frame_compute_ns
+    stream, sink, _ = streams[0]
+    stream.feed(np.ones(HOP, np.float32))
+    await until(lambda: len(sink.results) == 4)
+    assert counts.frames == 6, "a copy goes on counting"
 
 
 async def test_order_holds_with_several_threads(benches: list[Bench]) -> None:
