@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import grpc
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from ..engine.errors import ServerError, SignalError
 from ..proto.v1 import wavetile_pb2 as pb
 from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
+from .call import StreamCall, is_cancelled
 from .encoding import AUDIO_ENCODINGS, IMAGE_ORDERS, PIXEL_TYPES, Part, encode_audio, encode_part
 from .results import (
     ModelDescription,
@@ -43,9 +44,6 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 PLANNING_TIMEOUT_S = 300.0
 """A server plans and proves a network's stream the first time that somebody asks for it."""
-
-_LOST_REASON = "Internal error from Core"
-"""What grpc.aio says where a write fails because the call has ended, instead of the status that the call ended with."""
 
 Request = Callable[[Any], pb.StreamRequest]
 """Makes a request of what `ClientStream.send` was given."""
@@ -87,7 +85,7 @@ class StreamClient:
             ("grpc.keepalive_timeout_ms", 10000),
         ]
         self._channel: grpc.aio.Channel | None = None
-        self._calls: set[Any] = set()
+        self._calls: set[StreamCall] = set()
 
     async def __aenter__(self) -> Self:
         self._channel = self._transport.channel(self._address, self._channel_options)
@@ -224,20 +222,19 @@ class StreamClient:
     async def _open(
         self, config: pb.StreamConfig, request: Request, encoding: str, timeout_s: float | None
     ) -> AsyncIterator[ClientStream]:
-        call = self._stub.Stream(metadata=self._transport.metadata())
+        call = StreamCall(self._stub.Stream(metadata=self._transport.metadata()))
         self._calls.add(call)
         try:
-            with _server_errors():
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        await call.write(pb.StreamRequest(config=config))
-                        response = await call.read()
-                except TimeoutError:
-                    raise ServerError(
-                        "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {timeout_s:g} s"
-                    ) from None
-                if not isinstance(response, pb.StreamResponse):  # the end of the call
-                    await _raise_status(call)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await call.write(pb.StreamRequest(config=config))
+                    response = await call.read()
+            except TimeoutError:
+                raise ServerError(
+                    "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {timeout_s:g} s"
+                ) from None
+            if response is None:
+                raise ServerError("OK", "the server has ended this stream before it began")
             yield ClientStream(call, stream_info(response.started), request, encoding)
         finally:
             call.cancel()
@@ -247,37 +244,36 @@ class StreamClient:
 class ClientStream:
     """One live stream: `send` chunks, `finish`, iterate over results. Made by `StreamClient`'s stream methods."""
 
-    def __init__(self, call: Any, info: StreamInfo, request: Request, encoding: str) -> None:
+    def __init__(self, call: StreamCall, info: StreamInfo, request: Request, encoding: str) -> None:
         self.info = info
         self._call = call
         self._request = request
         self._encoding = encoding
+        self._finished = False
 
     async def send(self, chunk: np.ndarray | Part) -> None:
-        """Send one chunk, of any length. Waits while the server is behind. Raises SignalError, ServerError."""
+        """Send one chunk, of any length. Waits while the server is behind. Raises SignalError, ServerError.
+
+        Where the server has ended the stream, its results are still there to read.
+        """
         request = self._request(chunk)
-        with _server_errors():
-            try:
-                await self._call.write(request)
-            except asyncio.InvalidStateError:  # the server has ended the call: its status says why
-                await _raise_status(self._call)
+        if self._finished:
+            raise SignalError("this stream takes nothing more after `finish`; another stream would")
+        await self._call.write(request)
 
     async def finish(self) -> None:
         """End the signal: the server flushes, and iteration ends after the last result."""
-        with _server_errors():
-            await self._call.done_writing()
+        self._finished = True
+        await self._call.half_close()
 
     def __aiter__(self) -> AsyncIterator[StreamResult]:
         return self
 
     async def __anext__(self) -> StreamResult:
         """The next result. Raises ServerError when the server ended the stream with anything but OK."""
-        with _server_errors():
-            response = await self._call.read()
-            if not isinstance(response, pb.StreamResponse):  # the end of the call
-                if await self._call.code() is not grpc.StatusCode.OK:
-                    await _raise_status(self._call)
-                raise StopAsyncIteration
+        response = await self._call.read()
+        if response is None:
+            raise StopAsyncIteration
         return stream_result(response.result, self.info, self._encoding)
 
     async def exchange(self, source: AsyncIterable[np.ndarray | Part]) -> AsyncGenerator[StreamResult, None]:
@@ -314,27 +310,15 @@ class ClientStream:
 
 @contextmanager
 def _server_errors() -> Iterator[None]:
-    """Turn gRPC's errors into ServerError."""
+    """Turn the errors of a call without streams into ServerError."""
     try:
         yield
     except asyncio.CancelledError:
-        # gRPC raises it also when not the task but the call was cancelled, by this client itself.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_cancelled():
             raise
-        raise ServerError("CANCELLED", "this client has ended the stream") from None
+        raise ServerError("CANCELLED", "this client has ended the call") from None
     except grpc.aio.AioRpcError as error:
-        details = error.details() or "no details"
-        if details == _LOST_REASON:
-            details = "the server has ended the stream while a chunk was on its way there; its log has the reason"
-        raise ServerError(error.code().name, details) from None
-
-
-async def _raise_status(call: Any) -> NoReturn:
-    code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:
-        raise ServerError("OK", "the server has ended this stream")
-    raise ServerError(code.name, details or "no details")
+        raise ServerError(error.code().name, error.details() or "no details") from None
 
 
 def _check_known(what: str, name: str, known: Mapping[str, object]) -> None:

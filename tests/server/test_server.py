@@ -99,6 +99,19 @@ async def test_images_stream_too() -> None:
         assert [result async for result in stream] == []
 
 
+async def test_tasks_that_send_at_once_wait_for_each_other() -> None:
+    async with (
+        serving({"gain": GainModel()}) as server,
+        StreamClient(server.address) as client,
+        client.stream("gain") as stream,
+    ):
+        levels = [number / 64 for number in range(32)]
+        await asyncio.gather(*(stream.send(np.full(HOP, level, np.float32)) for level in levels))
+        await stream.finish()
+        heard = audio_of([result async for result in stream])
+    np.testing.assert_array_equal(heard[HOP:], np.repeat(np.array(levels, np.float32) / 2, HOP))
+
+
 async def test_health_follows_the_servers_life() -> None:
     server = Server({"gain": GainModel()}, ServerOptions(port=0))
     await server.start()
