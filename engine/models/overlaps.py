@@ -25,9 +25,9 @@ MAX_OVERLAPS = 16
 class Overlaps:
     """What windows of one network have in common. Safe from several threads."""
 
-    def __init__(self, network: Network, backend: str, threads: int, *, rounded: bool) -> None:
-        """`threads`: that compute a whole window together; `rounded`: whole windows read weights kept as float16."""
-        self._network, self._backend, self._threads, self._rounded = network, backend, threads, rounded
+    def __init__(self, network: Network, backend: str, threads: int, *, halved: tuple[str, ...] = ()) -> None:
+        """`threads`: that compute a whole window together; `halved`: as in `StreamPlan`."""
+        self._network, self._backend, self._threads, self._halved = network, backend, threads, halved
         self._found: Recent[str, tuple[Overlap, float] | str] = Recent(MAX_OVERLAPS)
         """And the largest difference that sharing made; or why nothing is shared."""
 
@@ -69,10 +69,6 @@ class Overlaps:
         self, axis: StreamingAxis, shapes: Mapping[str, tuple[int, ...]], window: int, hop: int
     ) -> tuple[Overlap, float] | str:
         name = self._network.name
-        if self._rounded:
-            return (
-                f"network {name!r} keeps weights as float16, as whole windows read them; weights='float32' would work"
-            )
         bound = {
             given: tuple(window if dim == axis.inputs[given] else size for dim, size in enumerate(shape))
             for given, shape in shapes.items()
@@ -80,6 +76,8 @@ class Overlaps:
         try:
             graph = prepared(specialise(self._network, bound, operators=OPERATORS))
             overlap = Overlap(graph, axis, hop, name=name)
-            return overlap, certify_windows(overlap, backend=self._backend)
+            difference = certify_windows(overlap, backend=self._backend)
+            # The proof holds whatever the weights are; and of rounded ones not every kernel reads all as rounded.
+            return Overlap(graph, axis, hop, name=name, halved=self._halved) if self._halved else overlap, difference
         except ModelError as error:
             return str(error).removesuffix(WORKS).rstrip(":; ")

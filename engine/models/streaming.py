@@ -35,7 +35,7 @@ class NetworkStreams:
         self.network = network
         self.backend = backend
         self._halved = ("",) if rounded else ()
-        self._overlaps = Overlaps(network, backend, threads, rounded=rounded)
+        self._overlaps = Overlaps(network, backend, threads, halved=self._halved)
         self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
         self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
 

@@ -55,7 +55,9 @@ class Cut:
 class Overlap:
     """How a network computes windows that overlap. Immutable but for the programs, which are compiled when needed."""
 
-    def __init__(self, graph: Graph, axis: StreamingAxis, hop: int, *, name: str = "") -> None:
+    def __init__(
+        self, graph: Graph, axis: StreamingAxis, hop: int, *, name: str = "", halved: tuple[str, ...] = ()
+    ) -> None:
         """Find what a window shares with the next one.
 
         Args:
@@ -63,23 +65,25 @@ class Overlap:
             axis: along which windows lie.
             hop: elements from one window to the next.
             name: what the programs are called in messages.
+            halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
 
         Raises:
             UnsupportedError: nothing can be shared; the message says why.
         """
         self.graph, self.hop = graph, hop
+        self._halved = halved
         (self.window,) = {tensor.shape[axis.inputs[key]] for key, tensor in graph.inputs.items()}
         self.name = name or graph.name
         if hop >= self.window:
             raise UnsupportedError(f"windows of {self.window} do not overlap with a hop of {hop}")
-        self.whole = compile_graph(fuse(graph), name=self.name)
+        self.whole = compile_graph(fuse(graph), name=self.name, halved=halved)
         """Of one window, as if there were no other."""
         front = _Front(graph, axis, self.window, hop)
         self.limit = front.limit
         """Why the first node that is not shared can not be; empty if all can. Sharing may end before, to cost less."""
         self.cut = front.cheapest(self.whole.multiply_adds_by_node())
         part = prune(replace(front.part, outputs=list(self.cut.values)))
-        self.plan = StreamPlan(_bindings(part, axis, self.window), [hop], name=self.name)
+        self.plan = StreamPlan(_bindings(part, axis, self.window), [hop], name=self.name, halved=halved)
         (steps,) = self.plan.axes
         if steps.step != hop:
             raise UnsupportedError(
@@ -125,7 +129,7 @@ class Overlap:
         graph = prune(replace(self.graph, inputs=inputs, outputs=outputs, nodes=nodes))
         read = {name for node in graph.nodes for name in node.reads}
         graph = replace(graph, inputs={name: tensor for name, tensor in inputs.items() if name in read})
-        return compile_graph(fuse(graph), name=self.name)
+        return compile_graph(fuse(graph), name=self.name, halved=self._halved)
 
 
 class _Front:
