@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
+from .activity import OpenStream, WorkCounts
 from .codec import decode_tile, image_format
 from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
@@ -33,18 +34,20 @@ class ImageCall:
     def __init__(
         self,
         peer: Peer,
-        stream_id: str,
+        stream: OpenStream,
         config: pb.StreamConfig,
         served: ServedModel,
         pools: ImagePools,
+        work: WorkCounts,
         options: ServerOptions,
     ) -> None:
         self._peer = peer
-        self._stream_id = stream_id
+        self._stream = stream
         self._config = config
         self._served = served
         self._description = served.describe()
         self._pools = pools
+        self._work = work
         self._options = options
         self._counter = ImageResultCounter(options.max_message_bytes)
 
@@ -58,6 +61,8 @@ class ImageCall:
             self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
         )
         await self._peer.write(pb.StreamResponse(started=self._started(images)))
+        self._stream.channels, self._stream.state_bytes = form.channels, images.kept_bytes
+        self._stream.begin()
         while isinstance(request := await self._peer.read(), pb.StreamRequest):
             field = request.WhichOneof("request")
             if field != "tile":
@@ -67,7 +72,7 @@ class ImageCall:
 
     def _started(self, images: ServedImages) -> pb.StreamStarted:
         return pb.StreamStarted(
-            stream_id=self._stream_id,
+            stream_id=self._stream.stream_id,
             model=self._config.model,
             kind=kind_number(self._description.kind),
             value_names=self._description.value_names,
@@ -77,14 +82,22 @@ class ImageCall:
 
     async def _process(self, images: ServedImages, tile: pb.ImageTile) -> None:
         arrived_ns = time.monotonic_ns()
+        queue_ns = compute_ns = 0
 
         def finished() -> list[pb.StreamResponse]:
+            nonlocal queue_ns, compute_ns
             started_ns = time.monotonic_ns()
-            result = images.put(tile.z, tile.y, tile.x, decode_tile(tile, self._config.image))
-            computed_ns = time.monotonic_ns()
-            return list(self._counter.results(result, 1, started_ns - arrived_ns, computed_ns - started_ns))
+            pixels = decode_tile(tile, self._config.image)
+            result = images.put(tile.z, tile.y, tile.x, pixels)
+            queue_ns, compute_ns = started_ns - arrived_ns, time.monotonic_ns() - started_ns
+            if self._stream.tap is not None:
+                self._stream.tap.part_done(tile.z, tile.y, tile.x, pixels, result)
+            self._stream.finished_share = result.finished_share
+            return list(self._counter.results(result, 1, queue_ns, compute_ns))
 
         await self._answer(finished)
+        self._stream.count(1, queue_ns, compute_ns)
+        self._work.add(queue_ns, compute_ns)
 
     def _rest(self, images: ServedImages) -> list[pb.StreamResponse]:
         result = images.finish()

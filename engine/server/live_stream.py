@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..session.scheduler import FrameResult, Scheduler
+from .activity import OpenStream
 from .served import ServedSession, SessionOutput
 
 
@@ -32,9 +33,17 @@ class LiveStream:
     """One session on one event loop: `feed` waits for room in the session's ring, `results` for computed frames."""
 
     def __init__(
-        self, scheduler: Scheduler, session: ServedSession, *, model: str, budget_ns: int, max_pending: int
+        self,
+        scheduler: Scheduler,
+        session: ServedSession,
+        stream: OpenStream,
+        *,
+        model: str,
+        budget_ns: int,
+        max_pending: int,
     ) -> None:
         self._session = session
+        self._stream = stream
         self._scheduled = scheduler.attach(
             session,
             model=model,
@@ -56,6 +65,8 @@ class LiveStream:
 
         Raises SignalError; parts that were fed before the bad one stay fed.
         """
+        if self._stream.tap is not None:
+            self._stream.tap.sent(chunk)
         offset = 0
         while offset < len(chunk):
             take = min(self._session.free_samples, len(chunk) - offset)
@@ -117,6 +128,9 @@ class LiveStream:
         self._tail = None
         if not outputs:
             return None
+        if self._stream.tap is not None:
+            for output in outputs:
+                self._stream.tap.answered(output)
         return Results(
             outputs,
             [frame.arrival_ns for frame in frames],
@@ -127,6 +141,7 @@ class LiveStream:
     def release(self, results: Results) -> None:
         """Say that `results` are on their way, so that as many frames more may be computed."""
         self._scheduled.release(results.arrivals_ns)
+        self._stream.count(results.frame_count, results.queue_time_ns, results.compute_time_ns)
 
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which `results` raises."""

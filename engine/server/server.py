@@ -18,6 +18,7 @@ from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import WavetileError
 from ..session.scheduler import Scheduler
 from . import inference
+from .activity import Activity
 from .admission import Admission
 from .image_call import ImagePools
 from .options import ServerOptions
@@ -49,6 +50,7 @@ class Server:
         self._models = dict(models)
         self._networks = dict(networks or {})
         self._admission = Admission(self._options.max_streams)
+        self._activity = Activity({*models, *(networks or {})})
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
         self._port = 0
 
@@ -67,6 +69,11 @@ class Server:
         """How many streams are open."""
         return self._admission.live
 
+    @property
+    def activity(self) -> Activity:
+        """The open streams, and what was refused and computed."""
+        return self._activity
+
     async def start(self) -> None:
         """Make the executors, bind, and say SERVING. Raises WavetileError when the port or a file can not be had."""
         options = self._options
@@ -83,10 +90,16 @@ class Server:
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
         pools = ImagePools(self._image_pool, self._planning_pool)
-        service = StreamService(self._models, self._scheduler, self._admission, pools, options)
+        service = StreamService(self._models, self._scheduler, self._admission, pools, self._activity, options)
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
         self._inference = inference.InferenceService(
-            self._models, self._networks, self._scheduler, self._admission, self._image_pool, options
+            self._models,
+            self._networks,
+            self._scheduler,
+            self._admission,
+            self._image_pool,
+            self._activity,
+            options,
         )
         inference.add_to_server(self._inference, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from collections.abc import Mapping
 
 import grpc
@@ -14,6 +12,7 @@ from ...proto.v1 import wavetile_pb2 as pb
 from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import SignalError
 from ..session.scheduler import Scheduler
+from .activity import Activity, OpenStream
 from .admission import Admission
 from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
@@ -39,34 +38,35 @@ class StreamService(pb_grpc.StreamServiceServicer):
         scheduler: Scheduler,
         admission: Admission,
         image_pools: ImagePools,
+        activity: Activity,
         options: ServerOptions,
     ) -> None:
         self._models = models
         self._scheduler = scheduler
         self._admission = admission
         self._image_pools = image_pools
+        self._activity = activity
         self._options = options
 
     async def Stream(  # noqa: N802 - the service definition's name
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
         """One live signal; requests are read from `context`."""
-        stream_id = secrets.token_hex(8)
-        started = time.monotonic()
+        stream = self._activity.stream(PACKAGE)
+        what = f"stream {stream.stream_id}"
         try:
-            await self._serve(stream_id, context)
+            with stream.counted():
+                await self._serve(stream, context)
         except asyncio.CancelledError:
-            logger.info(
-                "stream %s: cancelled, or its client is gone, after %.1f s", stream_id, time.monotonic() - started
-            )
+            logger.info("%s: cancelled, or its client is gone, after %.1f s", what, stream.age_s)
             raise
         except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
-            logger.info("stream %s: its client is gone after %.1f s", stream_id, time.monotonic() - started)
+            logger.info("%s: its client is gone after %.1f s", what, stream.age_s)
             return
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             with self._admission.linger():
-                await abort(context, f"stream {stream_id}", error, PACKAGE)
-        logger.info("stream %s: ended after %.1f s", stream_id, time.monotonic() - started)
+                await abort(context, what, error, PACKAGE)
+        logger.info("%s: ended after %.1f s", what, stream.age_s)
 
     async def ListModels(  # noqa: N802 - the service definition's name
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
@@ -86,18 +86,20 @@ class StreamService(pb_grpc.StreamServiceServicer):
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             await abort(context, "DescribeModel", error, PACKAGE)
 
-    async def _serve(self, stream_id: str, context: grpc.aio.ServicerContext) -> None:
+    async def _serve(self, stream: OpenStream, context: grpc.aio.ServicerContext) -> None:
         config = await self._read_config(context)
         served = self._find(config.model)
         description = served.describe()
+        stream.model, stream.kind = config.model, description.kind
         _check_signal(config, description)
         with self._admission.admit():
-            logger.info("stream %s: opened on model %r by %s", stream_id, config.model, context.peer())
+            logger.info("stream %s: opened on model %r by %s", stream.stream_id, config.model, context.peer())
             peer = Peer(context, self._options)
             if description.kind is ModelKind.IMAGE:
-                call = ImageCall(peer, stream_id, config, served, self._image_pools, self._options)
+                work = self._activity.of(stream.model).parts
+                call = ImageCall(peer, stream, config, served, self._image_pools, work, self._options)
             else:
-                call = SignalCall(peer, stream_id, config, served, self._scheduler, self._options)
+                call = SignalCall(peer, stream, config, served, self._scheduler, self._options)
             await call.run()
 
     async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:

@@ -11,6 +11,7 @@ import numpy as np
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import CapacityError, SignalError
 from ..session.scheduler import Scheduler
+from .activity import OpenStream
 from .codec import check_audio_encoding, decode_audio, decode_features
 from .live_stream import LiveStream
 from .messages import ResultCounter, kind_number
@@ -32,14 +33,14 @@ class SignalCall:
     def __init__(
         self,
         peer: Peer,
-        stream_id: str,
+        stream: OpenStream,
         config: pb.StreamConfig,
         served: ServedModel,
         scheduler: Scheduler,
         options: ServerOptions,
     ) -> None:
         self._peer = peer
-        self._stream_id = stream_id
+        self._stream = stream
         self._config = config
         self._served = served
         self._description = served.describe()
@@ -57,11 +58,13 @@ class SignalCall:
             live = LiveStream(
                 self._scheduler,
                 session,
+                self._stream,
                 model=self._config.model,
                 budget_ns=budget_ns,
                 max_pending=self._options.max_pending_frames,
             )
             await self._peer.write(pb.StreamResponse(started=self._started(session)))
+            self._stream.begin()
             reader = asyncio.create_task(self._read(live, chunk_field, decode))
             await self._write(live)
         finally:
@@ -87,20 +90,23 @@ class SignalCall:
         if not 1 <= channels <= self._options.max_channels:
             raise SignalError(f"{audio.channels} channels; this server takes 1 to {self._options.max_channels}")
         session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels)
+        self._stream.sample_rate_hz, self._stream.channels = session.sample_rate_hz, channels
         return session, "audio", lambda data: decode_audio(data, audio.encoding, channels)
 
     def _open_session(self, sample_rate_hz: int, channels: int) -> ServedSession:
         try:
-            return self._served.open_session(sample_rate_hz, channels)
+            session = self._served.open_session(sample_rate_hz, channels)
         except CapacityError as error:
             raise TooManyStreamsError(
                 f"model {self._config.model!r} has as many streams as it has room for; try again later"
             ) from error
+        self._stream.state_bytes = session.lanes * self._description.state_bytes
+        return session
 
     def _started(self, session: ServedSession) -> pb.StreamStarted:
         description = self._description
         started = pb.StreamStarted(
-            stream_id=self._stream_id,
+            stream_id=self._stream.stream_id,
             model=self._config.model,
             kind=kind_number(description.kind),
             hop_samples=description.hop_samples,
@@ -137,7 +143,7 @@ class SignalCall:
             )
             await self._peer.write(response)
             live.release(results)
-        logger.debug("stream %s: %d frames", self._stream_id, counter.frames)
+        logger.debug("stream %s: %d frames", self._stream.stream_id, counter.frames)
 
 
 def wrong_request(field: str | None, expected: str) -> str:

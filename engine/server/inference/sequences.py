@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import SignalError
 from ...session.scheduler import Scheduler
+from ..activity import Activity
 from ..admission import Admission
 from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
@@ -19,6 +20,7 @@ from ..served import SessionOutput
 from ..signal_call import hop_budget
 from ..status import QueueTimeoutError
 from .catalogue import AUDIO, StreamEntry
+from .handlers import PACKAGE
 from .parameters import Parameters
 
 logger = logging.getLogger(__name__)
@@ -38,24 +40,31 @@ class LiveSequence:
         channels: int,
         scheduler: Scheduler,
         admission: Admission,
+        activity: Activity,
         options: ServerOptions,
     ) -> None:
         """Open the stream. Raises SignalError, TooManyStreamsError, DrainingError."""
         self._closing = ExitStack()
+        stream = activity.stream(PACKAGE, entry.name, entry.description.kind)
         with ExitStack() as opening:
+            opening.enter_context(stream.counted())
             opening.enter_context(admission.admit())
             session = entry.open(sample_rate_hz, channels)
+            stream.sample_rate_hz, stream.channels = session.sample_rate_hz, channels
+            stream.state_bytes = session.lanes * entry.description.state_bytes
             failed = opening.enter_context(ExitStack())
             failed.callback(session.close)
             self._first: list[SessionOutput] = [session.drain()]
             self._live = LiveStream(
                 scheduler,
                 session,
+                stream,
                 model=entry.name,
                 budget_ns=hop_budget(entry.description),
                 max_pending=options.max_pending_frames,
             )
             failed.pop_all()  # from here on, the stream closes its session
+            stream.begin()
             self._closing = opening.pop_all()
             self._closing.callback(self._live.close)
         self._nothing = _no_frames(self._first[0])
@@ -98,9 +107,10 @@ class _Slot:
 class SequenceTable:
     """The live sequences of one call, or of all connections. For one event loop."""
 
-    def __init__(self, scheduler: Scheduler, admission: Admission, options: ServerOptions) -> None:
+    def __init__(self, scheduler: Scheduler, admission: Admission, activity: Activity, options: ServerOptions) -> None:
         self._scheduler = scheduler
         self._admission = admission
+        self._activity = activity
         self._options = options
         self._slots: dict[Key, _Slot] = {}
 
@@ -144,7 +154,13 @@ class SequenceTable:
         if parameters.sequence_start:
             _end(slot)
             slot.sequence = LiveSequence(
-                entry, parameters.sample_rate_hz, channels, self._scheduler, self._admission, self._options
+                entry,
+                parameters.sample_rate_hz,
+                channels,
+                self._scheduler,
+                self._admission,
+                self._activity,
+                self._options,
             )
         sequence = slot.sequence
         if sequence is None:

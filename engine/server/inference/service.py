@@ -14,6 +14,7 @@ from ....proto.inference.v2 import inference_pb2 as pb
 from ....proto.inference.v2 import inference_pb2_grpc as pb_grpc
 from ...errors import SignalError
 from ...session.scheduler import Scheduler
+from ..activity import Activity
 from ..admission import Admission
 from ..messages import MESSAGE_ROOM_BYTES
 from ..options import ServerOptions
@@ -57,15 +58,17 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         scheduler: Scheduler,
         admission: Admission,
         pool: Executor,
+        activity: Activity,
         options: ServerOptions,
     ) -> None:
         self._catalogue = Catalogue(models, networks)
         self._scheduler = scheduler
         self._admission = admission
         self._pool = pool
+        self._activity = activity
         self._options = options
         self._turns = TurnQueue(options.threads, options.max_queued_evaluations)
-        self._sequences = SequenceTable(scheduler, admission, options)
+        self._sequences = SequenceTable(scheduler, admission, activity, options)
         self._counts = {entry.name: RequestCounts() for entry in self._catalogue.entries}
 
     # What the server is and has.
@@ -172,7 +175,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     ) -> None:
         """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
         call = StreamCall(Peer(context, self._options), self._respond)
-        sequences = SequenceTable(self._scheduler, self._admission, self._options)
+        sequences = SequenceTable(self._scheduler, self._admission, self._activity, self._options)
         try:
             await call.run(sequences)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
@@ -202,7 +205,9 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         answered = False
         try:
             if isinstance(entry, NetworkEntry):
-                await send(await evaluate(entry, request, parameters, self._turns, self._pool, counts, max_bytes), True)
+                work = self._activity.of(entry.name).evaluations
+                answer = await evaluate(entry, request, parameters, self._turns, self._pool, counts, work, max_bytes)
+                await send(answer, True)
             else:
                 await advance(entry, request, parameters, sequences, owner, send, counts, max_bytes)
             answered = True

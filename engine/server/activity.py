@@ -1,0 +1,149 @@
+"""What goes on in a server, for those who run it: open streams, and what has come, was refused and was computed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import grpc
+import numpy as np
+
+from ..session import ImageResult
+from ..session.histogram import TimeHistogram
+from .served import ModelKind, SessionOutput
+
+OK = "ok"
+GONE = "gone"
+"""How a stream ends whose client ended it, or is no longer there."""
+
+
+class Tap(Protocol):
+    """Where a stream's signal goes besides, for as long as somebody looks at it. Must return at once, and not fail."""
+
+    def sent(self, chunk: np.ndarray, /) -> None:
+        """What the client has sent, as the session takes it."""
+        ...
+
+    def answered(self, output: SessionOutput, /) -> None:
+        """What the session has given."""
+        ...
+
+    def part_done(self, z: int, y: int, x: int, pixels: np.ndarray, result: ImageResult, /) -> None:
+        """A part of an image, and what it has finished; called on a compute thread."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class OpenStream:
+    """A live stream as those see it who run the server. Made by `Activity.stream`, written by its call alone."""
+
+    activity: Activity
+    stream_id: str
+    protocol: str
+    """The service's package: "wavetile.v1", or "inference" for a sequence."""
+    model: str = ""
+    """Empty: none that is served here."""
+    kind: ModelKind = ModelKind.AUDIO
+    came_ns: int = field(default_factory=time.monotonic_ns)
+    began: bool = False
+    sample_rate_hz: int = 0
+    channels: int = 1
+    state_bytes: int = 0
+    frames: int = 0
+    """Whose results are on their way; of images parts."""
+    queue_ns: int = 0
+    """Of the last result, as `compute_ns`."""
+    compute_ns: int = 0
+    finished_share: float = 0.0
+    """Of the image that is coming in; NaN where nobody knows."""
+    tap: Tap | None = None
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Around all of the stream: counts whether it begins and how it ends."""
+        how = OK
+        try:
+            yield
+        except (asyncio.CancelledError, grpc.aio.InternalError):
+            how = GONE
+            raise
+        except Exception as error:
+            how = reason_of(error)
+            raise
+        finally:
+            counts = self.activity.of(self.model)
+            (counts.ended if self.began else counts.refused)[how] += 1
+            self.activity.open.pop(self.stream_id, None)
+
+    def begin(self) -> None:
+        """Say that the client knows that the stream has begun."""
+        self.began = True
+        self.activity.of(self.model).opened += 1
+        self.activity.open[self.stream_id] = self
+
+    def count(self, frames: int, queue_ns: int, compute_ns: int) -> None:
+        """Count frames whose results are on their way, and what these took."""
+        self.frames += frames
+        self.queue_ns, self.compute_ns = queue_ns, compute_ns
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the client asked for it."""
+        return (time.monotonic_ns() - self.came_ns) / 1e9
+
+
+@dataclass(slots=True)
+class WorkCounts:
+    """Parts of images, or whole evaluations."""
+
+    queue: TimeHistogram = field(default_factory=TimeHistogram)
+    compute: TimeHistogram = field(default_factory=TimeHistogram)
+
+    def add(self, queue_ns: int, compute_ns: int) -> None:
+        """Count one more."""
+        self.queue.add((queue_ns,))
+        self.compute.add((compute_ns,))
+
+
+@dataclass(slots=True)
+class ModelActivity:
+    """What was done with one model since the server's start."""
+
+    opened: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Reason -> streams that ended for it before they began."""
+    ended: Counter[str] = field(default_factory=Counter)
+    """How streams ended that had begun: "ok", "gone" (with the client), or the reason why the server ended them."""
+    parts: WorkCounts = field(default_factory=WorkCounts)
+    evaluations: WorkCounts = field(default_factory=WorkCounts)
+
+
+class Activity:
+    """The open streams and the counts of each model. For the event loop's thread."""
+
+    def __init__(self, models: Iterable[str]) -> None:
+        self.open: dict[str, OpenStream] = {}
+        """By id, in the order in which they came."""
+        self.by_model = {name: ModelActivity() for name in models}
+        self.unknown = ModelActivity()
+        """Of models that are not here: what clients call them is not kept."""
+
+    def of(self, model: str) -> ModelActivity:
+        """The counts of `model`."""
+        return self.by_model.get(model, self.unknown)
+
+    def stream(self, protocol: str, model: str = "", kind: ModelKind = ModelKind.AUDIO) -> OpenStream:
+        """A stream that somebody asks for; not counted yet."""
+        return OpenStream(self, secrets.token_hex(8), protocol, model, kind)
+
+
+def reason_of(error: Exception) -> str:
+    """A stable word for why a stream was refused or ended, such as "too_many_streams"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
