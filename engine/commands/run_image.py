@@ -6,31 +6,28 @@ import argparse
 import asyncio
 import json
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...clients import Tile
-from ...clients.image import (
-    DEFAULT_TILE_PIXELS,
-    checked_order,
-    image_report,
-    measured_map,
-    process_image,
-    tile_pixels,
-)
-from ...clients.image_writer import ImageReport, ImageWriter
-from ...clients.images import check_output, open_image
-from ...clients.images.parts import parts
-from ...clients.progress import progress_bar
+from ...clients.encoding import Part
+from ...clients.image import ServedImages
+from ...clients.image_parts import ImageOrder, PartService, PartSession, process_parts
+from ...clients.image_writer import ImageReport
+from ...clients.images import ImageSource, check_output
 from ..errors import SignalError
-from ..pixels import network_pixels
+from ..pixels import PixelNormalisation, network_pixels
 from ..session import ImageFormat, ImageResult
 from .console import in_count, in_time, notices, output
 from .remote import remote_client
 from .weights import load_visibly
+
+if TYPE_CHECKING:
+    from ..models.model import Model
 
 
 def run_image(options: argparse.Namespace) -> None:
@@ -38,60 +35,75 @@ def run_image(options: argparse.Namespace) -> None:
     if options.output is None:
         raise SignalError("an image's result goes into a file: say which with -o OUTPUT.tif (.zarr, .nii, .npy, .png)")
     check_output(options.output)
-    report = asyncio.run(_on_server(options)) if options.server else _in_process(options)
-    _tell(report, options)
+    _tell(asyncio.run(_run(options)), options)
 
 
-async def _on_server(options: argparse.Namespace) -> ImageReport:
+async def _run(options: argparse.Namespace) -> ImageReport:
+    if not options.server:
+        return await _processed(_Model(load_visibly(options.model, backend=options.backend)), options)
     async with remote_client(options) as client:
-        return await process_image(
-            client,
-            options.model,
-            options.input,
-            options.output,
-            order=options.order,
-            tile=options.tile,
-            normalise="card" if options.scale is None else (options.scale, 0.0),
-            output=options.output_name,
-            time_point=options.time_point,
-            multiple=options.multiple_of,
-            progress=sys.stderr.isatty(),
-        )
+        return await _processed(ServedImages(client, options.model), options)
 
 
-def _in_process(options: argparse.Namespace) -> ImageReport:
-    model = load_visibly(options.model, backend=options.backend)
-    with open_image(options.input, time=options.time_point, multiple=options.multiple_of) as source:
-        order = checked_order(source, options.order)
-        rule = model.describe().pixels if options.scale is None else (options.scale, 0.0)
-        scale, offset = measured_map(source, rule)
+async def _processed(service: PartService[Any], options: argparse.Namespace) -> ImageReport:
+    return await process_parts(
+        service,
+        options.input,
+        options.output,
+        order=options.order,
+        tile=options.tile,
+        normalise="card" if options.scale is None else (options.scale, 0.0),
+        output=options.output_name,
+        time_point=options.time_point,
+        multiple=options.multiple_of,
+        progress=sys.stderr.isatty(),
+    )
+
+
+class _Model:
+    """A model of this process, whose sessions take images in parts (a `PartService`)."""
+
+    def __init__(self, model: Model) -> None:
+        self.name = model.name
+        self._model = model
+
+    async def card_rule(self) -> PixelNormalisation | None:
+        return self._model.describe().pixels
+
+    @asynccontextmanager
+    async def open(
+        self, source: ImageSource, order: ImageOrder, tile_pixels: int, scale: float, offset: float
+    ) -> AsyncIterator[PartSession[_Result]]:
         *slices, height, width, channels = source.shape
-        asked_s = time.monotonic()
-        session = model.images(
-            ImageFormat(height, width, channels, sum(slices), order, tile_pixels(order, options.tile))
-        )
-        side = options.tile or DEFAULT_TILE_PIXELS
-        started_s = time.monotonic()
-        with (
-            ImageWriter(
-                source, options.output, session.outputs, output=options.output_name, tile=side, started_s=started_s
-            ) as writer,
-            progress_bar(options.input.name, 1.0, enabled=sys.stderr.isatty()) as show,
-        ):
-            for box in parts(source, order, side):
-                pixels = network_pixels(source.read(box), scale, offset)
-                writer.sent(time.monotonic())
-                result = session.put(box.z, box.y, box.x, pixels)
-                writer.received(1, _tiles(result), result.values, time.monotonic())
-                show(result.finished_share)
-        return image_report(writer, model.name, source, options.output, order, (scale, offset), asked_s)
+        session = self._model.images(ImageFormat(height, width, channels, sum(slices), order, tile_pixels))
+
+        async def exchange(parts: AsyncGenerator[Part, None]) -> AsyncGenerator[_Result, None]:
+            async with aclosing(parts):
+                async for part in parts:
+                    pixels = network_pixels(part.pixels, scale, offset)
+                    yield _result(await asyncio.to_thread(session.put, part.z, part.y, part.x, pixels))
+
+        yield PartSession(session.outputs, exchange)
 
 
-def _tiles(result: ImageResult) -> Iterator[Tile]:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What one part has finished (a `PartResult`)."""
+
+    tiles: Sequence[Tile]
+    values: Mapping[str, np.ndarray]
+    finished_share: float
+    frame_count: int = 1
+
+
+def _result(result: ImageResult) -> _Result:
     """Regions `[1, channels, (slices,) rows, columns]` as tiles."""
-    for name, regions in result.regions.items():
-        for region in regions:
-            yield Tile(name, region.y, region.x, np.moveaxis(region.values[0], 0, -1), region.z)
+    tiles = [
+        Tile(name, region.y, region.x, np.moveaxis(region.values[0], 0, -1), region.z)
+        for name, regions in result.regions.items()
+        for region in regions
+    ]
+    return _Result(tiles, result.values, result.finished_share)
 
 
 def _tell(report: ImageReport, options: argparse.Namespace) -> None:

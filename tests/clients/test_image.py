@@ -15,7 +15,8 @@ from tests.clients.image_regions import pixels_of, write_in_regions
 from tests.server.fakes import InvertModel
 from tests.server.running import serving
 from wavetile.clients import StreamClient
-from wavetile.clients.image import ImageOrder, process_image
+from wavetile.clients.image import process_image
+from wavetile.clients.image_parts import ImageOrder
 from wavetile.clients.image_writer import ImageReport
 from wavetile.clients.images import ImageSource, open_image
 from wavetile.clients.images.parts import PART_BYTES, SAMPLED_PIXELS, parts, sample
