@@ -111,23 +111,33 @@ class _Collector:
     """Gathers the parts of a FileReport while results arrive."""
 
     def __init__(self) -> None:
-        self.latencies: list[float] = []
-        self.queue_times: list[float] = []
-        self.compute_times: list[float] = []
-        self.events: list[Event] = []
+        self._latencies: list[float] = []
+        self._queue_times: list[float] = []
+        self._compute_times: list[float] = []
+        self._events: list[Event] = []
         self._values: dict[str, list[np.ndarray]] = {}
 
     def add(self, result: StreamResult, latencies_s: list[float]) -> None:
-        self.latencies.extend(latencies_s)
+        self._latencies.extend(latencies_s)
         if result.frame_count:
-            self.queue_times.append(result.queue_time_ns / 1e9)
-            self.compute_times.append(result.compute_time_ns / 1e9)
-        self.events.extend(result.events)
+            self._queue_times.append(result.queue_time_ns / 1e9)
+            self._compute_times.append(result.compute_time_ns / 1e9)
+        self._events.extend(result.events)
         for name, numbers in result.values.items():
             self._values.setdefault(name, []).append(numbers)
 
-    def values(self) -> dict[str, np.ndarray]:
-        return {name: np.concatenate(parts) for name, parts in self._values.items()}
+    def report(self, info: StreamInfo, samples: int, wall_s: float, output_path: Path | None) -> FileReport:
+        return FileReport(
+            info=info,
+            samples=samples,
+            wall_s=wall_s,
+            latencies_s=np.array(self._latencies),
+            queue_times_s=np.array(self._queue_times),
+            compute_times_s=np.array(self._compute_times),
+            values={name: np.concatenate(parts) for name, parts in self._values.items()},
+            events=tuple(self._events),
+            output_path=output_path,
+        )
 
 
 async def process_file(  # noqa: PLR0913 - options, by keyword
@@ -181,17 +191,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
                         on_result(result, latencies_s)
                 show(source.frames)
             wall_s = time.monotonic() - started_s
-        return FileReport(
-            info=info,
-            samples=source.frames,
-            wall_s=wall_s,
-            latencies_s=np.array(collector.latencies),
-            queue_times_s=np.array(collector.queue_times),
-            compute_times_s=np.array(collector.compute_times),
-            values=collector.values(),
-            events=tuple(collector.events),
-            output_path=output_path,
-        )
+        return collector.report(info, source.frames, wall_s, output_path)
 
 
 async def _read_chunks(source: soundfile.SoundFile, chunk_samples: int) -> AsyncIterator[np.ndarray]:

@@ -105,7 +105,7 @@ class GrowingGraph:
         name = self._node_names.new(node.name or f"{node.op_type}_{len(self.nodes)}")
         domain, version = ("", opset) if node.domain in DEFAULT_DOMAINS else (node.domain, CONTRIB_VERSION)
         bound = Node(node.op_type, name, tuple(inputs), tuple(outputs), attributes, version, domain)
-        check_counts(bound, self.types)
+        check_reshape(bound, self.types)
         self.nodes.append(bound)
 
     def _bound_outputs(
@@ -163,7 +163,7 @@ class GrowingGraph:
         return graph
 
 
-def check_counts(node: Node, types: Mapping[str, TensorType]) -> None:
+def check_reshape(node: Node, types: Mapping[str, TensorType]) -> None:
     """Refuse a Reshape to another number of elements: ONNX's inference lets it pass."""
     if node.op == "Reshape":
         before, after = types[node.inputs[0]], types[node.outputs[0]]

@@ -15,7 +15,7 @@ from onnx.helper import make_node
 
 from ..errors import ModelError, UnsupportedError
 from .attributes import schema_of, to_attribute
-from .growing import check_counts
+from .growing import check_reshape
 from .infer import TypeInference
 from .ir import Graph, Node, TensorType
 
@@ -57,7 +57,7 @@ class Lengthened:
             if tensor is None:
                 raise UnsupportedError(f"{node}: the size of {name!r} depends on the data")
             self.types[name] = tensor
-        check_counts(node, self.types)
+        check_reshape(node, self.types)
 
 
 def lengthened(graph: Graph, dims: Mapping[str, int], length: int) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,22 +74,35 @@ def recurrent_general(  # noqa: PLR0913  (the operands of the schema)
     wb, rb = unpack_gate_bias(bias, 1, columns)
     input_part = _part(input_weights, input_scales, wb, inner)
     hidden_part = _part(hidden_weights, hidden_scales, rb, y.shape[2])
-    step = {Cell.RNN: _rnn, Cell.GRU: _gru, Cell.LSTM: _lstm}[cell]
     steps = np.full(batch, time) if lengths is None else np.clip(lengths, 0, time)
-    longest = int(steps.max(initial=0))
-    from_input = input_part(x[:longest])
     h, c = (np.zeros(y.shape[1:]) if s is None else s.astype(np.float64) for s in (initial_hidden, initial_cell))
-    y[...] = 0
-    for done in range(longest):
-        t = steps - 1 - done if reverse else np.full(batch, done)
-        counted = np.where(done <= steps[:, None], h, 0)
-        new_h, new_c = step(from_input[t, np.arange(batch)], hidden_part, counted, c, options)
-        running = done < steps
-        h[running], c[running] = new_h[running], new_c[running]
-        y[t[running], running] = h[running]
+    step = partial({Cell.RNN: _rnn, Cell.GRU: _gru, Cell.LSTM: _lstm}[cell], hidden_part=hidden_part, options=options)
+    _run(step, input_part(x[: steps.max(initial=0)]), steps, h, c, y, reverse=reverse)
     for state, last in ((h, last_hidden), (c, last_cell)):
         if last is not None:
             last[...] = np.where(steps[:, None] > 0, state, 0)
+
+
+def _run(
+    step: Callable[..., tuple[np.ndarray, np.ndarray]],
+    from_input: np.ndarray,
+    steps: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    y: np.ndarray,
+    *,
+    reverse: int,
+) -> None:
+    """Write y, and leave in h and c what each row, of so many steps, ends with."""
+    rows = np.arange(len(steps))
+    y[...] = 0
+    for done in range(len(from_input)):
+        t = steps - 1 - done if reverse else np.full(len(rows), done)
+        counted = np.where(done <= steps[:, None], h, 0)
+        new_h, new_c = step(from_input[t, rows], h=counted, c=c)
+        running = done < steps
+        h[running], c[running] = new_h[running], new_c[running]
+        y[t[running], running] = h[running]
 
 
 _Part = Callable[[np.ndarray], np.ndarray]

@@ -151,7 +151,11 @@ def _at_once(
         whole.run(1)
         expected = {name: whole.output(name)[0].copy() for name in program.outputs}
         if all(np.isfinite(array).all() for array in expected.values()):
-            variation = min(_variation(plan, name, array) for name, array in expected.items())
+            variation = min(
+                relative_range(array, plan.bindings.dim(name, axis))
+                for name, array in expected.items()
+                for axis in range(len(plan.axes))
+            )
             if best is None or variation > best[-1]:
                 best = signals, expected, variation
             if variation >= TELLING:
@@ -162,13 +166,6 @@ def _at_once(
             f"nothing proves its stream; {WORKS}"
         )
     return best
-
-
-def _variation(plan: StreamPlan, name: str, array: np.ndarray) -> float:
-    """How much an output varies along the streaming axis along which it varies least, relative to its scale."""
-    dims = [plan.bindings.dim(name, axis) for axis in range(len(plan.axes))]
-    ranges = [float(np.ptp(array, dim).max(initial=0.0)) if array.size else 0.0 for dim in dims]
-    return min(ranges) / max(1.0, float(np.abs(array).max(initial=0.0)))
 
 
 def _flushed(axis: Axis, length: int) -> list[Band]:
@@ -194,6 +191,11 @@ def greatest_difference(name: str, streamed: Mapping[str, np.ndarray], expected:
             )
         worst = max(worst, difference)
     return worst
+
+
+def relative_range(array: np.ndarray, dim: int) -> float:
+    """How far numbers along a dimension lie apart, at most, relative to the largest (or to 1, if that is smaller)."""
+    return float(np.ptp(array, dim).max()) / max(1.0, float(np.abs(array).max())) if array.size else 0.0
 
 
 def facts(plan: StreamPlan, axis: int) -> AxisFacts:

@@ -11,7 +11,7 @@ from ..carriers import from_carrier
 from ..program import Program
 from ..workspace import SharedArena
 from .bindings import WORKS
-from .certificate import TELLING, greatest_difference
+from .certificate import TELLING, greatest_difference, relative_range
 from .overlap import Overlap
 from .steps import Steps
 from .trials import trial_signals
@@ -143,11 +143,4 @@ def _compared(
         worst = max(worst, greatest_difference(overlap.name, shared.run(given), expected))
         for name, array in expected.items():
             made[name].append(array.copy())
-    return worst, min(_variation(np.stack(arrays)) for arrays in made.values())
-
-
-def _variation(arrays: np.ndarray) -> float:
-    """How much what windows made, [window, ...], differs among them, relative to its scale."""
-    if not arrays.size:
-        return 0.0
-    return float(np.ptp(arrays, 0).max()) / max(1.0, float(np.abs(arrays).max()))
+    return worst, min(relative_range(np.stack(arrays), 0) for arrays in made.values())
