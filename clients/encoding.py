@@ -12,6 +12,11 @@ from ..proto.v1 import wavetile_pb2 as pb
 
 AUDIO_ENCODINGS = {"pcm_s16le": pb.AUDIO_ENCODING_PCM_S16LE, "pcm_f32le": pb.AUDIO_ENCODING_PCM_F32LE}
 PIXEL_TYPES = {"uint8": pb.PIXEL_TYPE_UINT8, "uint16": pb.PIXEL_TYPE_UINT16, "float32": pb.PIXEL_TYPE_FLOAT32}
+LATE_POLICIES = {
+    "process": pb.LATE_POLICY_PROCESS,
+    "skip": pb.LATE_POLICY_SKIP,
+    "bypass": pb.LATE_POLICY_BYPASS,
+}
 IMAGE_ORDERS = {
     "whole": pb.IMAGE_ORDER_UNSPECIFIED,
     "raster": pb.IMAGE_ORDER_RASTER,

@@ -91,9 +91,12 @@ class StreamResult:
 
     `samples`: float32 `[n]`, or `[n, channels]` for more than one channel; None where the model gives no audio.
     `values`: float32, the first axis counts frames. `queue_time_ns` is the longest wait of these frames for compute,
-    `compute_time_ns` the time of the batches that computed them. Of images, a frame is a part that was sent; `tiles`
-    belong to image `image_index`, of whose output `finished_share` is finished: 1.0 once it is complete, and NaN before
-    that where nobody knows how much will come.
+    `compute_time_ns` the time of the batches that computed them. Frames that `met_frame_count` does not count were
+    computed late, or skipped: the first ones, of which neither samples nor values come; `first_sample_index` is of the
+    first sample after them; or bypassed: what comes of them is their input.
+
+    Of images, a frame is a part that was sent; `tiles` belong to image `image_index`, of whose output `finished_share`
+    is finished: 1.0 once it is complete, and NaN before that where nobody knows how much will come.
     """
 
     sequence_number: int
@@ -106,8 +109,16 @@ class StreamResult:
     tiles: tuple[Tile, ...]
     queue_time_ns: int
     compute_time_ns: int
+    late_frame_count: int
+    skipped_frame_count: int
+    bypassed_frame_count: int
     image_index: int
     finished_share: float
+
+    @property
+    def met_frame_count(self) -> int:
+        """How many of the frames were computed by their deadlines."""
+        return self.frame_count - self.late_frame_count - self.skipped_frame_count - self.bypassed_frame_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +214,9 @@ def stream_result(result: pb.StreamResult, info: StreamInfo, encoding: str) -> S
         tiles=tuple(Tile(tile.name, tile.y, tile.x, decode_pixels(tile), tile.z) for tile in result.tiles),
         queue_time_ns=result.queue_time_ns,
         compute_time_ns=result.compute_time_ns,
+        late_frame_count=result.late_frame_count,
+        skipped_frame_count=result.skipped_frame_count,
+        bypassed_frame_count=result.bypassed_frame_count,
         image_index=result.image_index,
         finished_share=result.finished_share,
     )

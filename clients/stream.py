@@ -27,7 +27,7 @@ from ..engine.errors import ServerError, SignalError
 from ..proto.v1 import wavetile_pb2 as pb
 from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
 from .call import StreamCall, is_cancelled
-from .encoding import AUDIO_ENCODINGS, IMAGE_ORDERS, PIXEL_TYPES, Part, encode_audio, encode_part
+from .encoding import AUDIO_ENCODINGS, IMAGE_ORDERS, LATE_POLICIES, PIXEL_TYPES, Part, encode_audio, encode_part
 from .results import (
     ModelDescription,
     ModelSummary,
@@ -130,18 +130,27 @@ class StreamClient:
         channels: int = 1,
         encoding: str = "pcm_f32le",
         frame_budget_s: float | None = None,
+        late_policy: str = "process",
     ) -> AsyncIterator[ClientStream]:
         """An audio stream. `send` takes `[samples]` or `[samples, channels]`, float (1.0 is full scale) or int16.
 
         `sample_rate_hz`: None is the model's own. `encoding`: on the wire, "pcm_f32le" or "pcm_s16le".
-        `frame_budget_s`: a frame's deadline after its arrival; None is one hop. Leaving the context before `finish` and
-        the last result cancels the stream. Raises ServerError, SignalError.
+        `frame_budget_s`: a frame's deadline after its arrival; None is one hop. `late_policy`: what happens to frames
+        that miss it. "process" computes them all the same; "skip" too, but gives nothing of them out; "bypass", for
+        models that return audio alone, gives out their input instead. Leaving the context before `finish` and the last
+        result cancels the stream. Raises ServerError, SignalError.
         """
         _check_known("audio encoding", encoding, AUDIO_ENCODINGS)
+        _check_known("late policy", late_policy, LATE_POLICIES)
         audio = pb.AudioConfig(
             sample_rate_hz=sample_rate_hz or 0, channels=channels, encoding=AUDIO_ENCODINGS[encoding]
         )
-        config = pb.StreamConfig(model=model, audio=audio, frame_budget_ns=_nanoseconds(frame_budget_s))
+        config = pb.StreamConfig(
+            model=model,
+            audio=audio,
+            frame_budget_ns=_nanoseconds(frame_budget_s),
+            late_policy=LATE_POLICIES[late_policy],
+        )
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
             return pb.StreamRequest(audio=encode_audio(np.asarray(samples), encoding, channels))
@@ -151,11 +160,16 @@ class StreamClient:
 
     @asynccontextmanager
     async def stream_features(
-        self, model: str, *, feature_count: int, frame_budget_s: float | None = None
+        self, model: str, *, feature_count: int, frame_budget_s: float | None = None, late_policy: str = "process"
     ) -> AsyncIterator[ClientStream]:
-        """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. Raises like `stream`."""
-        features = pb.FeatureConfig(feature_count=feature_count)
-        config = pb.StreamConfig(model=model, features=features, frame_budget_ns=_nanoseconds(frame_budget_s))
+        """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. All else as `stream`."""
+        _check_known("late policy", late_policy, LATE_POLICIES)
+        config = pb.StreamConfig(
+            model=model,
+            features=pb.FeatureConfig(feature_count=feature_count),
+            frame_budget_ns=_nanoseconds(frame_budget_s),
+            late_policy=LATE_POLICIES[late_policy],
+        )
 
         def request(frames: np.ndarray) -> pb.StreamRequest:
             frames = np.asarray(frames)

@@ -26,9 +26,9 @@ class Served:
         """What the model takes, gives and costs."""
         return self.description
 
-    def open_session(self, sample_rate_hz: int, channels: int) -> Session:
+    def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> Session:
         """A new stream with fresh state. Raises SignalError."""
-        return self.model.open_session(sample_rate_hz or None, channels)
+        return self.model.open_session(sample_rate_hz or None, channels, bypass=bypass)
 
     def executor(self) -> Executor:
         """A workspace whose kernels are compiled."""

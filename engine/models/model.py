@@ -233,16 +233,20 @@ class Model(TakesImages):
             )
         return self._network_streams[0]
 
-    def open_session(self, sample_rate_hz: int | None = None, channels: int = 1) -> Session:
+    def open_session(self, sample_rate_hz: int | None = None, channels: int = 1, *, bypass: bool = False) -> Session:
         """Open a session that any `executor` of this model can compute, together with others. Errors as `stream`.
 
+        With `bypass` its frames may give out their input instead of being computed.
+
         Raises:
+            SignalError: `bypass` of a model that does not return audio alone.
             CapacityError: as many channels as there are state slots are open.
         """
         spec = self.stream_spec
         if not spec.downmix and isinstance(channels, int) and channels > DEFAULT_MAX_LANES:
             raise SignalError(f"{channels} channels are more than the {DEFAULT_MAX_LANES} that are computed together")
-        return Session(spec, self._state_pool(), sample_rate_hz=sample_rate_hz, channels=channels)
+        pool = self._state_pool()
+        return Session(spec, pool, sample_rate_hz=sample_rate_hz, channels=channels, bypass=bypass)
 
     def executor(self, max_lanes: int = DEFAULT_MAX_LANES) -> Executor:
         """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time."""

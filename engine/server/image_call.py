@@ -55,6 +55,8 @@ class ImageCall:
         """Serve the call to its end. Raises SignalError and whatever else ends it early."""
         if self._config.frame_budget_ns:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
+        if self._config.late_policy:
+            raise SignalError("late_policy is set; images have no frames that could be late, leave it out")
         image = self._config.image
         form = image_format(image, self._options.max_message_bytes)
         images = await asyncio.get_running_loop().run_in_executor(

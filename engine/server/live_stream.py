@@ -8,20 +8,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..session.scheduler import FrameResult, Scheduler
+from ..session.deadlines import Deadlines, Outcome
+from ..session.scheduled import FrameResult
+from ..session.scheduler import Scheduler
 from .activity import OpenStream
 from .served import ServedSession, SessionOutput
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Consecutive outputs of frames; at the end the flush may bring a last one without frames."""
+    """Consecutive outputs of frames; at the end the flush may bring a last one without frames.
+
+    The first `skipped_frame_count` of the frames have no output: `skipped_samples` of audio are missing there.
+    """
 
     outputs: Sequence[SessionOutput]
     arrivals_ns: Sequence[int]
     """Of each frame."""
     queue_time_ns: int
     compute_time_ns: int
+    late_frame_count: int
+    skipped_frame_count: int
+    bypassed_frame_count: int
+    skipped_samples: int
 
     @property
     def frame_count(self) -> int:
@@ -39,7 +48,7 @@ class LiveStream:
         stream: OpenStream,
         *,
         model: str,
-        budget_ns: int,
+        deadlines: Deadlines,
         max_pending: int,
     ) -> None:
         self._session = session
@@ -47,7 +56,7 @@ class LiveStream:
         self._scheduled = scheduler.attach(
             session,
             model=model,
-            budget_ns=budget_ns,
+            deadlines=deadlines,
             sink=self,
             loop=asyncio.get_running_loop(),
             max_pending=max_pending,
@@ -111,6 +120,8 @@ class LiveStream:
     async def results(self) -> Results | None:
         """What was computed since the last call, waiting for at least one frame; None after the last.
 
+        Frames that were skipped after others that were not are left for the next call.
+
         Raises whatever ended the stream early.
         """
         return await self._results(lambda: False)
@@ -121,22 +132,17 @@ class LiveStream:
             await self._available.wait()
         if self._error is not None:
             raise self._error
-        frames, self._frames = self._frames, []
-        outputs = [frame.output for frame in frames]
-        if self._tail is not None and not _is_empty(self._tail):
-            outputs.append(self._tail)
-        self._tail = None
-        if not outputs:
+        frames, self._frames = _split(self._frames)
+        tail, self._tail = self._tail, None
+        if tail is not None and _is_empty(tail):
+            tail = None
+        if not frames and tail is None:
             return None
+        results = _results(frames, tail)
         if self._stream.tap is not None:
-            for output in outputs:
+            for output in results.outputs:
                 self._stream.tap.answered(output)
-        return Results(
-            outputs,
-            [frame.arrival_ns for frame in frames],
-            max((frame.queue_time_ns for frame in frames), default=0),
-            sum(frame.compute_time_ns for frame in frames),
-        )
+        return results
 
     def release(self, results: Results) -> None:
         """Say that `results` are on their way, so that as many frames more may be computed."""
@@ -173,6 +179,32 @@ class LiveStream:
     def _end(self) -> None:
         self._ended = True
         self._available.set()
+
+
+def _split(frames: list[FrameResult]) -> tuple[list[FrameResult], list[FrameResult]]:
+    """The first frames, of which skipped ones come before all others, and the rest."""
+    for index in range(1, len(frames)):
+        if frames[index].outcome is Outcome.SKIPPED and frames[index - 1].outcome is not Outcome.SKIPPED:
+            return frames[:index], frames[index:]
+    return frames, []
+
+
+def _results(frames: list[FrameResult], tail: SessionOutput | None) -> Results:
+    skipped = [frame.output for frame in frames if frame.outcome is Outcome.SKIPPED]
+    outputs = [frame.output for frame in frames[len(skipped) :]]
+    if tail is not None:
+        outputs.append(tail)
+    outcomes = [frame.outcome for frame in frames]
+    return Results(
+        outputs,
+        [frame.arrival_ns for frame in frames],
+        max((frame.queue_time_ns for frame in frames), default=0),
+        sum(frame.compute_time_ns for frame in frames),
+        late_frame_count=outcomes.count(Outcome.LATE),
+        skipped_frame_count=len(skipped),
+        bypassed_frame_count=outcomes.count(Outcome.BYPASSED),
+        skipped_samples=sum(len(output.samples) for output in skipped if output.samples is not None),
+    )
 
 
 def _is_empty(output: SessionOutput) -> bool:

@@ -12,6 +12,7 @@ from ..errors import SignalError
 from ..pixels import PercentileRange, PixelNormalisation, StandardScore
 from ..session import ImageOutput, ImageResult
 from .codec import encode_audio, encode_region
+from .live_stream import Results
 from .served import ModelDescription, ModelKind, SessionEvent, SessionOutput, TensorDescription
 
 MESSAGE_ROOM_BYTES = 64 * 1024
@@ -43,19 +44,22 @@ class ResultCounter:
         """How many frames have become messages."""
         return self._frames
 
-    def result(
-        self, outputs: Sequence[SessionOutput], frame_count: int, queue_time_ns: int, compute_time_ns: int
-    ) -> pb.StreamResponse:
-        """One message that holds `outputs`, which are consecutive."""
+    def result(self, results: Results) -> pb.StreamResponse:
+        """The message that holds `results`."""
+        outputs = results.outputs
+        self._samples += results.skipped_samples
         result = pb.StreamResult(
             sequence_number=self._sequence_number,
             first_frame_index=self._frames,
-            frame_count=frame_count,
+            frame_count=results.frame_count,
             first_sample_index=self._samples,
             values=_values(outputs),
             events=[_event(event) for output in outputs for event in output.events],
-            queue_time_ns=queue_time_ns,
-            compute_time_ns=compute_time_ns,
+            queue_time_ns=results.queue_time_ns,
+            compute_time_ns=results.compute_time_ns,
+            late_frame_count=results.late_frame_count,
+            skipped_frame_count=results.skipped_frame_count,
+            bypassed_frame_count=results.bypassed_frame_count,
         )
         pieces = [output.samples for output in outputs if output.samples is not None]
         if pieces:
@@ -63,7 +67,7 @@ class ResultCounter:
             result.audio = encode_audio(samples, self._encoding)
             self._samples += len(samples)
         self._sequence_number += 1
-        self._frames += frame_count
+        self._frames += results.frame_count
         return pb.StreamResponse(result=result)
 
 

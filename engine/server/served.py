@@ -11,7 +11,8 @@ import numpy as np
 
 from ..pixels import PixelNormalisation
 from ..session import ImageFormat, ImageOutput, ImageResult
-from ..session.scheduler import ScheduledSession, StepExecutor
+from ..session.scheduled import ScheduledSession
+from ..session.scheduler import StepExecutor
 
 
 class ModelKind(Enum):
@@ -143,8 +144,10 @@ class ServedModel(Protocol):
         """Constant over the model's life; cheap."""
         ...
 
-    def open_session(self, sample_rate_hz: int, channels: int) -> ServedSession:
+    def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> ServedSession:
         """A new stream with zeroed state. Quick: runs on the event loop. Raises SignalError: it says what would work.
+
+        With `bypass`, the stream's late frames may be bypassed; a model that returns anything but audio refuses that.
 
         For feature models `sample_rate_hz` is 0 and `channels` 1, and the session's "samples" are feature frames: it
         is fed `[frames, features]` float32.

@@ -10,21 +10,19 @@ import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import CapacityError, SignalError
+from ..session.deadlines import LatePolicy
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
 from .codec import check_audio_encoding, decode_audio, decode_features
+from .deadlines import stream_deadlines
 from .live_stream import LiveStream
 from .messages import ResultCounter, kind_number
 from .options import ServerOptions
 from .peer import Peer
-from .served import ModelDescription, ModelKind, ServedModel, ServedSession
+from .served import ModelKind, ServedModel, ServedSession
 from .status import TooManyStreamsError
 
 logger = logging.getLogger(__name__)
-
-# Where neither the config nor the model's rate gives a frame a deadline.
-DEFAULT_BUDGET_NS = 10_000_000
-MAX_BUDGET_NS = 60_000_000_000
 
 
 class SignalCall:
@@ -50,8 +48,8 @@ class SignalCall:
 
     async def run(self) -> None:
         """Serve the call to its end, and close its session. Raises SignalError and whatever else ends it early."""
-        budget_ns = _frame_budget(self._config, self._description)
-        session, chunk_field, decode = self._open()
+        deadlines = stream_deadlines(self._config, self._description)
+        session, chunk_field, decode = self._open(bypass=deadlines.policy is LatePolicy.BYPASS)
         live: LiveStream | None = None
         reader: asyncio.Task[None] | None = None
         try:
@@ -60,7 +58,7 @@ class SignalCall:
                 session,
                 self._stream,
                 model=self._config.model,
-                budget_ns=budget_ns,
+                deadlines=deadlines,
                 max_pending=self._options.max_pending_frames,
             )
             await self._peer.write(pb.StreamResponse(started=self._started(session)))
@@ -72,7 +70,7 @@ class SignalCall:
                 reader.cancel()
             (live or session).close()
 
-    def _open(self) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
+    def _open(self, *, bypass: bool) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
         """The session, the request field that its chunks come in, and how to read a chunk."""
         description = self._description
         if description.kind is ModelKind.FEATURES:
@@ -82,20 +80,20 @@ class SignalCall:
                     f"feature_count is {self._config.features.feature_count}; "
                     f"model {self._config.model!r} takes {expected} features a frame"
                 )
-            return self._open_session(0, 1), "features", lambda data: decode_features(data, expected)
+            return self._open_session(0, 1, bypass=bypass), "features", lambda data: decode_features(data, expected)
         audio = self._config.audio
         check_audio_encoding(audio.encoding)
         self._encoding = audio.encoding
         channels = audio.channels or 1
         if not 1 <= channels <= self._options.max_channels:
             raise SignalError(f"{audio.channels} channels; this server takes 1 to {self._options.max_channels}")
-        session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels)
+        session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels, bypass=bypass)
         self._stream.sample_rate_hz, self._stream.channels = session.sample_rate_hz, channels
         return session, "audio", lambda data: decode_audio(data, audio.encoding, channels)
 
-    def _open_session(self, sample_rate_hz: int, channels: int) -> ServedSession:
+    def _open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool) -> ServedSession:
         try:
-            session = self._served.open_session(sample_rate_hz, channels)
+            session = self._served.open_session(sample_rate_hz, channels, bypass=bypass)
         except CapacityError as error:
             raise TooManyStreamsError(
                 f"model {self._config.model!r} has as many streams as it has room for; try again later"
@@ -138,10 +136,7 @@ class SignalCall:
         """Send results until the stream has ended."""
         counter = ResultCounter(self._encoding)
         while (results := await live.results()) is not None:
-            response = counter.result(
-                results.outputs, results.frame_count, results.queue_time_ns, results.compute_time_ns
-            )
-            await self._peer.write(response)
+            await self._peer.write(counter.result(results))
             live.release(results)
         logger.debug("stream %s: %d frames", self._stream.stream_id, counter.frames)
 
@@ -153,17 +148,3 @@ def wrong_request(field: str | None, expected: str) -> str:
     if field == "config":
         return "a second config; a stream has exactly one, and it comes first"
     return f"a chunk in {field!r}; this stream's config calls for {expected!r}"
-
-
-def _frame_budget(config: pb.StreamConfig, description: ModelDescription) -> int:
-    """The frame's budget in ns: the config's, else one hop."""
-    if not 0 <= config.frame_budget_ns <= MAX_BUDGET_NS:
-        raise SignalError(f"frame_budget_ns is {config.frame_budget_ns}; it must be 0 (one hop) to {MAX_BUDGET_NS}")
-    return config.frame_budget_ns or hop_budget(description)
-
-
-def hop_budget(description: ModelDescription) -> int:
-    """One hop of the model in ns, or what stands for it where the model has no rate."""
-    if description.sample_rate_hz and description.hop_samples:
-        return 1_000_000_000 * description.hop_samples // description.sample_rate_hz
-    return DEFAULT_BUDGET_NS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from .deadlines import Outcome
 from .histogram import TimeHistogram
 
 
@@ -21,16 +22,19 @@ class ModelCounts:
     """Frames of one model since the server's start. Whoever adds and reads holds the scheduler's lock."""
 
     frames: int = 0
+    """Computed ones."""
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    """What became of all frames, also of those that were not computed."""
     queue: TimeHistogram = field(default_factory=TimeHistogram)
-    """What each frame waited for compute, from the arrival of its last sample."""
+    """What each computed frame waited for compute, from the arrival of its last sample."""
     compute: TimeHistogram = field(default_factory=TimeHistogram)
-    """What each frame took, as long as its batch."""
+    """What each computed frame took, as long as its batch."""
     end_to_end: TimeHistogram = field(default_factory=TimeHistogram)
-    """From the arrival of a frame's last sample until its result was on its way to the client."""
+    """From the arrival of a frame's last sample until its result was on its way to the client; of all frames."""
     by_size: dict[int, BatchCount] = field(default_factory=dict)
     """Streams in a batch -> such batches."""
 
-    def add(self, queue_ns: Sequence[int], compute_ns: int) -> None:
+    def add_batch(self, queue_ns: Sequence[int], compute_ns: int) -> None:
         """Count one batch: what each of its frames waited, and how long it computed."""
         size = len(queue_ns)
         self.frames += size
@@ -40,10 +44,16 @@ class ModelCounts:
         batch.batches += 1
         batch.compute_ns += compute_ns
 
+    def add_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        """Count what became of some frames."""
+        for outcome in outcomes:
+            self.outcomes[outcome] += 1
+
     def copy(self) -> ModelCounts:
         """The same, from now on counted apart."""
         return replace(
             self,
+            outcomes=dict(self.outcomes),
             queue=self.queue.copy(),
             compute=self.compute.copy(),
             end_to_end=self.end_to_end.copy(),
@@ -52,7 +62,7 @@ class ModelCounts:
 
     @property
     def queue_ns(self) -> int:
-        """What the frames waited, in all."""
+        """What the computed frames waited, in all."""
         return self.queue.total_ns
 
     @property

@@ -13,11 +13,14 @@ class Ring:
     `clear` is for when neither is at work.
     """
 
-    __slots__ = ("_samples", "capacity", "read_count", "written")
+    __slots__ = ("_behind", "_samples", "_size", "capacity", "read_count", "written")
 
-    def __init__(self, channels: int, capacity: int) -> None:
+    def __init__(self, channels: int, capacity: int, behind: int = 0) -> None:
+        """Hold `capacity` samples that wait, and of those that were read the newest `behind`."""
         self.capacity = capacity
-        buffer = np.zeros((channels, capacity), np.float32)  # a channel's samples side by side, as programs read them
+        self._behind = behind
+        self._size = capacity + behind
+        buffer = np.zeros((channels, self._size), np.float32)  # a channel's samples side by side, as programs read them
         self._samples = buffer[0] if channels == 1 else buffer.T
         self.written = 0
         """Samples a channel that were ever written."""
@@ -40,48 +43,55 @@ class Ring:
         Raises:
             ValueError: there is no room; nothing was written.
         """
-        count, written, capacity = len(block), self.written, self.capacity
-        if count > capacity - written + self.read_count:
+        count, written, size = len(block), self.written, self._size
+        if count > self.capacity - written + self.read_count:
             raise self._full(count)
-        start = written % capacity
+        start = written % size
         end = start + count
-        if end <= capacity:
+        if end <= size:
             self._samples[start:end] = block
         else:
-            first = capacity - start
+            first = size - start
             self._samples[start:] = block[:first]
-            self._samples[: end - capacity] = block[first:]
+            self._samples[: end - size] = block[first:]
         self.written = written + count
 
     def write_silence(self, count: int) -> None:
         """Append `count` zeros to every channel; as `write`."""
         if count > self.free:
             raise self._full(count)
-        start = self.written % self.capacity
+        start = self.written % self._size
         end = start + count
         self._samples[start:end] = 0.0
-        self._samples[: max(0, end - self.capacity)] = 0.0
+        self._samples[: max(0, end - self._size)] = 0.0
         self.written += count
 
-    def read(self, target: np.ndarray, advance: int) -> None:
-        """Copy the oldest samples to `target`, a block, then forget the oldest `advance` of them.
+    def read(self, target: np.ndarray, advance: int, start: int = 0) -> None:
+        """Copy samples to `target`, a block, then forget the oldest `advance` of those that wait.
 
-        The caller has seen that `filled` samples are enough.
+        `start` is counted from the oldest that waits, and at least -`behind`; before the first of all lies silence. The
+        caller has seen that `filled` samples are enough.
         """
-        read_count, capacity = self.read_count, self.capacity
-        start = read_count % capacity
-        end = start + len(target)
-        if end <= capacity:
-            target[...] = self._samples[start:end]
+        size, read_count = self._size, self.read_count
+        first = (read_count + start) % size
+        end = first + len(target)
+        if end <= size:
+            target[...] = self._samples[first:end]
         else:
-            first = capacity - start
-            target[:first] = self._samples[start:]
-            target[first:] = self._samples[: end - capacity]
+            head = size - first
+            target[:head] = self._samples[first:]
+            target[head:] = self._samples[: end - size]
         self.read_count = read_count + advance
+
+    def skip(self, advance: int) -> None:
+        """Forget the oldest `advance` samples that wait."""
+        self.read_count += advance
 
     def clear(self) -> None:
         """Forget everything."""
         self.written = self.read_count = 0
+        if self._behind:
+            self._samples[:] = 0.0  # what lies before the first sample
 
     def _full(self, count: int) -> ValueError:
         return ValueError(f"{count} samples do not fit a ring with {self.free} of {self.capacity} free")

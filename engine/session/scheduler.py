@@ -12,55 +12,23 @@ Times are `time.monotonic_ns()`.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
-
-import numpy as np
 
 from ..errors import SignalError
 from .counts import ModelCounts
+from .deadlines import Deadlines, LatePolicy, Outcome
+from .ready_queue import ReadyQueue
+from .scheduled import Frame, FrameResult, FrameSink, ScheduledSession, ScheduledStream
 
 logger = logging.getLogger(__name__)
 
-
-class ScheduledSession(Protocol):
-    """What the scheduler needs of a session. Its ring has one producer (`feed`, `flush`) and one consumer (a step)."""
-
-    lanes: int
-    """How many of an executor's lanes a step of this session takes."""
-
-    @property
-    def ready(self) -> int:
-        """Complete hops that wait in the ring."""
-        ...
-
-    @property
-    def free_samples(self) -> int:
-        """How many samples a channel `feed` accepts now, at the stream's rate."""
-        ...
-
-    def feed(self, chunk: np.ndarray) -> None:
-        """Take `chunk`, `[samples]` or `[samples, channels]`. Raises SignalError and then has taken nothing."""
-        ...
-
-    def flush(self) -> None:
-        """Mark the end: pad so that `ready` covers everything that was fed. Called with `ready` = 0."""
-        ...
-
-    def drain(self) -> Any:
-        """All that came out since the last drain; after the flush, once `ready` is 0, the tail too: one drain."""
-        ...
-
-    def close(self) -> None:
-        """Give back the session's slots. Never called during a step."""
-        ...
+Taken = list[tuple[ScheduledStream, Frame]]
+"""Streams, each with the frame that is to be computed of it."""
 
 
 class StepExecutor(Protocol):
@@ -71,82 +39,6 @@ class StepExecutor(Protocol):
     def step(self, sessions: Sequence[Any], /) -> None:
         """Run one hop of each of these distinct sessions in one native call."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class FrameResult:
-    """One computed frame: what the session gave, when the frame came, how long it waited and its batch computed."""
-
-    output: Any
-    arrival_ns: int
-    queue_time_ns: int
-    compute_time_ns: int
-
-
-class FrameSink(Protocol):
-    """Where results go. Both methods run on the sink's event loop."""
-
-    def frame_done(self, result: FrameResult, /) -> None:
-        """One frame more, in order."""
-        ...
-
-    def frame_failed(self, error: Exception, /) -> None:
-        """The session can not go on."""
-        ...
-
-
-class ScheduledStream:
-    """One session in the scheduler's hands; made by `Scheduler.attach`. Its methods are for the event loop's thread."""
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        session: ScheduledSession,
-        model: str,
-        budget_ns: int,
-        max_pending: int,
-        sink: FrameSink,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.session = session
-        self.model = model
-        self.sink = sink
-        self.loop = loop
-        self._scheduler = scheduler
-        # Guarded by the scheduler's lock from here on.
-        self.budget_ns = budget_ns
-        self.max_pending = max_pending
-        self.pending = 0  # frames that are computing or were computed and not released yet
-        self.unfinished = 0  # frames that have arrived and were not handed to the sink yet
-        self.frames: deque[tuple[int, int]] = deque()  # (arrival, deadline) of each frame that waits
-        self.last_arrival_ns = 0
-        self.queued = False
-        self.running = False
-        self.failed = False
-        self.closed = False
-
-    def feed(self, chunk: np.ndarray) -> None:
-        """Hand `chunk` to the session; at most `session.free_samples` long. Raises SignalError."""
-        self.session.feed(chunk)
-        self._scheduler.arrived(self)
-
-    def flush(self) -> None:
-        """End the signal. Only when `idle`."""
-        self.session.flush()
-        self._scheduler.arrived(self)
-
-    @property
-    def idle(self) -> bool:
-        """True when every frame that has arrived was computed and handed to the sink."""
-        return self._scheduler.is_idle(self)
-
-    def release(self, arrivals_ns: Sequence[int]) -> None:
-        """Say that the results of frames with these arrivals are on their way, which makes room for as many more."""
-        self._scheduler.release(self, arrivals_ns)
-
-    def close(self) -> None:
-        """Leave the scheduler and close the session: at once, or right after the step that it is in."""
-        self._scheduler.detach(self)
 
 
 class Scheduler:
@@ -160,9 +52,9 @@ class Scheduler:
             raise ValueError(f"threads is {threads}; at least 1 works")
         self._idle_executors = {model: list(pool) for model, pool in executors.items()}
         self._max_lanes = {model: min(executor.max_lanes for executor in pool) for model, pool in executors.items()}
-        self._ready: dict[str, list[tuple[int, int, ScheduledStream]]] = {model: [] for model in executors}
+        order = itertools.count()
+        self._ready = {model: ReadyQueue(order) for model in executors}
         self._counts = {model: ModelCounts() for model in executors}
-        self._order = itertools.count()  # breaks ties between equal deadlines: first come, first served
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._stopping = False
@@ -190,21 +82,19 @@ class Scheduler:
         session: ScheduledSession,
         *,
         model: str,
-        budget_ns: int,
+        deadlines: Deadlines,
         sink: FrameSink,
         loop: asyncio.AbstractEventLoop,
         max_pending: int = 32,
     ) -> ScheduledStream:
-        """Schedule `session` from now on.
+        """Schedule `session` from now on; at most `max_pending` results wait for `release`.
 
-        `budget_ns` is added to a frame's arrival to give its deadline; at most `max_pending` results wait
-        for `release`.
         Raises SignalError when the session needs more lanes than the model's executors have.
         """
         max_lanes = self._max_lanes[model]
         if session.lanes > max_lanes:
             raise SignalError(f"{session.lanes} channels; model {model!r} computes at most {max_lanes} at once")
-        return ScheduledStream(self, session, model, budget_ns, max_pending, sink, loop)
+        return ScheduledStream(self, session, model, deadlines, max_pending, sink, loop)
 
     def counts(self, model: str) -> ModelCounts:
         """What was computed of `model` so far; a copy."""
@@ -216,8 +106,7 @@ class Scheduler:
     def arrived(self, stream: ScheduledStream) -> None:
         """Samples were fed: frames may have become complete."""
         with self._lock:
-            stream.last_arrival_ns = time.monotonic_ns()
-            self._count_frames(stream)
+            stream.add_frames(time.monotonic_ns())
             self._enqueue(stream)
 
     def is_idle(self, stream: ScheduledStream) -> bool:
@@ -246,125 +135,95 @@ class Scheduler:
 
     # What follows is called with the lock held.
 
-    def _count_frames(self, stream: ScheduledStream) -> None:
-        """Give a deadline to each hop that has become complete.
-
-        During a step the ring still holds the step's hop or does not: the doubtful one is counted after the step.
-        """
-        waiting = stream.session.ready - (1 if stream.running else 0)
-        for _ in range(waiting - len(stream.frames)):
-            # A frame that arrives behind others of its own stream is due one budget after them: a burst, such as a
-            # file sent at once, queues behind live streams and not before them.
-            arrival_ns = stream.last_arrival_ns
-            base_ns = max(arrival_ns, stream.frames[-1][1]) if stream.frames else arrival_ns
-            stream.frames.append((arrival_ns, base_ns + stream.budget_ns))
-            stream.unfinished += 1
-
     def _enqueue(self, stream: ScheduledStream) -> None:
-        if stream.queued or stream.running or stream.failed or stream.closed:
-            return
-        if not stream.frames or stream.pending >= stream.max_pending:
-            return
-        stream.queued = True
-        heapq.heappush(self._ready[stream.model], (stream.frames[0][1], next(self._order), stream))
-        self._wake.notify()
+        if stream.can_run and not stream.queued:
+            self._ready[stream.model].push(stream)
+            self._wake.notify()
 
     def _first_model(self) -> str | None:
         """The model with a free executor whose first ready frame is due earliest."""
-        best: tuple[int, int, str] | None = None
-        for model, heap in self._ready.items():
-            while heap and heap[0][2].closed:
-                heapq.heappop(heap)
-            if heap and self._idle_executors[model]:
-                key = (heap[0][0], heap[0][1], model)
-                best = key if best is None else min(best, key)
-        return best[2] if best else None
+        firsts = [
+            (first, model)
+            for model, queue in self._ready.items()
+            if self._idle_executors[model] and (first := queue.first()) is not None
+        ]
+        return min(firsts)[1] if firsts else None
 
-    def _take_batch(self) -> tuple[str, StepExecutor, list[ScheduledStream], list[int]] | None:
-        """An executor, the streams whose frames it shall compute, and those frames' arrivals; None: nothing to do."""
+    def _take_batch(self) -> tuple[str, StepExecutor, Taken] | None:
+        """An executor and what it shall compute; None: nothing to do."""
         model = self._first_model()
         if model is None:
             return None
         executor = self._idle_executors[model].pop()
-        heap = self._ready[model]
-        streams: list[ScheduledStream] = []
-        arrivals: list[int] = []
-        lanes = 0
-        while heap:
-            stream = heap[0][2]
-            if not stream.closed and streams and lanes + stream.session.lanes > executor.max_lanes:
-                break
-            heapq.heappop(heap)
-            if stream.closed:
-                continue
-            stream.queued, stream.running = False, True
-            stream.pending += 1
-            lanes += stream.session.lanes
-            streams.append(stream)
-            arrivals.append(stream.frames.popleft()[0])
+        taken = self._ready[model].take_batch(executor.max_lanes)
+        self._wake_another()
+        return model, executor, taken
+
+    def _take_late(self) -> tuple[str, Taken] | None:
+        """A model's streams whose late frames are to be bypassed."""
+        for model, queue in self._ready.items():
+            if taken := queue.take_late(time.monotonic_ns()):
+                self._wake_another()
+                return model, taken
+        return None
+
+    def _wake_another(self) -> None:
+        """Another thread may take another model meanwhile."""
         if self._first_model() is not None:
-            self._wake.notify()  # another thread may take another model meanwhile
-        return model, executor, streams, arrivals
+            self._wake.notify()
 
     # What follows runs on compute threads.
 
     def _work(self) -> None:
         while True:
             with self._wake:
-                batch = None
-                while not self._stopping and batch is None:
-                    batch = self._take_batch()
-                    if batch is None:
-                        self._wake.wait()
-            if batch is None:
+                late = batch = None
+                while not self._stopping:
+                    # Late frames first: they cost next to nothing, and who listens waits for them.
+                    if (late := self._take_late()) or (batch := self._take_batch()):
+                        break
+                    self._wake.wait()
+            if late is not None:
+                self._bypass(*late)
+            elif batch is not None:
+                self._compute(*batch)
+            else:
                 return
-            self._compute(*batch)
 
-    def _compute(self, model: str, executor: StepExecutor, streams: list[ScheduledStream], arrivals: list[int]) -> None:
+    def _compute(self, model: str, executor: StepExecutor, taken: Taken) -> None:
         started_ns = time.monotonic_ns()
         outcomes: list[FrameResult | Exception]
         try:
-            executor.step([stream.session for stream in streams])
+            executor.step([stream.session for stream, _ in taken])
         except Exception as error:
             # Input is checked when it is fed, so this is a defect of the program; no state of the batch can be trusted.
-            logger.exception("a step of model %r failed with %d streams in it", model, len(streams))
-            outcomes = [error] * len(streams)
+            logger.exception("a step of model %r failed with %d streams in it", model, len(taken))
+            outcomes = [error] * len(taken)
         else:
-            compute_ns = time.monotonic_ns() - started_ns
-            outcomes = [
-                self._drain(stream, arrival_ns, started_ns, compute_ns)
-                for stream, arrival_ns in zip(streams, arrivals, strict=True)
-            ]
-        self._finish(model, executor, streams, outcomes)
+            ended_ns = time.monotonic_ns()
+            outcomes = [_computed(stream, frame, started_ns, ended_ns) for stream, frame in taken]
+        self._finish(model, executor, taken, outcomes)
 
-    def _drain(
-        self, stream: ScheduledStream, arrival_ns: int, started_ns: int, compute_ns: int
-    ) -> FrameResult | Exception:
-        try:
-            return FrameResult(stream.session.drain(), arrival_ns, started_ns - arrival_ns, compute_ns)
-        except Exception as error:
-            logger.exception("a session of model %r failed to give its output", stream.model)
-            return error
+    def _bypass(self, model: str, taken: Taken) -> None:
+        started_ns = time.monotonic_ns()
+        outcomes = [_bypassed(stream, frame, started_ns) for stream, frame in taken]
+        self._finish(model, None, taken, outcomes)
 
     def _finish(
-        self,
-        model: str,
-        executor: StepExecutor,
-        streams: list[ScheduledStream],
-        outcomes: list[FrameResult | Exception],
+        self, model: str, executor: StepExecutor | None, taken: Taken, outcomes: list[FrameResult | Exception]
     ) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[ScheduledStream, FrameResult | Exception | None]]] = {}
+        results = [outcome for outcome in outcomes if isinstance(outcome, FrameResult)]
         with self._lock:
-            self._idle_executors[model].append(executor)
-            results = [outcome for outcome in outcomes if isinstance(outcome, FrameResult)]
-            if results:
-                self._counts[model].add([result.queue_time_ns for result in results], results[0].compute_time_ns)
-            for stream, outcome in zip(streams, outcomes, strict=True):
+            if executor is not None:
+                self._idle_executors[model].append(executor)
+                if results:
+                    self._counts[model].add_batch([one.queue_time_ns for one in results], results[0].compute_time_ns)
+            self._counts[model].add_outcomes(one.outcome for one in results)
+            for (stream, _), outcome in zip(taken, outcomes, strict=True):
                 stream.running = False
                 stream.failed = isinstance(outcome, Exception)
-                if not stream.closed:
-                    self._count_frames(stream)
-                    self._enqueue(stream)
+                self._enqueue(stream)
                 by_loop.setdefault(stream.loop, []).append((stream, None if stream.closed else outcome))
             # Posted under the lock: the next frame of a stream can not overtake this one on another thread.
             for loop, handed in by_loop.items():
@@ -389,3 +248,37 @@ class Scheduler:
                 stream.sink.frame_failed(outcome)
             else:
                 stream.sink.frame_done(outcome)
+
+
+def _computed(stream: ScheduledStream, frame: Frame, started_ns: int, ended_ns: int) -> FrameResult | Exception:
+    """The result of a stream's frame that a batch has just computed."""
+    late, policy = started_ns > frame.deadline_ns, stream.deadlines.policy
+    output = _drained(stream)
+    if isinstance(output, Exception):
+        return output
+    if policy is LatePolicy.SKIP and late:
+        outcome = Outcome.SKIPPED
+    elif policy is LatePolicy.BYPASS and stream.session.bypassed:
+        outcome = Outcome.BYPASSED
+    else:
+        outcome = Outcome.LATE if ended_ns > frame.deadline_ns else Outcome.MET
+    return FrameResult(output, outcome, frame.arrival_ns, started_ns - frame.arrival_ns, ended_ns - started_ns)
+
+
+def _bypassed(stream: ScheduledStream, frame: Frame, started_ns: int) -> FrameResult | Exception:
+    """The result of a stream's frame that is late, and not computed."""
+    output = _drained(stream, bypass=True)
+    if isinstance(output, Exception):
+        return output
+    return FrameResult(output, Outcome.BYPASSED, frame.arrival_ns, started_ns - frame.arrival_ns, 0)
+
+
+def _drained(stream: ScheduledStream, *, bypass: bool = False) -> Any:
+    """What the session gives, or the error that it raises."""
+    try:
+        if bypass:
+            stream.session.bypass()
+        return stream.session.drain()
+    except Exception as error:
+        logger.exception("a session of model %r failed to give its output", stream.model)
+        return error

@@ -10,6 +10,7 @@ from numpy import ndarray, vdot
 
 from ..errors import SignalError, StreamClosedError
 from ..plan import StatePool
+from .bypass import Bypass
 from .chunks import FLOAT32, check_audio, check_features
 from .output import Output
 from .resample import IN_FLIGHT_SAMPLES, Resampler, check_rate
@@ -34,7 +35,13 @@ class Session:
     """
 
     def __init__(
-        self, spec: StreamSpec, pool: StatePool, *, sample_rate_hz: int | None = None, channels: int = 1
+        self,
+        spec: StreamSpec,
+        pool: StatePool,
+        *,
+        sample_rate_hz: int | None = None,
+        channels: int = 1,
+        bypass: bool = False,
     ) -> None:
         """Open a stream with fresh state.
 
@@ -43,9 +50,10 @@ class Session:
             pool: where the state slots come from, one a lane.
             sample_rate_hz: of what is fed and of what comes out; None or 0: the model's own. Feature frames have none.
             channels: of what is fed and of what comes out.
+            bypass: whether frames may be bypassed instead of computed.
 
         Raises:
-            SignalError: the rate or the number of channels can not be used.
+            SignalError: the rate or the number of channels can not be used, or frames of the model not be bypassed.
             CapacityError: the pool has no free slot.
         """
         self.spec = spec
@@ -65,7 +73,15 @@ class Session:
         self.take = self._results.take
         """take(audio, values): copy one step's results; see `Results.take`."""
         self._reserve, usable = self._ring_sizes()
-        self._ring = Ring(self.lanes, spec.window_samples + usable + self._reserve)
+        capacity = spec.window_samples + usable + self._reserve
+        self._bypass: Bypass | None = None
+        if bypass:
+            Bypass.check(spec)
+            self._ring = Ring(self.lanes, capacity, Bypass.samples_behind(spec))
+            self._bypass = Bypass(spec, self._ring, self._results, self.lanes)
+            self.take = self._bypass.take
+        else:
+            self._ring = Ring(self.lanes, capacity)
         self._hop_shape: tuple[int, ...] | None = None
         """Of a chunk that can go straight through: float32, one channel, one hop."""
         if self.channels == 1 and self._resampler is None:
@@ -190,6 +206,11 @@ class Session:
         return math.ceil((total + 1) * self._resampler.ratio)
 
     @property
+    def completed(self) -> int:
+        """Windows that have become complete since the signal's start, computed or not."""
+        return max(0, (self._ring.written - self._window) // self._hop + 1)
+
+    @property
     def _arrived(self) -> int:
         """Samples of the signal, or numbers of its features, that went into the ring, at the model's rate."""
         return self._ring.written - self.spec.history_samples
@@ -206,6 +227,16 @@ class Session:
     def load(self, target: np.ndarray) -> None:
         """Move one step's window into `target`, `[window]` or `[window, lanes]`. Only when `ready`."""
         self._ring.read(target, self._hop)
+
+    def bypass(self) -> None:
+        """Take one step's samples and give out its input instead; only when `ready`, of a session that may bypass."""
+        assert self._bypass is not None
+        self._bypass.pass_on()
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether what the last step gave out is its input, and nothing of what the model made."""
+        return self._bypass is not None and self._bypass.bypassed
 
     def drain(self) -> Output:
         """Everything that came out since the last drain; after a flush and its last step, the tail too."""
@@ -228,6 +259,8 @@ class Session:
         if self._resampler is not None:
             self._resampler.reset()
         self._results.reset()
+        if self._bypass is not None:
+            self._bypass.begin()
         self._begin()
 
     def close(self) -> None:

@@ -6,6 +6,13 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class LatePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LATE_POLICY_UNSPECIFIED: _ClassVar[LatePolicy]
+    LATE_POLICY_PROCESS: _ClassVar[LatePolicy]
+    LATE_POLICY_SKIP: _ClassVar[LatePolicy]
+    LATE_POLICY_BYPASS: _ClassVar[LatePolicy]
+
 class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     AUDIO_ENCODING_UNSPECIFIED: _ClassVar[AudioEncoding]
@@ -39,6 +46,10 @@ class ModelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_KIND_AUDIO: _ClassVar[ModelKind]
     MODEL_KIND_FEATURES: _ClassVar[ModelKind]
     MODEL_KIND_IMAGE: _ClassVar[ModelKind]
+LATE_POLICY_UNSPECIFIED: LatePolicy
+LATE_POLICY_PROCESS: LatePolicy
+LATE_POLICY_SKIP: LatePolicy
+LATE_POLICY_BYPASS: LatePolicy
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
 AUDIO_ENCODING_PCM_S16LE: AudioEncoding
 AUDIO_ENCODING_PCM_F32LE: AudioEncoding
@@ -72,18 +83,20 @@ class StreamRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., features: _Optional[_Union[FeatureFrames, _Mapping]] = ..., tile: _Optional[_Union[ImageTile, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns")
+    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     FRAME_BUDGET_NS_FIELD_NUMBER: _ClassVar[int]
+    LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: AudioConfig
     features: FeatureConfig
     image: ImageConfig
     frame_budget_ns: int
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ...) -> None: ...
+    late_policy: LatePolicy
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ...) -> None: ...
 
 class AudioConfig(_message.Message):
     __slots__ = ("sample_rate_hz", "channels", "encoding")
@@ -212,7 +225,7 @@ class ImageOutput(_message.Message):
     def __init__(self, name: _Optional[str] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., depth: _Optional[int] = ..., channels: _Optional[int] = ..., delay_rows: _Optional[float] = ..., delay_columns: _Optional[float] = ..., delay_slices: _Optional[float] = ...) -> None: ...
 
 class StreamResult(_message.Message):
-    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns", "image_index", "finished_share")
+    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns", "image_index", "finished_share", "late_frame_count", "skipped_frame_count", "bypassed_frame_count")
     SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +238,9 @@ class StreamResult(_message.Message):
     COMPUTE_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
     FINISHED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    LATE_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BYPASSED_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
     sequence_number: int
     first_frame_index: int
     frame_count: int
@@ -237,7 +253,10 @@ class StreamResult(_message.Message):
     compute_time_ns: int
     image_index: int
     finished_share: float
-    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ..., image_index: _Optional[int] = ..., finished_share: _Optional[float] = ...) -> None: ...
+    late_frame_count: int
+    skipped_frame_count: int
+    bypassed_frame_count: int
+    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ..., image_index: _Optional[int] = ..., finished_share: _Optional[float] = ..., late_frame_count: _Optional[int] = ..., skipped_frame_count: _Optional[int] = ..., bypassed_frame_count: _Optional[int] = ...) -> None: ...
 
 class NamedValue(_message.Message):
     __slots__ = ("name", "shape", "numbers")

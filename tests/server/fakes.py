@@ -42,12 +42,16 @@ class FakeOutput:
 class GainSession:
     """A ring with one producer and one consumer; state: the hop before."""
 
-    def __init__(self, model: GainModel, sample_rate_hz: int, channels: int, capacity_hops: int) -> None:
+    def __init__(
+        self, model: GainModel, sample_rate_hz: int, channels: int, capacity_hops: int, bypasses: bool = False
+    ) -> None:
         self.model = model
         self.sample_rate_hz = sample_rate_hz
         self.channels = self.lanes = channels
         self.delay_samples = HOP
         self.first_frame_samples = model.first_frame_samples
+        self.bypasses = bypasses
+        self.bypassed = False
         self.closed = False
         self._capacity = capacity_hops * HOP
         self._ring = np.zeros((self._capacity, channels), np.float32)
@@ -64,8 +68,12 @@ class GainSession:
         self._in_step = threading.Lock()
 
     @property
+    def completed(self) -> int:
+        return max(0, (self._written - self.first_frame_samples) // HOP + 1)
+
+    @property
     def ready(self) -> int:
-        return max(0, (self._written - self._read - self.first_frame_samples) // HOP + 1)
+        return self.completed - self._read // HOP
 
     @property
     def free_samples(self) -> int:
@@ -94,17 +102,28 @@ class GainSession:
         """One hop; called by the executor."""
         assert self._in_step.acquire(blocking=False), "a session is stepped by two threads at once"
         assert not self.closed, "a closed session is stepped"
-        hop = self._ring[(self._read + np.arange(HOP)) % self._capacity]
-        self._outputs.append(0.5 * self._before)
-        self._before = hop
+        hop = self._take_hop(0.5)
         peak = float(np.abs(hop).max())
         self._peaks.append(peak)
         if (peak > 0.5) != self._loud:
             self._loud = not self._loud
             kind = "speech_start" if self._loud else "speech_end"
-            self._events.append(FakeEvent(kind, self._read, self._read / self.sample_rate_hz, peak))
-        self._read += HOP
+            self._events.append(FakeEvent(kind, self._read - HOP, (self._read - HOP) / self.sample_rate_hz, peak))
+        self.bypassed = False
         self._in_step.release()
+
+    def _take_hop(self, gain: float) -> np.ndarray:
+        hop = self._ring[(self._read + np.arange(HOP)) % self._capacity]
+        self._outputs.append(np.float32(gain) * self._before)
+        self._before = hop
+        self._read += HOP
+        return hop
+
+    def bypass(self) -> None:
+        """One hop, as it came; without the fades of a real session."""
+        assert self.bypasses, "a session is asked for what it was not opened for"
+        self._take_hop(1.0)
+        self.bypassed = True
 
     def drain(self) -> FakeOutput:
         empty = np.zeros((0, self.channels), np.float32)
@@ -184,13 +203,13 @@ class GainModel:
             license="Apache-2.0",
         )
 
-    def open_session(self, sample_rate_hz: int, channels: int) -> GainSession:
+    def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> GainSession:
         if sample_rate_hz not in ALLOWED_RATES_HZ:
             raise SignalError(f"sample rate {sample_rate_hz} Hz; this model takes {ALLOWED_RATES_HZ}")
         if self.open_sessions == self.max_sessions:
             raise CapacityError("all state slots are taken")
         self.open_sessions += 1
-        return GainSession(self, sample_rate_hz, channels, self.capacity_hops)
+        return GainSession(self, sample_rate_hz, channels, self.capacity_hops, bypass)
 
     def executor(self) -> GainExecutor:
         return GainExecutor(self, self.max_lanes)
@@ -207,8 +226,13 @@ class RowSumSession(GainSession):
         self.delay_samples = 0
         self.first_frame_samples = 1
         self._rows: list[np.ndarray] = []
+        self._arrived = 0
         self._row_capacity = capacity
         self._sums: list[float] = []
+
+    @property
+    def completed(self) -> int:
+        return self._arrived
 
     @property
     def ready(self) -> int:
@@ -220,6 +244,7 @@ class RowSumSession(GainSession):
 
     def feed(self, chunk: np.ndarray) -> None:
         assert chunk.shape[1:] == (3,)
+        self._arrived += len(chunk)
         self._rows.extend(chunk)
 
     def flush(self) -> None:
@@ -250,8 +275,8 @@ class RowSumModel(GainModel):
             outputs=(TensorDescription("y", "float32", ("1", "1")),),
         )
 
-    def open_session(self, sample_rate_hz: int, channels: int) -> RowSumSession:
-        assert (sample_rate_hz, channels) == (0, 1)
+    def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> RowSumSession:
+        assert (sample_rate_hz, channels, bypass) == (0, 1, False)
         self.open_sessions += 1
         return RowSumSession(self)
 
@@ -269,7 +294,7 @@ class InvertModel:
             pixels=PercentileRange(1.0, 99.0),
         )
 
-    def open_session(self, sample_rate_hz: int, channels: int) -> GainSession:
+    def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> GainSession:
         raise NotImplementedError
 
     def executor(self) -> GainExecutor:

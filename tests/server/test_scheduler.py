@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from wavetile.engine.errors import SignalError
-from wavetile.engine.session.scheduler import FrameResult, ScheduledStream, Scheduler
+from wavetile.engine.session.deadlines import Deadlines
+from wavetile.engine.session.scheduled import FrameResult, ScheduledStream
+from wavetile.engine.session.scheduler import Scheduler
 
 from .fakes import HOP, GainModel, GainSession
 from .running import until
@@ -42,7 +44,7 @@ class Bench:
         stream = self.scheduler.attach(
             session,
             model="gain",
-            budget_ns=budget_ns,
+            deadlines=Deadlines(budget_ns, 10 * MS),
             sink=sink,
             loop=asyncio.get_running_loop(),
             max_pending=max_pending,
@@ -195,6 +197,8 @@ async def test_what_can_not_be_scheduled_is_refused() -> None:
     bench = Bench(GainModel(max_lanes=1))
     session = bench.model.open_session(16000, 2)
     with pytest.raises(SignalError, match="2 channels; model 'gain' computes at most 1"):
-        bench.scheduler.attach(session, model="gain", budget_ns=1, sink=Sink(), loop=asyncio.get_running_loop())
+        bench.scheduler.attach(
+            session, model="gain", deadlines=Deadlines(1, 1), sink=Sink(), loop=asyncio.get_running_loop()
+        )
     with pytest.raises(ValueError, match="at least 1"):
         Scheduler({}, threads=0)

@@ -18,12 +18,13 @@ HOP = 32
 FLOAT32 = np.dtype(np.float32)
 
 
-def overlap_spec(start: str = "silence", frame: int = FRAME, hop: int = HOP) -> StreamSpec:
-    """Audio comes back as it was, `frame - hop` samples late; a value "peak", the largest sample of the frame.
+def overlap_spec(start: str = "silence", frame: int = FRAME, hop: int = HOP, gain: float = 1.0) -> StreamSpec:
+    """Audio comes back as it was, times `gain`, `frame - hop` samples late.
 
-    Also a value "count": the number of the frame from 1 on, kept in the state, twice over: `[2]`.
+    Values: "peak", the largest sample of the frame; "count", the number of the frame from 1 on, in the state, and twice
+    over, `[2]`.
     """
-    window = np.full(frame, hop / frame, np.float32)
+    window = np.full(frame, gain * hop / frame, np.float32)
     shapes = {
         "frame": (1, frame),
         "windowed": (1, frame),
@@ -87,6 +88,35 @@ class LoudDecoder:
 def peak_spec() -> StreamSpec:
     """The same program without audio: channels are averaged, and loud frames are events."""
     return replace(overlap_spec(), audio=None, delay_samples=0, downmix=True, decoder=LoudDecoder)
+
+
+def held_spec() -> StreamSpec:
+    """Audio comes back as it was, one hop late; nothing else. What is late is in the state, not in the window."""
+    shape = (1, HOP)
+    graph = Graph(
+        name="held",
+        inputs={"hop": TensorType(shape, FLOAT32), "before": TensorType(shape, FLOAT32)},
+        outputs=["audio", "held"],
+        nodes=[
+            Node("Identity", "give", ("before",), ("audio",), {}, 17),
+            Node("Identity", "hold", ("hop",), ("held",), {}, 17),
+        ],
+        constants={},
+        types={name: TensorType(shape, FLOAT32) for name in ("hop", "before", "audio", "held")},
+        states=[State("before", "held", shape)],
+    )
+    return StreamSpec(
+        name="held",
+        kind="audio",
+        program=compile_graph(graph),
+        backend="reference",
+        input="hop",
+        sample_rate_hz=RATE_HZ,
+        hop_samples=HOP,
+        window_samples=HOP,
+        delay_samples=HOP,
+        audio="audio",
+    )
 
 
 def feature_spec() -> StreamSpec:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...errors import SignalError
+from ...session.deadlines import Deadlines
 from ...session.scheduler import Scheduler
 from ..activity import Activity
 from ..admission import Admission
+from ..deadlines import hop_ns
 from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
 from ..served import SessionOutput
-from ..signal_call import hop_budget
 from ..status import QueueTimeoutError
 from .catalogue import AUDIO, StreamEntry
 from .handlers import PACKAGE
@@ -55,12 +56,13 @@ class LiveSequence:
             failed = opening.enter_context(ExitStack())
             failed.callback(session.close)
             self._first: list[SessionOutput] = [session.drain()]
+            one_hop_ns = hop_ns(entry.description)
             self._live = LiveStream(
                 scheduler,
                 session,
                 stream,
                 model=entry.name,
-                budget_ns=hop_budget(entry.description),
+                deadlines=Deadlines(one_hop_ns, one_hop_ns),
                 max_pending=options.max_pending_frames,
             )
             failed.pop_all()  # from here on, the stream closes its session

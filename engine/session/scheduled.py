@@ -1,0 +1,187 @@
+"""A stream in the scheduler's hands: what the scheduler needs of its session, and what it keeps of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .deadlines import Deadlines, Outcome
+
+
+class ScheduledSession(Protocol):
+    """What the scheduler needs of a session. Its ring has one producer (`feed`, `flush`) and one consumer (a step)."""
+
+    lanes: int
+    """How many of an executor's lanes a step of this session takes."""
+
+    @property
+    def completed(self) -> int:
+        """Frames that have become complete since the signal's start; only the producer's calls change it."""
+        ...
+
+    @property
+    def ready(self) -> int:
+        """Complete frames that wait in the ring."""
+        ...
+
+    @property
+    def free_samples(self) -> int:
+        """How many samples a channel `feed` accepts now, at the stream's rate."""
+        ...
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether the last frame's audio is its input; asked only of sessions that `bypass`."""
+        ...
+
+    def feed(self, chunk: np.ndarray) -> None:
+        """Take `chunk`, `[samples]` or `[samples, channels]`. Raises SignalError and then has taken nothing."""
+        ...
+
+    def flush(self) -> None:
+        """Mark the end: pad so that `ready` covers everything that was fed. Called with `ready` = 0."""
+        ...
+
+    def bypass(self) -> None:
+        """Take a frame as a step does, but give out its input in its place; where the stream's policy says so."""
+        ...
+
+    def drain(self) -> Any:
+        """All that came out since the last drain; after the flush, once `ready` is 0, the tail too: one drain."""
+        ...
+
+    def close(self) -> None:
+        """Give back the session's slots. Never called during a step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """One frame: what the session gave, what became of it, when it came, how long it waited and its batch computed."""
+
+    output: Any
+    """There even of a skipped frame, for what is missing has to be counted."""
+    outcome: Outcome
+    arrival_ns: int
+    queue_time_ns: int
+    compute_time_ns: int
+
+
+class FrameSink(Protocol):
+    """Where results go. Both methods run on the sink's event loop."""
+
+    def frame_done(self, result: FrameResult, /) -> None:
+        """One frame more, in order."""
+        ...
+
+    def frame_failed(self, error: Exception, /) -> None:
+        """The session can not go on."""
+        ...
+
+
+class Frame(NamedTuple):
+    """A frame that waits; times of `time.monotonic_ns`."""
+
+    arrival_ns: int
+    """Of its last sample."""
+    expected_ns: int
+    """When it is taken to have arrived: see `Deadlines`."""
+    deadline_ns: int
+
+
+class StreamOwner(Protocol):
+    """What a stream tells the scheduler."""
+
+    def arrived(self, stream: ScheduledStream, /) -> None:
+        """Samples were fed: frames may have become complete."""
+        ...
+
+    def is_idle(self, stream: ScheduledStream, /) -> bool:
+        """See `ScheduledStream.idle`."""
+        ...
+
+    def release(self, stream: ScheduledStream, arrivals_ns: Sequence[int], /) -> None:
+        """See `ScheduledStream.release`."""
+        ...
+
+    def detach(self, stream: ScheduledStream, /) -> None:
+        """See `ScheduledStream.close`."""
+        ...
+
+
+class ScheduledStream:
+    """One session in the scheduler's hands; made by `Scheduler.attach`. Its methods are for the event loop's thread.
+
+    Its attributes are the scheduler's, and guarded by its lock.
+    """
+
+    def __init__(
+        self,
+        owner: StreamOwner,
+        session: ScheduledSession,
+        model: str,
+        deadlines: Deadlines,
+        max_pending: int,
+        sink: FrameSink,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._owner = owner
+        self.session = session
+        self.model = model
+        self.deadlines = deadlines
+        self.max_pending = max_pending
+        self.sink = sink
+        self.loop = loop
+        self.pending = 0  # frames that are computing or were computed and not released yet
+        self.unfinished = 0  # frames that have arrived and were not handed to the sink yet
+        self.frames: deque[Frame] = deque()  # those that wait
+        self.completed = session.completed - session.ready  # frames that have been in `frames`
+        self.queued = False
+        self.running = False
+        self.failed = False
+        self.closed = False
+
+    def feed(self, chunk: np.ndarray) -> None:
+        """Hand `chunk` to the session; at most `session.free_samples` long. Raises SignalError."""
+        self.session.feed(chunk)
+        self._owner.arrived(self)
+
+    def flush(self) -> None:
+        """End the signal. Only when `idle`."""
+        self.session.flush()
+        self._owner.arrived(self)
+
+    @property
+    def idle(self) -> bool:
+        """True when every frame that has arrived was computed and handed to the sink."""
+        return self._owner.is_idle(self)
+
+    def release(self, arrivals_ns: Sequence[int]) -> None:
+        """Say that the results of frames with these arrivals are on their way, which makes room for as many more."""
+        self._owner.release(self, arrivals_ns)
+
+    def close(self) -> None:
+        """Leave the scheduler and close the session: at once, or right after the step that it is in."""
+        self._owner.detach(self)
+
+    def add_frames(self, now_ns: int) -> None:
+        """Give a deadline to each frame that has become complete, which is `now_ns`. With the scheduler's lock held."""
+        completed = self.session.completed
+        for _ in range(completed - self.completed):
+            before_ns = self.frames[-1].expected_ns if self.frames else None
+            expected_ns = self.deadlines.expected_ns(now_ns, before_ns)
+            self.frames.append(Frame(now_ns, expected_ns, expected_ns + self.deadlines.budget_ns))
+        self.unfinished += completed - self.completed
+        self.completed = completed
+
+    @property
+    def can_run(self) -> bool:
+        """Whether its first frame may be computed now. With the scheduler's lock held."""
+        return (
+            bool(self.frames) and self.pending < self.max_pending and not (self.running or self.failed or self.closed)
+        )
