@@ -8,6 +8,7 @@ WavetileError
 │   └── WeightsError        weights were not found, or their sha256 differs
 ├── SignalError             a chunk or a stream configuration that can not be used
 ├── StreamClosedError       the stream has been closed
+├── SnapshotError           bytes from which no stream can go on here
 ├── CapacityError           every place for another stream is taken
 ├── BackendError            a back end is missing, or its device is
 └── ServerError             what the server told a client
@@ -48,6 +49,10 @@ class SignalError(WavetileError):
 
 class StreamClosedError(WavetileError):
     """The stream has been closed."""
+
+
+class SnapshotError(WavetileError):
+    """These bytes are no snapshot of a stream, or not of one that can go on here."""
 
 
 class CapacityError(WavetileError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..session import Event
+from ..session.record import Record, Value
 from .card import VoiceActivity
 
 
@@ -50,6 +51,16 @@ class VoiceActivityDecoder:
                 self._speaking, self._silent_since = False, None
                 return self._event("speech_end", end, probability)
         return None
+
+    def save(self) -> dict[str, Value]:
+        """Where in the signal it is, and whether in speech."""
+        return {"position": self._position, "speaking": self._speaking, "silent_since": self._silent_since}
+
+    def restore(self, saved: Record, /) -> None:
+        """Go on where another one was saved. Raises SnapshotError."""
+        self._position = saved.number("position")
+        self._speaking = saved.flag("speaking")
+        self._silent_since = saved.number("silent_since") if saved.has("silent_since") else None
 
     def _event(self, kind: str, position: float, probability: float) -> Event:
         sample = int(position)

@@ -159,7 +159,7 @@ class Model(TakesImages):
         raise SignalError(f"model {self.name!r} has several networks; give the inputs of one of them: {listing}")
 
     @overload
-    def stream(self, sample_rate_hz: int | None = None, channels: int = 1) -> Stream: ...
+    def stream(self, sample_rate_hz: int | None = None, channels: int = 1, *, resumable: bool = False) -> Stream: ...
     @overload
     def stream(self, *, axis: AxisChoice, step: int | None = None, sizes: Sizes | None = None) -> AxisStream: ...
     def stream(
@@ -167,6 +167,7 @@ class Model(TakesImages):
         sample_rate_hz: int | None = None,
         channels: int = 1,
         *,
+        resumable: bool = False,
         axis: AxisChoice | None = None,
         step: int | None = None,
         sizes: Sizes | None = None,
@@ -177,6 +178,8 @@ class Model(TakesImages):
             sample_rate_hz: of what goes in and of what comes out; None: the model's own. Feature streams have none.
             channels: of what goes in and of what comes out. A denoiser treats each on its own; voice activity is
                 decided on their average.
+            resumable: snapshots will be taken of it (`Stream.snapshot`). Only a stream that is resampled has to know:
+                its bits then differ from others' by rounding.
             axis: of a bare network, the free dimension that streams: its name ("time" also finds T, S, frames and the
                 like); or each input and its dimension, which may also be one of fixed size. Arrays go in and come out,
                 with the numbers of the whole signal.
@@ -189,14 +192,25 @@ class Model(TakesImages):
             SignalError: the rate or the number of channels can not be used.
         """
         if axis is not None:
-            if sample_rate_hz is not None or channels != 1:
+            if sample_rate_hz is not None or channels != 1 or resumable:
                 raise SignalError(
-                    "a stream along an axis has no sample rate and no channels; without them it would work"
+                    "a stream along an axis has no sample rate, channels or snapshots; without them it would work"
                 )
             return self.streams.along(axis, step, sizes)
         if step is not None or sizes is not None:
             raise ModelError("step and sizes are of a stream along an axis; with axis=... they would work")
-        return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels)
+        return Stream(self.stream_spec, sample_rate_hz=sample_rate_hz, channels=channels, resumable=resumable)
+
+    def resume(self, snapshot: bytes) -> Stream:
+        """Go on with a stream where `Stream.snapshot` was taken: bit for bit as the one that it was taken of.
+
+        Where vectors of another width compute (another kind of processor), the last bits may differ.
+
+        Raises:
+            SnapshotError: it is no snapshot, or one of another model, or of another version of it or of wavetile.
+            ModelError: as `stream`.
+        """
+        return Stream.resume(self.stream_spec, snapshot)
 
     def windows(
         self,

@@ -16,6 +16,7 @@ from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep
 from .composer import Composer
 from .decoder import VoiceActivityDecoder
 from .operators import OPERATORS
+from .proofs import code_digest
 
 
 def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> StreamSpec:
@@ -46,6 +47,7 @@ def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> S
             window_samples=count,
             feature_count=count,
             values=values,
+            made_by=code_digest,
         )
     assert isinstance(signal, AudioSignal)
     decoder = card.decoder
@@ -66,6 +68,7 @@ def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> S
         decoder=None
         if decoder is None
         else partial(VoiceActivityDecoder, decoder, signal.sample_rate_hz, signal.hop_samples),
+        made_by=lambda: f"{code_digest()} {decoder}",
     )
 
 

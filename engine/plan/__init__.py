@@ -6,7 +6,7 @@ from .carriers import from_carrier, to_carrier
 from .compile import compile_graph
 from .program import Port, Program
 from .rules import OPERATORS
-from .workspace import BACKENDS, SharedArena, StatePool, Workspace
+from .workspace import BACKENDS, SharedArena, Slot, StatePool, Workspace
 
 __all__ = [
     "BACKENDS",
@@ -14,6 +14,7 @@ __all__ = [
     "Port",
     "Program",
     "SharedArena",
+    "Slot",
     "StatePool",
     "Workspace",
     "compile_graph",

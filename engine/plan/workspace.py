@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,10 +33,19 @@ def bind(backend: str, table: Table, memory: Memory) -> Runner:
     raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
 
 
-class StatePool:
-    """Slots of state for the streams of one program; a slot belongs to one stream from acquire to release.
+class Slot(NamedTuple):
+    """The right to a place of a StatePool, from acquire to release."""
 
-    Thread-safe.
+    index: int
+    """Where the state is: what a workspace's `slots` take."""
+    generation: int
+    """Which of the place's owners this is."""
+
+
+class StatePool:
+    """Places for the state of one program's streams; each belongs to one stream from acquire to release.
+
+    Who holds a slot that was released can neither see nor change what the place's next owner keeps there. Thread-safe.
     """
 
     def __init__(self, program: Program, capacity: int) -> None:
@@ -44,6 +54,8 @@ class StatePool:
         stride = max(len(self._initial), ALIGNMENT_BYTES)
         self.memory = aligned_bytes(capacity, stride)
         self._free = dict.fromkeys(range(capacity - 1, -1, -1))
+        self._generations = [0] * capacity
+        """Of each place's owner, or of its next one while it is free."""
         self._lock = threading.Lock()
 
     @property
@@ -51,7 +63,7 @@ class StatePool:
         """Slots that are not taken."""
         return len(self._free)
 
-    def acquire(self) -> int:
+    def acquire(self) -> Slot:
         """Take a slot; its state is the program's initial state.
 
         Raises:
@@ -60,28 +72,35 @@ class StatePool:
         with self._lock:
             if not self._free:
                 raise CapacityError(f"all {self.capacity} state slots are taken; close a stream or raise the capacity")
-            slot, _ = self._free.popitem()
+            index, _ = self._free.popitem()
+            slot = Slot(index, self._generations[index])
         self.reset(slot)
         return slot
 
-    def release(self, slot: int) -> None:
+    def release(self, slot: Slot) -> None:
         """Give a slot back.
 
         Raises:
-            WavetileError: the slot is not taken (it was released twice, say).
+            WavetileError: the slot is not this owner's (it was released before, say).
         """
         with self._lock:
-            if slot in self._free or not 0 <= slot < self.capacity:
-                raise WavetileError(f"state slot {slot} is not taken, so it can not be released")
-            self._free[slot] = None
+            self._check(slot)
+            self._generations[slot.index] += 1
+            self._free[slot.index] = None
 
-    def reset(self, slot: int) -> None:
-        """Put a slot back to the initial state."""
+    def reset(self, slot: Slot) -> None:
+        """Put a slot back to the initial state. Raises WavetileError as `release`."""
         self.view(slot)[:] = self._initial
 
-    def view(self, slot: int) -> np.ndarray:
-        """The state of a slot: [state_bytes] uint8, live."""
-        return self.memory[slot, : len(self._initial)]
+    def view(self, slot: Slot) -> np.ndarray:
+        """The state of a slot: [state_bytes] uint8, live. Raises WavetileError as `release`."""
+        self._check(slot)
+        return self.memory[slot.index, : len(self._initial)]
+
+    def _check(self, slot: Slot) -> None:
+        index, generation = slot
+        if not 0 <= index < self.capacity or index in self._free or self._generations[index] != generation:
+            raise WavetileError(f"state slot {index} does not belong to its owner number {generation} (any more)")
 
 
 class Workspace:
@@ -117,7 +136,7 @@ class Workspace:
         self.slots = self._runner.slots
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
-            self.slots[:] = [self._pool.acquire() for _ in range(lanes)]
+            self.slots[:] = [self._pool.acquire().index for _ in range(lanes)]
         self._views: dict[Port, np.ndarray] = {}
         self.run = self._runner.run
         """run(lanes): one step of the first `lanes` lanes, in one native call."""

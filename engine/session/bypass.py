@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import SignalError
+from ..errors import SignalError, SnapshotError
+from .record import Record, Value
 from .results import Results
 from .ring import Ring
 from .spec import StreamSpec
@@ -67,6 +68,24 @@ class Bypass:
         self._frames_to_hear = 0  # before the model is heard again
         self.bypassed = False
         """Whether the input of the last frame went out, and nothing of the model."""
+
+    def save(self) -> dict[str, Value]:
+        """What later frames depend on, besides what the ring keeps."""
+        return {
+            "made": self._made,
+            "passing": self._passing,
+            "frames_to_hear": self._frames_to_hear,
+            "bypassed": self.bypassed,
+        }
+
+    def restore(self, saved: Record) -> None:
+        """Go on where another one of the same stream was saved. Raises SnapshotError."""
+        made = saved.array("made")
+        if made.shape != self._made.shape:
+            raise SnapshotError(f"a frame of shape {list(made.shape)} does not fit {list(self._made.shape)}")
+        self._made[:] = made
+        self._passing, self.bypassed = saved.flag("passing"), saved.flag("bypassed")
+        self._frames_to_hear = saved.number("frames_to_hear")
 
     def take(self, audio: np.ndarray | None, values: Sequence[tuple[str, np.ndarray]] = ()) -> None:
         """As `Results.take`, of a step whose window was read; there are no values."""

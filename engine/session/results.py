@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .output import Event, Output
+from .record import Record, Value, pack
 from .resample import Resampler
+from .resample_resumable import ResumableResampler
 from .spec import StreamSpec
 
 
@@ -17,13 +19,14 @@ class Results:
     Audio comes out at the stream's rate; the whole stream gives exactly as many samples as it owes.
     """
 
-    def __init__(self, spec: StreamSpec, sample_rate_hz: int, lanes: int) -> None:
+    def __init__(self, spec: StreamSpec, sample_rate_hz: int, lanes: int, *, resumable: bool = False) -> None:
         self._spec = spec
         self._sample_rate_hz = sample_rate_hz
         self._lanes = lanes
-        self.resampler: Resampler | None = None
+        self.resampler: Resampler | ResumableResampler | None = None
         if spec.audio is not None and sample_rate_hz != spec.sample_rate_hz:
-            self.resampler = Resampler(spec.sample_rate_hz, sample_rate_hz, lanes)
+            kind = ResumableResampler if resumable else Resampler
+            self.resampler = kind(spec.sample_rate_hz, sample_rate_hz, lanes)
         self._plain = lanes == 1 and self.resampler is None
         """Whether what a step gives goes out as it is: a lane's `[1, ...]` is a frame's."""
         self.reset()
@@ -32,7 +35,8 @@ class Results:
         """Forget everything; a new signal starts."""
         spec = self._spec
         self.steps = 0
-        self._given = 0
+        self.given = 0
+        """Samples that were drained."""
         self._decoder = spec.decoder(self._sample_rate_hz) if spec.decoder else None
         self._frames: list[tuple[np.ndarray | None, dict[str, np.ndarray]]] = []
         """Audio and values of each step since the last drain."""
@@ -66,7 +70,7 @@ class Results:
         if self._plain and len(frames) == 1 and total_samples is None and not self._prologue:
             samples, values = frames.pop()
             if samples is not None:
-                self._given += len(samples)
+                self.given += len(samples)
             return Output(samples, values, events)
         self._frames = []
         values = {
@@ -77,9 +81,30 @@ class Results:
             return Output(None, values, events)
         samples = self._take_audio([audio for audio, _ in frames if audio is not None], ended)
         if total_samples is not None:
-            samples = samples[: total_samples - self._given]
-        self._given += len(samples)
+            samples = samples[: total_samples - self.given]
+        self.given += len(samples)
         return Output(samples, values, events)
+
+    def save(self) -> dict[str, Value]:
+        """What later results depend on. Only when all was drained."""
+        assert not self._frames, "results that nobody has drained would be lost"
+        resampler = self.resampler
+        return {
+            "steps": self.steps,
+            "given": self.given,
+            "prologue": self._prologue,
+            "decoder": None if self._decoder is None else pack(self._decoder.save()),
+            "resampler": pack(resampler.save()) if isinstance(resampler, ResumableResampler) else None,
+        }
+
+    def restore(self, saved: Record) -> None:
+        """Go on where others of the same stream were saved. Raises SnapshotError."""
+        self.reset()
+        self.steps, self.given, self._prologue = (saved.number(name) for name in ("steps", "given", "prologue"))
+        if self._decoder is not None:
+            self._decoder.restore(Record.read(saved.data("decoder")))
+        if isinstance(self.resampler, ResumableResampler):
+            self.resampler.restore(Record.read(saved.data("resampler")))
 
     def _joined(self, frames: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         """One array of the frames' `[lanes, ...]`."""

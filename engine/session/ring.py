@@ -10,7 +10,7 @@ class Ring:
 
     Blocks are `[samples]` of one channel, `[samples, channels]` of several. One thread may write while another reads.
     Each side moves only its own counter, and moves it after the samples: what the other side sees as there, is there.
-    `clear` is for when neither is at work.
+    `clear`, `save` and `restore` are for when neither is at work.
     """
 
     __slots__ = ("_behind", "_samples", "_size", "capacity", "read_count", "written")
@@ -92,6 +92,19 @@ class Ring:
         self.written = self.read_count = 0
         if self._behind:
             self._samples[:] = 0.0  # what lies before the first sample
+
+    def save(self) -> np.ndarray:
+        """A copy of what waits, a block; what is kept of before comes first."""
+        samples = np.empty((self._behind + self.filled, *self._samples.shape[1:]), np.float32)
+        self.read(samples, 0, -self._behind)
+        return samples
+
+    def restore(self, samples: np.ndarray, read_count: int) -> None:
+        """Hold what a ring of the same size saved when it had read so many samples. Raises ValueError."""
+        self.written = self.read_count = read_count - self._behind
+        self.write(samples[: self._behind])
+        self.read_count = read_count
+        self.write(samples[self._behind :])
 
     def _full(self, count: int) -> ValueError:
         return ValueError(f"{count} samples do not fit a ring with {self.free} of {self.capacity} free")

@@ -9,11 +9,12 @@ import numpy as np
 from numpy import ndarray, vdot
 
 from ..errors import SignalError, StreamClosedError
-from ..plan import StatePool
+from ..plan import Slot, StatePool
 from .bypass import Bypass
 from .chunks import FLOAT32, check_audio, check_features
 from .output import Output
 from .resample import IN_FLIGHT_SAMPLES, Resampler, check_rate
+from .resample_resumable import ResumableResampler
 from .results import Results
 from .ring import Ring
 from .spec import StreamSpec
@@ -42,6 +43,7 @@ class Session:
         sample_rate_hz: int | None = None,
         channels: int = 1,
         bypass: bool = False,
+        resumable: bool = False,
     ) -> None:
         """Open a stream with fresh state.
 
@@ -51,6 +53,7 @@ class Session:
             sample_rate_hz: of what is fed and of what comes out; None or 0: the model's own. Feature frames have none.
             channels: of what is fed and of what comes out.
             bypass: whether frames may be bypassed instead of computed.
+            resumable: resample so that the state can be saved; see `ResumableResampler`.
 
         Raises:
             SignalError: the rate or the number of channels can not be used, or frames of the model not be bypassed.
@@ -64,12 +67,13 @@ class Session:
         self.delay_samples = spec.delay_samples
         self.first_frame_samples = spec.first_frame_samples // (spec.feature_count or 1)
         """Samples, at the stream's rate, or feature frames, that complete the first window."""
-        self._resampler: Resampler | None = None
+        self._resampler: Resampler | ResumableResampler | None = None
         if self.sample_rate_hz != spec.sample_rate_hz:
-            self._resampler = Resampler(self.sample_rate_hz, spec.sample_rate_hz, self.lanes)
+            kind = ResumableResampler if resumable else Resampler
+            self._resampler = kind(self.sample_rate_hz, spec.sample_rate_hz, self.lanes)
             self.delay_samples = round(spec.delay_samples / self._resampler.ratio)
             self.first_frame_samples = math.ceil(spec.first_frame_samples / self._resampler.ratio)
-        self._results = Results(spec, self.sample_rate_hz, self.lanes)
+        self._results = Results(spec, self.sample_rate_hz, self.lanes, resumable=resumable)
         self.take = self._results.take
         """take(audio, values): copy one step's results; see `Results.take`."""
         self._reserve, usable = self._ring_sizes()
@@ -91,13 +95,13 @@ class Session:
         self._pool = pool
         self.slots = np.zeros(self.lanes, np.int64)
         """[lanes]: the state slot of each lane."""
-        self._held = 0
+        self._held: list[Slot] = []
         self.closed = False
         self._begin()
         try:
             for lane in range(self.lanes):
-                self.slots[lane] = pool.acquire()
-                self._held += 1
+                self._held.append(pool.acquire())
+                self.slots[lane] = self._held[lane].index
         except Exception:
             self.close()
             raise
@@ -225,7 +229,12 @@ class Session:
         return beyond // self._hop + 1 if beyond >= 0 else 0
 
     def load(self, target: np.ndarray) -> None:
-        """Move one step's window into `target`, `[window]` or `[window, lanes]`. Only when `ready`."""
+        """Move one step's window into `target`, `[window]` or `[window, lanes]`. Only when `ready`.
+
+        Raises StreamClosedError: its slots are others' now.
+        """
+        if self.closed:
+            self._check_open()
         self._ring.read(target, self._hop)
 
     def bypass(self) -> None:
@@ -254,8 +263,8 @@ class Session:
             StreamClosedError: the session is closed.
         """
         self._check_open()
-        for slot in self.slots:
-            self._pool.reset(int(slot))
+        for slot in self._held:
+            self._pool.reset(slot)
         if self._resampler is not None:
             self._resampler.reset()
         self._results.reset()
@@ -267,8 +276,7 @@ class Session:
         """Give the state slots back. Closing twice does nothing."""
         self.closed = True
         while self._held:
-            self._held -= 1
-            self._pool.release(int(self.slots[self._held]))
+            self._pool.release(self._held.pop())
 
     def _begin(self) -> None:
         self._ring.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..plan import Program
 from .output import Event
+from .record import Record, Value
 
 
 class Decoder(Protocol):
@@ -18,6 +20,14 @@ class Decoder(Protocol):
 
     def decode(self, values: Mapping[str, np.ndarray], /) -> Event | None:
         """Take one frame's values, `[1, ...]` each, and return the event that they decide, if any."""
+        ...
+
+    def save(self) -> Mapping[str, Value]:
+        """What later events depend on besides later values."""
+        ...
+
+    def restore(self, saved: Record, /) -> None:
+        """Go on where another one of the same stream was saved. Raises SnapshotError."""
         ...
 
 
@@ -52,6 +62,8 @@ class StreamSpec:
     """Channels are averaged before the model; otherwise each channel is a lane with state of its own."""
     decoder: Callable[[int], Decoder] | None = None
     """Makes a stream's decoder, given the stream's sample rate in Hz."""
+    made_by: Callable[[], str] = str
+    """Says what code and settings the numbers depend on beside the program."""
 
     @property
     def history_samples(self) -> int:
@@ -81,3 +93,20 @@ class StreamSpec:
                 shape = shape[1:]
             shapes[name] = shape
         return shapes
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the stream's program, weights and cut: a state goes on only where this is the same."""
+        program = self.program
+        said = (
+            *(self.name, self.kind, self.backend, self.made_by(), self.input, self.sample_rate_hz, self.hop_samples),
+            *(self.window_samples, self.start, self.delay_samples, self.audio, sorted(self.values.items())),
+            *(self.feature_count, self.downmix, program.inputs, program.outputs, program.arena_bytes),
+        )
+        digest = hashlib.sha256(repr(said).encode())
+        table = program.table
+        parts = np.zeros(0) if table.parts is None else table.parts
+        for part in (table.kernels, table.operands, table.starts, parts, program.weights, program.initial_state):
+            digest.update(len(part).to_bytes(8))
+            digest.update(part.tobytes())
+        return digest.hexdigest()

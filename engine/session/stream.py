@@ -10,7 +10,9 @@ import numpy as np
 from ..plan import StatePool
 from .executor import Executor
 from .output import Output
-from .session import Session, check_channels
+from .resumable_session import ResumableSession
+from .session import check_channels
+from .snapshot import Snapshot, take
 from .spec import StreamSpec
 
 
@@ -26,12 +28,25 @@ class Stream:
     Not for use from several threads at once.
     """
 
-    def __init__(self, spec: StreamSpec, *, sample_rate_hz: int | None = None, channels: int = 1) -> None:
+    def __init__(
+        self, spec: StreamSpec, *, sample_rate_hz: int | None = None, channels: int = 1, resumable: bool = False
+    ) -> None:
         """Open the stream. Raises SignalError for a rate or number of channels that can not be used."""
         lanes = 1 if spec.downmix else check_channels(spec, channels)
         pool = StatePool(spec.program, lanes)
-        self._session = Session(spec, pool, sample_rate_hz=sample_rate_hz, channels=channels)
+        self._session = ResumableSession(
+            spec, pool, sample_rate_hz=sample_rate_hz, channels=channels, resumable=resumable
+        )
         self._executor = Executor(spec, lanes, pool)
+
+    @classmethod
+    def resume(cls, spec: StreamSpec, snapshot: bytes) -> Self:
+        """A stream that goes on where another one's `snapshot` was taken. Raises SnapshotError."""
+        found = Snapshot.read(snapshot)
+        found.check(spec)
+        stream = cls(spec, sample_rate_hz=found.sample_rate_hz or None, channels=found.channels, resumable=True)
+        found.restore(stream._session)
+        return stream
 
     @property
     def sample_rate_hz(self) -> int:
@@ -96,6 +111,18 @@ class Stream:
         self._session.flush()
         self._compute()
         return self._session.drain()
+
+    def snapshot(self) -> bytes:
+        """All that the rest of the stream depends on: `Model.resume` goes on from it, bit for bit, in any process.
+
+        It goes on with the sample after the last one that `process` took. A few times the size of the state
+        (`Model.describe().state_bytes`), and of a resampled stream about a second of signal.
+
+        Raises:
+            SnapshotError: the stream was flushed, or is resampled and was not opened with `resumable=True`.
+            StreamClosedError: the stream is closed.
+        """
+        return take(self._session)
 
     def reset(self) -> None:
         """Forget the signal, and start a new one from fresh state. Raises StreamClosedError."""

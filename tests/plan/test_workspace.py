@@ -130,7 +130,7 @@ def test_lanes_and_slots_do_not_mix(program: Program, backend: str) -> None:
     for step in range(9):
         order = rng.permutation(5)
         for lane, stream in enumerate(order):
-            together.slots[lane] = slots[stream]
+            together.slots[lane] = slots[stream].index
             together.input("x")[lane] = frames[stream, step]
         together.run(5)
         for lane, stream in enumerate(order):
@@ -140,15 +140,30 @@ def test_lanes_and_slots_do_not_mix(program: Program, backend: str) -> None:
 def test_slots_are_fresh_and_never_given_twice(program: Program) -> None:
     pool = StatePool(program, 3)
     slots = [pool.acquire() for _ in range(3)]
-    assert sorted(slots) == [0, 1, 2]
+    assert sorted(slot.index for slot in slots) == [0, 1, 2]
     with pytest.raises(CapacityError, match="all 3 state slots are taken"):
         pool.acquire()
     pool.view(slots[1])[:] = 7
     pool.release(slots[1])
-    with pytest.raises(WavetileError, match="not taken"):
+    with pytest.raises(WavetileError, match="does not belong to its owner"):
         pool.release(slots[1])
-    assert pool.acquire() == slots[1]
-    assert not pool.view(slots[1]).any()
+    assert pool.acquire().index == slots[1].index
+
+
+def test_a_released_slot_can_not_touch_its_next_owner(program: Program) -> None:
+    pool = StatePool(program, 1)
+    before = pool.acquire()
+    pool.view(before)[:] = 7
+    pool.release(before)
+    owner = pool.acquire()
+    assert owner.index == before.index
+    assert not pool.view(owner).any()
+    pool.view(owner)[:] = 9
+    for misuse in (pool.reset, pool.release, pool.view):
+        with pytest.raises(WavetileError, match="state slot 0 does not belong to its owner number 0"):
+            misuse(before)
+    assert (pool.view(owner) == 9).all()
+    assert pool.free == 0
 
 
 def test_unknown_back_end_is_named(program: Program) -> None:

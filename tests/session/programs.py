@@ -11,6 +11,7 @@ from wavetile.engine.graph import Graph, Node, State, TensorType
 from wavetile.engine.graph.ir import STREAM_DOMAIN
 from wavetile.engine.plan import compile_graph
 from wavetile.engine.session import Event, StreamSpec
+from wavetile.engine.session.record import Record, Value
 
 RATE_HZ = 16000
 FRAME = 96
@@ -83,6 +84,12 @@ class LoudDecoder:
             return None
         sample = self.frames * HOP * self.sample_rate_hz // RATE_HZ
         return Event("speech_start", sample, sample / self.sample_rate_hz, peak)
+
+    def save(self) -> dict[str, Value]:
+        return {"frames": self.frames}
+
+    def restore(self, saved: Record, /) -> None:
+        self.frames = saved.number("frames")
 
 
 def peak_spec() -> StreamSpec:

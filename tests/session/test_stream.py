@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,7 +34,7 @@ def collect(outputs: list[Output]) -> Output:
     return Output(samples, values, tuple(event for output in outputs for event in output.events))
 
 
-def run(spec: StreamSpec, signal: np.ndarray, sizes: list[int], **options: int) -> Output:
+def run(spec: StreamSpec, signal: np.ndarray, sizes: list[int], **options: Any) -> Output:
     """Stream a whole signal in chunks of these sizes, over and over."""
     outputs, position, index = [], 0, 0
     with Stream(spec, **options) as stream:
@@ -92,7 +94,7 @@ def test_chunking_changes_no_bit(sizes: list[int], start: str) -> None:
 )
 def test_chunking_changes_no_bit_at_other_rates(sizes: list[int], rate_hz: int, channels: int, start: str) -> None:
     signal = noise(rate_hz // 5 + 3, channels)
-    options = {"sample_rate_hz": rate_hz, "channels": channels}
+    options: dict[str, Any] = {"sample_rate_hz": rate_hz, "channels": channels}
     whole = run(SPECS[start], signal, [len(signal)], **options)
     assert_same_bits(run(SPECS[start], signal, sizes, **options), whole)
     assert whole.samples is not None
@@ -231,7 +233,7 @@ def test_bad_feature_frames_are_refused(chunk: np.ndarray, message: str) -> None
 
 
 @pytest.mark.parametrize("options", [{"sample_rate_hz": 0}, {"sample_rate_hz": -1}, {"sample_rate_hz": 768_001}])
-def test_bad_rates_are_refused(options: dict[str, int]) -> None:
+def test_bad_rates_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SignalError, match="sample rate"):
         Stream(SPECS["silence"], **options)
 

@@ -1,0 +1,211 @@
+"""Snapshots: a stream that goes on from one gives the bits of the stream that it was taken of."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.session.programs import HOP, RATE_HZ, feature_spec, overlap_spec
+from tests.session.test_stream import FEATURES, PEAKS, SPECS, assert_same_bits, collect, noise, run
+from wavetile.engine.errors import SnapshotError, StreamClosedError
+from wavetile.engine.session import Output, Stream, StreamSpec
+from wavetile.engine.session.record import Record, pack
+from wavetile.engine.session.resample_resumable import ResumableResampler
+
+LONG = overlap_spec(frame=480, hop=160)
+"""Frames that seconds of signal have not too many of."""
+CUTS = st.lists(st.integers(0, 30), max_size=4)
+SIZES = st.lists(st.just(HOP) | st.integers(1, 4000), min_size=1, max_size=6)
+SECONDS_SIZES = st.lists(st.integers(160, 9000), min_size=1, max_size=6)
+
+
+def run_in_parts(spec: StreamSpec, signal: np.ndarray, sizes: list[int], cuts: set[int], **options: Any) -> Output:
+    """Stream a signal in chunks; behind each chunk whose number is in `cuts`, go on in another stream."""
+    outputs, position, index = [], 0, 0
+    stream = Stream(spec, **options, resumable=True)
+    while position < len(signal):
+        if index in cuts:
+            snapshot = stream.snapshot()
+            stream.process(signal[position : position + 100])  # what it does from here on is nobody's
+            stream.close()
+            stream = Stream.resume(spec, snapshot)
+        size = sizes[index % len(sizes)]
+        outputs.append(stream.process(signal[position : position + size]))
+        position, index = position + size, index + 1
+    outputs.append(stream.flush())
+    return collect(outputs)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    start=st.sampled_from(list(SPECS)),
+    channels=st.sampled_from([1, 2, 3]),
+    samples=st.integers(0, 20_000),
+    sizes=SIZES,
+    cuts=CUTS,
+)
+def test_at_the_models_rate_any_cut_keeps_every_bit(
+    start: str, channels: int, samples: int, sizes: list[int], cuts: list[int]
+) -> None:
+    signal = noise(samples, channels)
+    expected = run(SPECS[start], signal, [1000], channels=channels)
+    assert_same_bits(run_in_parts(SPECS[start], signal, sizes, set(cuts), channels=channels), expected)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    rate_hz=st.sampled_from([8000, 11025, 22050, 44100, 48000]),
+    channels=st.sampled_from([1, 2]),
+    seconds=st.floats(0.01, 2.8),
+    sizes=SECONDS_SIZES,
+    cuts=CUTS,
+)
+def test_with_resampling_any_cut_keeps_every_bit(
+    rate_hz: int, channels: int, seconds: float, sizes: list[int], cuts: list[int]
+) -> None:
+    signal = noise(int(seconds * rate_hz), channels)
+    options = {"sample_rate_hz": rate_hz, "channels": channels}
+    expected = run(LONG, signal, [len(signal)], **options, resumable=True)
+    cut = run_in_parts(LONG, signal, sizes, set(cuts), **options)
+    assert_same_bits(cut, expected)
+    plain = run(LONG, signal, [1000], **options)
+    assert cut.samples is not None
+    assert plain.samples is not None
+    assert cut.samples.shape == plain.samples.shape
+    np.testing.assert_allclose(cut.samples, plain.samples, atol=1e-5)  # another cut of the same filter
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=SECONDS_SIZES, cuts=CUTS, rate_hz=st.sampled_from([RATE_HZ, 48000]))
+def test_events_and_averaged_channels_go_on(sizes: list[int], cuts: list[int], rate_hz: int) -> None:
+    signal = 2.5 * noise(9000, 2)
+    options = {"sample_rate_hz": rate_hz, "channels": 2}
+    expected = run(PEAKS, signal, [777], **options, resumable=True)
+    output = run_in_parts(PEAKS, signal, sizes, set(cuts), **options)
+    assert output.events == expected.events
+    np.testing.assert_array_equal(output.values["peak"], expected.values["peak"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5), cuts=CUTS)
+def test_feature_streams_go_on(sizes: list[int], cuts: list[int]) -> None:
+    frames = noise(50, 3)
+    expected = run(FEATURES, frames, [50])
+    np.testing.assert_array_equal(
+        run_in_parts(FEATURES, frames, sizes, set(cuts)).values["total"], expected.values["total"]
+    )
+
+
+def test_a_snapshot_changes_nothing_and_can_be_used_twice() -> None:
+    signal = noise(5000)
+    with Stream(SPECS["silence"]) as stream:
+        first = stream.process(signal[:1001])
+        snapshot = stream.snapshot()
+        assert snapshot == stream.snapshot()
+        outputs = [collect([first, stream.process(signal[1001:]), stream.flush()])]
+    for _ in range(2):
+        with Stream.resume(SPECS["silence"], snapshot) as resumed:
+            outputs.append(collect([first, resumed.process(signal[1001:]), resumed.flush()]))
+    expected = run(SPECS["silence"], signal, [500])
+    for output in outputs:
+        assert_same_bits(output, expected)
+
+
+def test_the_snapshot_of_another_stream_is_refused() -> None:
+    with Stream(SPECS["silence"]) as stream:
+        snapshot = stream.snapshot()
+    with pytest.raises(SnapshotError, match="of model 'overlap' does not fit 'features'"):
+        Stream.resume(feature_spec(), snapshot)
+    others = [
+        overlap_spec("first_frame"),
+        overlap_spec(frame=128),
+        replace(overlap_spec(), made_by=lambda: "other code"),
+        replace(overlap_spec(), backend="cpu"),
+    ]
+    weights = overlap_spec().program.weights.copy()
+    weights[0] ^= 1
+    others.append(replace(overlap_spec(), program=replace(overlap_spec().program, weights=weights)))
+    for other in others:
+        with pytest.raises(SnapshotError, match="another version of model 'overlap'"):
+            Stream.resume(other, snapshot)
+    Stream.resume(overlap_spec(), snapshot).close()  # compiled anew, it is the same
+
+
+def test_a_stream_that_can_not_be_resumed_says_so() -> None:
+    plain = Stream(SPECS["silence"], sample_rate_hz=48000)
+    with pytest.raises(SnapshotError, match=r"48000 Hz .* was not opened to be resumed; .*resumable=True"):
+        plain.snapshot()
+    with Stream(SPECS["silence"]) as stream:
+        stream.flush()
+        with pytest.raises(SnapshotError, match="flushed"):
+            stream.snapshot()
+    with pytest.raises(StreamClosedError):
+        stream.snapshot()
+
+
+def _snapshot() -> bytes:
+    with Stream(PEAKS, sample_rate_hz=48000, resumable=True) as stream:
+        stream.process(noise(700))
+        return stream.snapshot()
+
+
+SNAPSHOT = _snapshot()
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_damaged_snapshots_are_refused(data: st.DataObject) -> None:
+    snapshot = bytearray(SNAPSHOT)
+    kind = data.draw(st.sampled_from(["cut", "change", "extend"]))
+    place = data.draw(st.integers(0, len(snapshot) - 1))
+    if kind == "cut":
+        snapshot = snapshot[:place]
+    elif kind == "extend":
+        snapshot += b"x"
+    else:
+        snapshot[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(SnapshotError):
+        Stream.resume(PEAKS, bytes(snapshot))
+
+
+def test_a_record_says_what_it_holds() -> None:
+    fields = {
+        "none": None,
+        "yes": True,
+        "number": -(2**63),
+        "real": 0.1,
+        "text": "ä",
+        "data": b"\0\1",
+        "array": np.arange(6, dtype=np.float32).reshape(2, 3),
+    }
+    record = Record.read(pack(fields))
+    assert (record.flag("yes"), record.number("number"), record.real("real")) == (True, -(2**63), 0.1)
+    assert (record.text("text"), record.data("data"), record.has("none")) == ("ä", b"\0\1", False)
+    np.testing.assert_array_equal(record.array("array"), fields["array"])
+    with pytest.raises(SnapshotError, match="'number' of a snapshot is int, not str"):
+        record.text("number")
+    with pytest.raises(SnapshotError, match="'absent' of a snapshot is NoneType"):
+        record.number("absent")
+    with pytest.raises(SnapshotError, match="do not begin as one"):
+        Record.read(b"not a snapshot at all")
+    with pytest.raises(SnapshotError, match="layout 9"):
+        Record.read(struct.pack("<5sBI", b"WTREC", 9, 0))
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(48000, 16000), (16000, 44100), (16001, 16000), (1000, 768_000)])
+def test_a_restored_resampler_gives_the_same_bits(from_hz: int, to_hz: int) -> None:
+    signal = noise(int(2.6 * from_hz))
+    whole = ResumableResampler(from_hz, to_hz, 1)
+    expected = np.concatenate([whole.process(signal), whole.flush()])
+    for cut in np.random.default_rng(from_hz).integers(0, len(signal), 6).tolist():
+        first, second = (ResumableResampler(from_hz, to_hz, 1) for _ in range(2))
+        before = [first.process(part) for part in np.array_split(signal[:cut], 7)]
+        second.restore(Record.read(pack(first.save())))
+        output = np.concatenate([*before, second.process(signal[cut:]), second.flush()])
+        np.testing.assert_array_equal(output, expected)
