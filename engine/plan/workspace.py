@@ -36,7 +36,7 @@ def bind(backend: str, table: Table, memory: Memory) -> Runner:
 class Slot(NamedTuple):
     """The right to a place of a StatePool, from acquire to release."""
 
-    index: int
+    place: int
     """Where the state is: what a workspace's `slots` take."""
     generation: int
     """Which of the place's owners this is."""
@@ -85,8 +85,8 @@ class StatePool:
         """
         with self._lock:
             self._check(slot)
-            self._generations[slot.index] += 1
-            self._free[slot.index] = None
+            self._generations[slot.place] += 1
+            self._free[slot.place] = None
 
     def reset(self, slot: Slot) -> None:
         """Put a slot back to the initial state. Raises WavetileError as `release`."""
@@ -95,7 +95,7 @@ class StatePool:
     def view(self, slot: Slot) -> np.ndarray:
         """The state of a slot: [state_bytes] uint8, live. Raises WavetileError as `release`."""
         self._check(slot)
-        return self.memory[slot.index, : len(self._initial)]
+        return self.memory[slot.place, : len(self._initial)]
 
     def _check(self, slot: Slot) -> None:
         index, generation = slot
@@ -136,7 +136,7 @@ class Workspace:
         self.slots = self._runner.slots
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
-            self.slots[:] = [self._pool.acquire().index for _ in range(lanes)]
+            self.slots[:] = [self._pool.acquire().place for _ in range(lanes)]
         self._views: dict[Port, np.ndarray] = {}
         self.run = self._runner.run
         """run(lanes): one step of the first `lanes` lanes, in one native call."""

@@ -101,7 +101,7 @@ class Session:
         try:
             for lane in range(self.lanes):
                 self._held.append(pool.acquire())
-                self.slots[lane] = self._held[lane].index
+                self.slots[lane] = self._held[lane].place
         except Exception:
             self.close()
             raise

@@ -130,7 +130,7 @@ def test_lanes_and_slots_do_not_mix(program: Program, backend: str) -> None:
     for step in range(9):
         order = rng.permutation(5)
         for lane, stream in enumerate(order):
-            together.slots[lane] = slots[stream].index
+            together.slots[lane] = slots[stream].place
             together.input("x")[lane] = frames[stream, step]
         together.run(5)
         for lane, stream in enumerate(order):
@@ -140,14 +140,14 @@ def test_lanes_and_slots_do_not_mix(program: Program, backend: str) -> None:
 def test_slots_are_fresh_and_never_given_twice(program: Program) -> None:
     pool = StatePool(program, 3)
     slots = [pool.acquire() for _ in range(3)]
-    assert sorted(slot.index for slot in slots) == [0, 1, 2]
+    assert sorted(slot.place for slot in slots) == [0, 1, 2]
     with pytest.raises(CapacityError, match="all 3 state slots are taken"):
         pool.acquire()
     pool.view(slots[1])[:] = 7
     pool.release(slots[1])
     with pytest.raises(WavetileError, match="does not belong to its owner"):
         pool.release(slots[1])
-    assert pool.acquire().index == slots[1].index
+    assert pool.acquire().place == slots[1].place
 
 
 def test_a_released_slot_can_not_touch_its_next_owner(program: Program) -> None:
@@ -156,7 +156,7 @@ def test_a_released_slot_can_not_touch_its_next_owner(program: Program) -> None:
     pool.view(before)[:] = 7
     pool.release(before)
     owner = pool.acquire()
-    assert owner.index == before.index
+    assert owner.place == before.place
     assert not pool.view(owner).any()
     pool.view(owner)[:] = 9
     for misuse in (pool.reset, pool.release, pool.view):
