@@ -148,7 +148,7 @@ def test_what_is_bypassed_is_told_and_the_state_stays() -> None:
         else:
             executor.step([session])
         told.append(session.bypassed)
-        states.append(executor._workspace._pool.view(int(session.slots[0])).copy())
+        states.append(executor._workspace._pool.view(session._held[0]).copy())
     # The model lags two hops: so many frames more it hears and is not heard.
     assert told == [False] * 4 + [True] * 4 + [False] * 4
     np.testing.assert_array_equal(states[5], states[3])

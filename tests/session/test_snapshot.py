@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from tests.session.programs import HOP, RATE_HZ, feature_spec, overlap_spec
 from tests.session.test_stream import FEATURES, PEAKS, SPECS, assert_same_bits, collect, noise, run
 from wavetile.engine.errors import SnapshotError, StreamClosedError
-from wavetile.engine.session import Output, Stream, StreamSpec
+from wavetile.engine.plan import StatePool
+from wavetile.engine.session import Executor, Output, Stream, StreamSpec
 from wavetile.engine.session.record import Record, pack
 from wavetile.engine.session.resample_resumable import ResumableResampler
+from wavetile.engine.session.resumable_session import ResumableSession
+from wavetile.engine.session.snapshot import Snapshot, take
 
 LONG = overlap_spec(frame=480, hop=160)
 """Frames that seconds of signal have not too many of."""
@@ -209,3 +212,31 @@ def test_a_restored_resampler_gives_the_same_bits(from_hz: int, to_hz: int) -> N
         second.restore(Record.read(pack(first.save())))
         output = np.concatenate([*before, second.process(signal[cut:]), second.flush()])
         np.testing.assert_array_equal(output, expected)
+
+
+def test_bypassed_frames_go_on_with_their_fades() -> None:
+    spec = replace(LONG, values={})
+    signal = noise(160 * 40, 2)
+
+    def run_with_bypass(cut: int | None) -> np.ndarray:
+        pool = StatePool(spec.program, 4)
+        executor = Executor(spec, 2, pool)
+        session = ResumableSession(spec, pool, channels=2, bypass=True)
+        outputs = []
+        for frame, start in enumerate(range(0, len(signal), 160)):
+            if frame == cut:
+                snapshot = Snapshot.read(take(session))
+                session.close()
+                session = ResumableSession(spec, pool, channels=2, bypass=True)
+                snapshot.restore(session)
+            session.feed(signal[start : start + 160])
+            if frame % 9 in (3, 4):
+                session.bypass()
+            else:
+                executor.step([session])
+            outputs.append(session.drain().samples)
+        return np.concatenate(outputs)
+
+    expected = run_with_bypass(None)
+    for cut in range(1, 40):
+        np.testing.assert_array_equal(run_with_bypass(cut), expected)
