@@ -39,7 +39,7 @@ def check_audio_encoding(encoding: pb.AudioEncoding) -> None:
 
 
 def decode_audio(data: bytes, encoding: pb.AudioEncoding, channels: int) -> np.ndarray:
-    """Samples `[samples]` (one channel) or `[samples, channels]`, float32; int16 full scale becomes 1.0.
+    """Samples `[samples]` (one channel) or `[samples, channels]`, float32, read-only; int16 full scale becomes 1.0.
 
     Raises SignalError when `data` is not a whole number of samples of all channels.
     """
@@ -50,9 +50,11 @@ def decode_audio(data: bytes, encoding: pb.AudioEncoding, channels: int) -> np.n
             f"an audio chunk has {len(data)} bytes; {pb.AudioEncoding.Name(encoding)} with {channels} channel(s) "
             f"needs a multiple of {block}"
         )
-    samples = np.frombuffer(data, dtype=dtype).astype(np.float32)
+    samples = np.frombuffer(data, dtype=dtype)
     if encoding == pb.AUDIO_ENCODING_PCM_S16LE:
-        samples *= np.float32(1.0 / FULL_SCALE_S16)
+        samples = samples * np.float32(1.0 / FULL_SCALE_S16)
+    else:
+        samples = samples.astype(np.float32, copy=False)  # a copy where the machine's byte order is the other one
     return samples if channels == 1 else samples.reshape(-1, channels)
 
 
@@ -65,13 +67,13 @@ def encode_audio(samples: np.ndarray, encoding: pb.AudioEncoding) -> bytes:
 
 
 def decode_features(data: bytes, feature_count: int) -> np.ndarray:
-    """Feature frames `[frames, features]` float32. Raises SignalError when `data` is not a whole number of frames."""
+    """Feature frames `[frames, features]` float32, read-only. Raises SignalError: `data` is no whole number of them."""
     row = 4 * feature_count
     if len(data) % row:
         raise SignalError(
             f"a feature chunk has {len(data)} bytes; {feature_count} float32 a frame needs a multiple of {row}"
         )
-    return np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(-1, feature_count)
+    return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=False).reshape(-1, feature_count)
 
 
 def image_format(config: pb.ImageConfig, max_bytes: int) -> ImageFormat:

@@ -12,6 +12,7 @@ from ..session.deadlines import Deadlines, Outcome
 from ..session.scheduled import FrameResult
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
+from .bell import Bell
 from .served import ServedSession, SessionOutput
 
 
@@ -27,10 +28,10 @@ class Results:
     """Of each frame."""
     queue_time_ns: int
     compute_time_ns: int
-    late_frame_count: int
-    skipped_frame_count: int
-    bypassed_frame_count: int
-    skipped_samples: int
+    late_frame_count: int = 0
+    skipped_frame_count: int = 0
+    bypassed_frame_count: int = 0
+    skipped_samples: int = 0
 
     @property
     def frame_count(self) -> int:
@@ -66,8 +67,8 @@ class LiveStream:
         self._flushed = False
         self._ended = False
         self._error: Exception | None = None
-        self._progress = asyncio.Event()  # a frame was computed: there may be room in the ring
-        self._available = asyncio.Event()  # there is something for `results`
+        self._progress = Bell()  # a frame was computed: there may be room in the ring
+        self._available = Bell()  # there is something for `results`
 
     async def feed(self, chunk: np.ndarray) -> None:
         """Feed `chunk`, `[samples]`, `[samples, channels]` or `[frames, features]`, in as many parts as the ring takes.
@@ -103,7 +104,7 @@ class LiveStream:
         Not beside `results`, `feed` or `finish`. Raises what they raise; a stream that raised can not go on.
         """
         feeding = asyncio.create_task(self._feed_all(chunk, end))
-        feeding.add_done_callback(lambda _: self._available.set())
+        feeding.add_done_callback(lambda _: self._available.ring())
         try:
             while (results := await self._results(lambda: feeding.done() and self._scheduled.idle)) is not None:
                 await emit(results)
@@ -128,8 +129,7 @@ class LiveStream:
 
     async def _results(self, nothing_waits: Callable[[], bool]) -> Results | None:
         while self._error is None and not self._frames and not self._ended and not nothing_waits():
-            self._available.clear()
-            await self._available.wait()
+            await self._available.next()
         if self._error is not None:
             raise self._error
         frames, self._frames = _split(self._frames)
@@ -153,7 +153,7 @@ class LiveStream:
         """End the stream with `error`, which `results` raises."""
         if self._error is None:
             self._error = error
-        self._available.set()
+        self._available.ring()
 
     def close(self) -> None:
         """Free the session's slots."""
@@ -162,8 +162,8 @@ class LiveStream:
     def frame_done(self, result: FrameResult) -> None:
         """A frame was computed (called by the scheduler, on the loop)."""
         self._frames.append(result)
-        self._progress.set()
-        self._available.set()
+        self._progress.ring()
+        self._available.ring()
         if self._flushed and self._scheduled.idle:
             self._end()
 
@@ -173,16 +173,17 @@ class LiveStream:
 
     async def _next_frame(self) -> None:
         # No frame can slip through between the check before this call and the wait: frames are counted on this loop.
-        self._progress.clear()
-        await self._progress.wait()
+        await self._progress.next()
 
     def _end(self) -> None:
         self._ended = True
-        self._available.set()
+        self._available.ring()
 
 
 def _split(frames: list[FrameResult]) -> tuple[list[FrameResult], list[FrameResult]]:
     """The first frames, of which skipped ones come before all others, and the rest."""
+    if len(frames) == 1:
+        return frames, []
     for index in range(1, len(frames)):
         if frames[index].outcome is Outcome.SKIPPED and frames[index - 1].outcome is not Outcome.SKIPPED:
             return frames[:index], frames[index:]
@@ -190,6 +191,9 @@ def _split(frames: list[FrameResult]) -> tuple[list[FrameResult], list[FrameResu
 
 
 def _results(frames: list[FrameResult], tail: SessionOutput | None) -> Results:
+    if len(frames) == 1 and tail is None and frames[0].outcome is Outcome.MET:  # the usual case: nothing to add up
+        frame = frames[0]
+        return Results((frame.output,), (frame.arrival_ns,), frame.queue_time_ns, frame.compute_time_ns)
     skipped = [frame.output for frame in frames if frame.outcome is Outcome.SKIPPED]
     outputs = [frame.output for frame in frames[len(skipped) :]]
     if tail is not None:

@@ -48,27 +48,30 @@ class ResultCounter:
         """The message that holds `results`."""
         outputs = results.outputs
         self._samples += results.skipped_samples
-        result = pb.StreamResult(
-            sequence_number=self._sequence_number,
-            first_frame_index=self._frames,
-            frame_count=results.frame_count,
-            first_sample_index=self._samples,
-            values=_values(outputs),
-            events=[_event(event) for output in outputs for event in output.events],
-            queue_time_ns=results.queue_time_ns,
-            compute_time_ns=results.compute_time_ns,
-            late_frame_count=results.late_frame_count,
-            skipped_frame_count=results.skipped_frame_count,
-            bypassed_frame_count=results.bypassed_frame_count,
-        )
+        # Filled in place: a message that is made apart is copied into the one that holds it.
+        response = pb.StreamResponse()
+        result = response.result
+        result.sequence_number = self._sequence_number
+        result.first_frame_index = self._frames
+        result.frame_count = frame_count = results.frame_count
+        result.first_sample_index = self._samples
+        result.queue_time_ns = results.queue_time_ns
+        result.compute_time_ns = results.compute_time_ns
+        result.late_frame_count = results.late_frame_count
+        result.skipped_frame_count = results.skipped_frame_count
+        result.bypassed_frame_count = results.bypassed_frame_count
+        _add_values(result, outputs)
+        for output in outputs:
+            for event in output.events:
+                _add_event(result, event)
         pieces = [output.samples for output in outputs if output.samples is not None]
         if pieces:
             samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             result.audio = encode_audio(samples, self._encoding)
             self._samples += len(samples)
         self._sequence_number += 1
-        self._frames += results.frame_count
-        return pb.StreamResponse(result=result)
+        self._frames += frame_count
+        return response
 
 
 def image_output(output: ImageOutput) -> pb.ImageOutput:
@@ -155,21 +158,29 @@ class ImageResultCounter:
 
 
 def _value(name: str, array: np.ndarray) -> pb.NamedValue:
-    return pb.NamedValue(name=name, shape=array.shape, numbers=array.astype(np.float32, copy=False).ravel().tolist())
+    return pb.NamedValue(name=name, shape=array.shape, numbers=_numbers(array))
 
 
-def _values(outputs: Sequence[SessionOutput]) -> list[pb.NamedValue]:
+def _numbers(array: np.ndarray) -> list[float]:
+    return array.astype(np.float32, copy=False).ravel().tolist()
+
+
+def _add_values(result: pb.StreamResult, outputs: Sequence[SessionOutput]) -> None:
+    """Each value of consecutive outputs as one array."""
     if len(outputs) == 1:
-        return [_value(name, array) for name, array in outputs[0].values.items()]
-    pieces: dict[str, list[np.ndarray]] = {}
-    for output in outputs:
-        for name, array in output.values.items():
-            pieces.setdefault(name, []).append(array)
-    return [_value(name, np.concatenate(arrays)) for name, arrays in pieces.items()]
+        arrays = outputs[0].values
+    else:
+        pieces: dict[str, list[np.ndarray]] = {}
+        for output in outputs:
+            for name, array in output.values.items():
+                pieces.setdefault(name, []).append(array)
+        arrays = {name: np.concatenate(found) for name, found in pieces.items()}
+    for name, array in arrays.items():
+        result.values.add(name=name, shape=array.shape, numbers=_numbers(array))
 
 
-def _event(event: SessionEvent) -> pb.Event:
-    return pb.Event(
+def _add_event(result: pb.StreamResult, event: SessionEvent) -> None:
+    result.events.add(
         kind=_EVENT_KINDS[event.kind],
         sample_index=event.sample,
         time_seconds=event.seconds,

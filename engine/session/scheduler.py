@@ -111,8 +111,7 @@ class Scheduler:
 
     def is_idle(self, stream: ScheduledStream) -> bool:
         """See `ScheduledStream.idle`."""
-        with self._lock:
-            return stream.unfinished == 0
+        return stream.unfinished == 0  # only the event loop's thread changes it
 
     def release(self, stream: ScheduledStream, arrivals_ns: Sequence[int]) -> None:
         """See `ScheduledStream.release`."""
@@ -236,9 +235,8 @@ class Scheduler:
 
     def _deliver(self, handed: list[tuple[ScheduledStream, FrameResult | Exception | None]]) -> None:
         """Give each outcome to its sink; None: the stream was closed during the step, so its session is closed now."""
-        with self._lock:
-            for stream, _ in handed:
-                stream.unfinished -= 1
+        for stream, _ in handed:
+            stream.unfinished -= 1
         for stream, outcome in handed:
             if outcome is None:
                 stream.session.close()
