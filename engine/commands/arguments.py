@@ -38,6 +38,12 @@ def port(text: str) -> int:
     return number
 
 
+def listening(text: str) -> tuple[str, int]:
+    """[HOST:]PORT to listen on; this machine alone where no host is given."""
+    host, _, number = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", port(number)
+
+
 def address(text: str) -> str:
     """HOST:PORT of a server."""
     host, colon, number = text.rpartition(":")

@@ -13,12 +13,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import above_zero, port, positive
+from .arguments import above_zero, listening, port, positive
 
 if TYPE_CHECKING:
     from ..models.description import ModelDescription
 
 NAME = "serve"
+DASHBOARD_PORT = 50080
+METRICS_PORT = 9464  # what OpenTelemetry's exporters for Prometheus use
 SUMMARY = "serve models over gRPC"
 
 
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end streams whose results nobody reads for S seconds (default: 60)",
     )  # fmt: skip
     _add_security(parser)
+    _add_seeing(parser)
     parser.add_argument("--verbose", action="store_true", help="log every stream")
 
 
@@ -56,13 +59,26 @@ def _add_security(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_seeing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("seeing it", "what shows how the server does, under the same security")
+    group.add_argument(
+        "--dashboard", type=listening, nargs="?", const=("127.0.0.1", DASHBOARD_PORT), metavar="[HOST:]PORT",
+        help="a page in the browser: streams, latencies, load, signals as they pass "
+        f"(extra `dashboard`; default port: {DASHBOARD_PORT})",
+    )  # fmt: skip
+    group.add_argument(
+        "--metrics", type=listening, nargs="?", const=("127.0.0.1", METRICS_PORT), metavar="[HOST:]PORT",
+        help=f"/metrics for Prometheus (extra `metrics`; default port: {METRICS_PORT})",
+    )  # fmt: skip
+
+
 def execute(options: argparse.Namespace) -> int:
     """Load, compile, serve."""
     import asyncio
     import logging
 
     from ... import __version__
-    from ..server import Security, Server, ServerOptions, serve
+    from ..server import Security, Server, ServerOptions, WebAddress, serve
     from .console import notices, output
 
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
@@ -86,10 +102,14 @@ def execute(options: argparse.Namespace) -> int:
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
         security=security,
+        dashboard=options.dashboard and WebAddress(*options.dashboard),
+        metrics=options.metrics and WebAddress(*options.metrics),
     )
 
     def announce(server: Server) -> None:
         notices().print("Ctrl-C stops; a second one stops at once", style="dim")
+        for name, url in server.urls.items():
+            notices().print(f"{name} on {url}", soft_wrap=True)
         output().print(f"ready on {server.address}", soft_wrap=True)
 
     asyncio.run(serve(models, server_options, networks=networks, on_started=announce))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .options import ServerOptions
+from .options import ServerOptions, WebAddress
 from .security import Security
 from .served import ModelDescription, ModelKind, ServedModel, ServedNetwork, TensorDescription
 from .server import Server, serve
@@ -16,5 +16,6 @@ __all__ = [
     "Server",
     "ServerOptions",
     "TensorDescription",
+    "WebAddress",
     "serve",
 ]

@@ -15,7 +15,7 @@ from typing import Protocol
 import grpc
 import numpy as np
 
-from ..session import ImageResult
+from ..session import ImageFormat, ImageResult
 from ..session.histogram import TimeHistogram
 from .served import ModelKind, SessionOutput
 
@@ -58,11 +58,15 @@ class OpenStream:
     state_bytes: int = 0
     frames: int = 0
     """Whose results are on their way; of images parts."""
+    missed: int = 0
+    """Of these frames, those that did not meet their deadline: late, skipped, bypassed."""
     queue_ns: int = 0
     """Of the last result, as `compute_ns`."""
     compute_ns: int = 0
     finished_share: float = 0.0
     """Of the image that is coming in; NaN where nobody knows."""
+    form: ImageFormat | None = None
+    """Of images."""
     tap: Tap | None = None
 
     @contextmanager
@@ -88,9 +92,10 @@ class OpenStream:
         self.activity.of(self.model).opened += 1
         self.activity.open[self.stream_id] = self
 
-    def count(self, frames: int, queue_ns: int, compute_ns: int) -> None:
-        """Count frames whose results are on their way, and what these took."""
+    def count(self, frames: int, queue_ns: int, compute_ns: int, missed: int = 0) -> None:
+        """Count frames whose results are on their way, what these took, and how many missed their deadline."""
         self.frames += frames
+        self.missed += missed
         self.queue_ns, self.compute_ns = queue_ns, compute_ns
 
     @property

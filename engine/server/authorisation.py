@@ -36,7 +36,8 @@ class Authorisation(grpc.aio.ServerInterceptor):
         needed = requirement(method)
         if needed is Requirement.NOTHING:
             return await continuation(handler_call_details)
-        caller = self._caller(handler_call_details)
+        metadata = handler_call_details.invocation_metadata or ()
+        caller = self.caller([value for key, value in metadata if key == "authorization"])
         if caller is None:
             logger.info("%.200r: refused, no valid token", method)
             return self._unauthenticated
@@ -46,10 +47,10 @@ class Authorisation(grpc.aio.ServerInterceptor):
         logger.debug("%s: called by %.200r", method, caller.name)
         return await continuation(handler_call_details)
 
-    def _caller(self, details: grpc.HandlerCallDetails) -> Caller | None:
+    def caller(self, values: Sequence[str | bytes]) -> Caller | None:
+        """Who shows these values of `authorization`; None: nobody who is known."""
         if not self._verifiers:
             return self._anyone
-        values = [value for key, value in details.invocation_metadata or () if key == "authorization"]
         if len(values) != 1 or not isinstance(values[0], str):
             return None
         scheme, _, token = values[0].partition(" ")

@@ -63,6 +63,7 @@ class ImageCall:
             self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
         )
         await self._peer.write(pb.StreamResponse(started=self._started(images)))
+        self._stream.form = form
         self._stream.channels, self._stream.state_bytes = form.channels, images.kept_bytes
         self._stream.begin()
         while isinstance(request := await self._peer.read(), pb.StreamRequest):

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .security import Security
 
 DEFAULT_PORT = 50051
+
+
+class WebAddress(NamedTuple):
+    """Where to listen for HTTP; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return join_address(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,9 @@ class ServerOptions:
     window_bytes: int = 256 * 1024
     # Live streams may go on for this long after a stop is asked for.
     stop_grace_s: float = 5.0
+    # Where to answer scrapes of Prometheus, and where to show the dashboard's page; None: nowhere.
+    metrics: WebAddress | None = None
+    dashboard: WebAddress | None = None
     # Who the server is, and who may call it.
     security: Security = field(default_factory=Security)
 
@@ -74,3 +88,8 @@ class ServerOptions:
             # A second server on the same port is an error, not a silent sharer of its connections.
             ("grpc.so_reuseport", 0),
         ]
+
+
+def join_address(host: str, port: int) -> str:
+    """host:port, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

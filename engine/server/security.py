@@ -33,8 +33,11 @@ class Security:
     # Allows to listen beyond this machine without TLS, or without asking who calls.
     insecure: bool = False
 
-    def check(self, host: str) -> None:
-        """Raise WavetileError where parts of this are missing, or `host` is reached by others whom nobody checks."""
+    def check(self, host: str, option: str = "--host") -> None:
+        """Raise WavetileError where parts of this are missing, or `host` is reached by others whom nobody checks.
+
+        `option` is what names the host.
+        """
         if (self.tls_cert is None) != (self.tls_key is None):
             raise WavetileError("a certificate and its key belong together: --tls-cert and --tls-key would work")
         if self.client_ca is not None and self.tls_cert is None:
@@ -46,12 +49,12 @@ class Security:
         missing = []
         if self.tls_cert is None:
             missing.append("TLS (--tls-cert and --tls-key)")
-        if self.client_ca is None and not self._has_tokens:
+        if self.client_ca is None and not self.has_tokens:
             missing.append("to know its callers (--client-ca, --tokens or --jwks)")
         if missing:
             raise WavetileError(
                 f"{host!r} can be reached from other machines, where this server needs {' and '.join(missing)}; "
-                "--host 127.0.0.1 would work as it is, and --insecure listens none the less"
+                f"{option} 127.0.0.1 would work as it is, and --insecure listens none the less"
             )
 
     def credentials(self) -> grpc.ServerCredentials | None:
@@ -61,7 +64,7 @@ class Security:
         cert = read_public(self.tls_cert, "certificate")
         key = read_private(self.tls_key, "private key")
         authorities = None if self.client_ca is None else read_public(self.client_ca, "certificate of an authority")
-        self._try()
+        self.tls_context()  # says what is wrong with the files; gRPC's TLS writes it to a log
         return grpc.ssl_server_credentials(
             [(key.encode(), cert.encode())],
             root_certificates=None if authorities is None else authorities.encode(),
@@ -79,12 +82,14 @@ class Security:
         return Authorisation(verifiers, Caller("anyone", allowed))
 
     @property
-    def _has_tokens(self) -> bool:
+    def has_tokens(self) -> bool:
+        """Whether callers are known by tokens."""
         return self.tokens is not None or self.jwks is not None
 
-    def _try(self) -> None:
-        """Load the files as Python's TLS does, which says what is wrong with them; gRPC's writes it to a log."""
-        assert self.tls_cert is not None
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The server's side of TLS for Python's own connections; None: there is none. Raises WavetileError."""
+        if self.tls_cert is None:
+            return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             # A password would be asked for at the terminal, once by Python; gRPC knows of none.
@@ -95,8 +100,10 @@ class Security:
                 "the key without a password, would work"
             ) from error
         if self.client_ca is None:
-            return
+            return context
         try:
             context.load_verify_locations(self.client_ca)
         except ssl.SSLError as error:
             raise WavetileError(f"{self.client_ca} holds no certificate in PEM ({error})") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -21,10 +22,12 @@ from . import inference
 from .activity import Activity
 from .admission import Admission
 from .image_call import ImagePools
-from .options import ServerOptions
+from .options import ServerOptions, join_address
 from .parsing import Parsing
 from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
+from .web import Instruments, open_doors
+from .web.open import check_doors
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class Server:
         self._activity = Activity({*models, *(networks or {})})
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
         self._port = 0
+        self._doors = AsyncExitStack()
+        self._urls: dict[str, str] = {}
 
     @property
     def port(self) -> int:
@@ -62,12 +67,17 @@ class Server:
     @property
     def address(self) -> str:
         """host:port for a client."""
-        return _join(self._options.host, self._port)
+        return join_address(self._options.host, self._port)
 
     @property
     def live_streams(self) -> int:
         """How many streams are open."""
         return self._admission.live
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Where "metrics" and "dashboard" are, if the options ask for them."""
+        return self._urls
 
     @property
     def activity(self) -> Activity:
@@ -78,6 +88,7 @@ class Server:
         """Make the executors, bind, and say SERVING. Raises WavetileError when the port or a file can not be had."""
         options = self._options
         options.security.check(options.host)
+        check_doors(options)
         authorisation = options.security.authorisation(options.host)
         credentials = options.security.credentials()
         executors = {
@@ -109,10 +120,24 @@ class Server:
             inference.reflection_pool(pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR),
         )
         self._port = self._bind(credentials)
+        await self._open_doors()
         self._scheduler.start()
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         logger.info("serving %s on %s", ", ".join(sorted({*self._models, *self._networks})) or "no model", self.address)
+
+    async def _open_doors(self) -> None:
+        instruments = Instruments(
+            models={name: served.describe() for name, served in self._models.items()},
+            networks=tuple(self._networks),
+            scheduler=self._scheduler,
+            activity=self._activity,
+            admission=self._admission,
+            options=self._options,
+            started_ns=time.monotonic_ns(),
+        )
+        doors = await open_doors(instruments, self._doors)
+        self._urls = {name: door.url for name, door in doors.items()}
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Refuse new streams, give the live ones `grace_s` (default: the options') to end, then end them."""
@@ -125,6 +150,7 @@ class Server:
         await asyncio.to_thread(self._scheduler.stop)
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)
+        await self._doors.aclose()
         logger.info("stopped")
 
     async def wait(self) -> None:
@@ -132,7 +158,7 @@ class Server:
         await self._grpc.wait_for_termination()
 
     def _bind(self, credentials: grpc.ServerCredentials | None) -> int:
-        address = _join(self._options.host, self._options.port)
+        address = join_address(self._options.host, self._options.port)
         reason = ""
         try:
             if credentials is None:
@@ -197,7 +223,3 @@ def _on_stop_signals(ask: Callable[[], None]) -> Iterator[None]:
                 before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(ask))
                 stack.callback(signal.signal, number, before)
         yield
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -96,6 +96,11 @@ class Scheduler:
             raise SignalError(f"{session.lanes} channels; model {model!r} computes at most {max_lanes} at once")
         return ScheduledStream(self, session, model, deadlines, max_pending, sink, loop)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that frames are computed of."""
+        return tuple(self._max_lanes)
+
     def counts(self, model: str) -> ModelCounts:
         """What was computed of `model` so far; a copy."""
         with self._lock:

@@ -17,8 +17,11 @@ SKIPPED_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
 TEXT_SUFFIXES = {
     "",
     ".cfg",
+    ".css",
     ".cu",
     ".h",
+    ".html",
+    ".js",
     ".json",
     ".md",
     ".proto",

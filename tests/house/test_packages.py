@@ -19,7 +19,21 @@ import pytest
 import wavetile
 
 PACKAGE_FOLDERS = ("engine", "kernels", "proto", "clients")
-DATA_SUFFIXES = {".cu", ".flac", ".onnx", ".proto", ".pyi", ".toml", ".typed", ".wav", ".xz"}
+DATA_SUFFIXES = {
+    ".css",
+    ".cu",
+    ".flac",
+    ".html",
+    ".js",
+    ".onnx",
+    ".proto",
+    ".pyi",
+    ".svg",
+    ".toml",
+    ".typed",
+    ".wav",
+    ".xz",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,87 @@
+"""What Prometheus reads of a server, by its own parser."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.server.fakes import HOP, GainModel, InvertModel
+from tests.server.running import process, serving, until
+from wavetile.clients import Part, StreamClient
+from wavetile.engine.errors import ServerError, WavetileError
+from wavetile.engine.server import Security, WebAddress
+
+pytest.importorskip("aiohttp", reason="the extra 'metrics' is not installed")
+parser = pytest.importorskip("prometheus_client.parser", reason="the extra 'metrics' is not installed")
+
+HERE = WebAddress("127.0.0.1", 0)
+
+
+async def scrape(url: str) -> dict[tuple[str, ...], float]:
+    """(Sample's name, its labels' values in the order of their names) -> value."""
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        text = await response.text()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_frames_streams_and_batches_are_counted_by_model() -> None:
+    models = {"gain": GainModel(), "invert": InvertModel()}
+    async with (
+        serving(models, metrics=HERE, max_streams=2, version="1.2.3") as server,
+        StreamClient(server.address) as client,
+    ):
+        before = await scrape(server.urls["metrics"])
+        assert before["wavetile_frames_total", "gain"] == 0
+        await process(client, np.ones(5 * HOP, np.float32), HOP, sample_rate_hz=16_000)
+        async with client.stream("gain", sample_rate_hz=16_000, channels=3) as stream:
+            with pytest.raises(ServerError):
+                async with client.stream("gain", sample_rate_hz=1):
+                    pass
+            await stream.send(np.ones((HOP, 3), np.float32))
+            await until(lambda: [one.frames for one in server.activity.open.values()] == [1])
+            async with client.stream_images("invert", height=4, width=6, pixel_type="float32") as images:
+                await images.send(Part(np.zeros((4, 6), np.float32)))
+                await anext(images)
+                await until(lambda: server.activity.of("invert").parts.compute.count == 1)
+                seen = await scrape(server.urls["metrics"])
+    frames = 5 + 1 + 1  # the flush's, and the other stream's
+    assert seen["wavetile_frames_total", "gain"] == frames
+    for part in ("queue", "compute", "end_to_end"):
+        assert seen[f"wavetile_frame_{part}_seconds_count", "gain"] == frames
+        assert seen[f"wavetile_frame_{part}_seconds_bucket", "+Inf", "gain"] == frames
+        assert 0 < seen[f"wavetile_frame_{part}_seconds_sum", "gain"] < 60
+    buckets = [value for (name, *_), value in seen.items() if name == "wavetile_frame_end_to_end_seconds_bucket"]
+    assert buckets == sorted(buckets)
+    assert seen["wavetile_batch_frames_sum", "gain"] == frames
+    assert seen["wavetile_streams_active", "gain"] == seen["wavetile_streams_active", "invert"] == 1
+    assert seen["wavetile_state_bytes", "gain"] == 3 * 640
+    assert seen["wavetile_streams_opened_total", "gain"] == 2
+    assert seen["wavetile_streams_ended_total", "ok", "gain"] == 1
+    assert seen["wavetile_streams_refused_total", "gain", "signal"] == 1
+    assert seen["wavetile_image_part_compute_seconds_count", "invert"] == 1
+    assert (seen["wavetile_streams_limit",], seen["wavetile_info", "1.2.3"]) == (2, 1)
+    assert seen["process_resident_memory_bytes",] > 1e6
+
+
+async def test_metrics_keep_the_rules_of_the_grpc_port(tmp_path) -> None:  # noqa: ANN001 - pytest's own
+    with pytest.raises(WavetileError, match=r"needs TLS .* --metrics 127.0.0.1 would work"):
+        async with serving({}, metrics=WebAddress("0.0.0.0", 0)):
+            pass
+    with pytest.raises(WavetileError, match="--tokens or --jwks besides would work"):
+        async with serving({}, dashboard=WebAddress("0.0.0.0", 0), security=Security(insecure=True)):
+            pass
+
+
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    async with serving({}, metrics=HERE) as server:
+        taken = int(server.urls["metrics"].rpartition(":")[2])
+        with pytest.raises(WavetileError, match=f"can not listen on 127.0.0.1:{taken}"):
+            async with serving({}, metrics=WebAddress("127.0.0.1", taken)):
+                pass
