@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -58,6 +59,8 @@ class TypeInference:
         """
         if node.op_type == "STFT":
             node = _with_onesided(node)
+        elif node.op_type == "Einsum":
+            _check_equation(node)
         input_types, input_data = {}, {}
         for name in filter(None, node.input):
             bound = scope[name]
@@ -150,6 +153,16 @@ class TypeInference:
         if proto is None:
             proto = self._data[name] = from_array(np.asarray(constants[name]), name)
         return proto
+
+
+def _check_equation(node: NodeProto) -> None:
+    """Refuse signs that ONNX's inference never gets past (seen with onnx 1.23)."""
+    equation = next((attribute.s for attribute in node.attribute if attribute.name == "equation"), b"")
+    if unknown := re.sub(rb"[A-Za-z .,>-]", b"", equation):
+        raise ModelError(
+            f"Einsum '{node.name}': its equation has {unknown.decode(errors='replace')!r}; "
+            "letters, '...', ',' and '->' would work"
+        )
 
 
 def _with_onesided(node: NodeProto) -> NodeProto:

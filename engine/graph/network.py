@@ -50,13 +50,20 @@ class Network:
     limits: Limits = field(repr=False, default=DEFAULT_LIMITS)
 
 
+_FREE = -1
+"""A dimension that some exporters write instead of saying nothing."""
+
+
 def declared_type(value: ValueInfoProto) -> DeclaredType:
-    """Read the type of a graph input or output. Raises UnsupportedError for sequences, maps and strings."""
+    """Read the type of a graph input or output. Raises as `read_type`."""
     return DeclaredType(*read_type(value.type, f"graph value '{value.name}'"))
 
 
 def read_type(proto: TypeProto, what: str) -> tuple[np.dtype, Dims | None]:
-    """Return (element type, dimensions or None) of a dense tensor type; raises UnsupportedError for any other."""
+    """Return (element type, dimensions or None) of a dense tensor type.
+
+    Raises UnsupportedError for any other, ModelError for negative dimensions.
+    """
     kind = proto.WhichOneof("value")
     if kind != "tensor_type":
         raise UnsupportedError(f"{what} is a {kind or 'value without type'}; only dense tensors can be processed")
@@ -72,7 +79,12 @@ def read_type(proto: TypeProto, what: str) -> tuple[np.dtype, Dims | None]:
     dims: list[int | str | None] = []
     for dim in tensor.shape.dim:
         kind = dim.WhichOneof("value")
-        dims.append(dim.dim_value if kind == "dim_value" else (dim.dim_param or None) if kind else None)
+        size = dim.dim_value if kind == "dim_value" else (dim.dim_param or None) if kind else None
+        if isinstance(size, int) and size < 0:
+            if size != _FREE:
+                raise ModelError(f"{what} has a dimension of {size}; 0 or more would work, or a name for a free one")
+            size = None
+        dims.append(size)
     return dtype, tuple(dims)
 
 

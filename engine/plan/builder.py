@@ -148,12 +148,17 @@ class Builder:
         return result
 
     def reshape(self, view: View, shape: Sequence[int]) -> View:
-        """The same elements in another shape; copies only where strides can not express it."""
+        """The same elements in another shape; copies only where strides can not express it.
+
+        Raises:
+            ValueError: there are more or fewer of them.
+        """
         reshaped = view.reshape(shape)
         if reshaped is not None:
             return reshaped
         dense = self.dense(view).reshape(shape)
-        assert dense is not None  # a dense view takes every shape of its size
+        if dense is None:
+            raise ValueError(f"{list(view.shape)} has {view.size} elements, which do not fit {list(shape)}")
         return dense
 
 

@@ -132,6 +132,29 @@ def test_a_sequence_input_is_refused() -> None:
         load_network(model.SerializeToString())
 
 
+@pytest.mark.parametrize("size", [-2, -(2**31)])
+def test_a_negative_dimension_is_refused(size: int) -> None:
+    model = relu_network()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = size
+    with pytest.raises(ModelError, match=f"'x' has a dimension of {size}"):
+        load_network(model.SerializeToString())
+
+
+def test_a_dimension_of_minus_one_is_free() -> None:
+    model = relu_network()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -1
+    network = load_network(model.SerializeToString())
+    assert network.inputs == {"x": (np.dtype(np.float32), ("batch", None, None))}
+    assert bound_graph(model, shapes={"x": (2, 5, 3)}).types["y"].shape == (2, 5, 3)
+
+
+def test_an_equation_that_inference_would_never_read_is_refused() -> None:
+    model = network_proto([make_node("Einsum", ["x"], ["y"], equation="ij->ji")], {"x": [4, 4]}, ["y"])
+    model.graph.node[0].attribute[0].s = b"i%j->ij"
+    with pytest.raises(ModelError, match="its equation has '%'"):
+        bound_graph(model)
+
+
 def test_initializers_listed_as_inputs_are_weights() -> None:
     model = network_proto([make_node("Add", ["x", "w"], ["y"])], {"x": [2]}, ["y"], {"w": np.ones(2, np.float32)})
     model.graph.input.append(make_tensor_value_info("w", onnx.TensorProto.FLOAT, [2]))

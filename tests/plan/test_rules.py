@@ -39,6 +39,18 @@ REFUSED = {
         {"i": np.array([[0], [6]], np.int64)},
         "outside of",
     ),
+    "scatter_more_updates_than_rows": (
+        "(float[6,5] x, float[3,5] u) => (float[6,5] y) { y = ScatterND(x, i, u) }",
+        {"x": (6, 5), "u": (3, 5)},
+        {"i": np.array([[0], [0]], np.int64)},
+        "15 elements, which do not fit",
+    ),
+    "scatter_fewer_updates_than_places": (
+        "(float[2,3,5] x, float[2,2,3] u) => (float[2,3,5] y) { y = ScatterElements<axis=1>(x, i, u) }",
+        {"x": (2, 3, 5), "u": (2, 2, 3)},
+        {"i": np.zeros((2, 2, 4), np.int64)},
+        "of one shape",
+    ),
     "resize_antialias": (
         "(float[1,4,9,11] x) => (float[1,4,H,W] y) { y = Resize<antialias=1>(x, , , s) }",
         IMAGE,

@@ -333,3 +333,20 @@ async def test_what_is_no_message_is_an_invalid_argument() -> None:
         await call.write(b"\xff\xff\xff")
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert await call.details() == "a request is not a valid message of inference"
+
+
+async def test_requests_before_what_is_no_message_are_answered_first() -> None:
+    """The call ends with its status, though an answer was being written when the damaged message came."""
+    model = GainModel(step_s=0.05)
+    request = pb.ModelInferRequest(model_name="gain", raw_input_contents=[bytes(4 * 160)])
+    request.inputs.add(name="audio", datatype="FP32", shape=[160])
+    request.parameters["sequence_id"].int64_param = 1
+    request.parameters["sequence_start"].bool_param = True
+    async with serving({"gain": model}) as server, grpc.aio.insecure_channel(server.address) as channel:
+        call: Any = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")()
+        await call.write(request.SerializeToString())
+        await call.write(b"\xff\xff\xff")
+        answer = pb.ModelStreamInferResponse.FromString(await call.read())
+        assert answer.infer_response.model_name == "gain"
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await until(lambda: model.open_sessions == server.live_streams == 0)

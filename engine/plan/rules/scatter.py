@@ -25,6 +25,9 @@ def scatter_elements(node: Lowering, builder: Builder) -> View:
     """Each update names its position along the axis; one outside it is dropped."""
     reduction, y, updates = _operands(node, builder)
     indices = node.operand(1)
+    if indices.shape != updates.shape or indices.rank != y.rank:
+        shapes = f"indices {list(indices.shape)} and updates {list(updates.shape)} of data {list(y.shape)}"
+        raise node.refuse(shapes, "indices and updates of one shape, with as many axes as the data, would work")
     axis = node.attribute("axis", 0) % y.rank
     target = along_last_axis(y, axis, indices.shape)[..., None]
     updates = updates.swap(axis, -1)[..., None]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ..peer import Peer
@@ -34,9 +35,18 @@ class StreamCall:
 
     async def run(self, sequences: SequenceTable) -> None:
         """Answer requests until the client half-closes. Raises DecodeError for what is no message, SlowClientError."""
+        damaged = None
         try:
             async with asyncio.TaskGroup() as group:
-                while isinstance(request := await self._peer.read(), pb.ModelInferRequest):
+                while True:
+                    try:
+                        request = await self._peer.read()
+                    except DecodeError as error:
+                        # Requests before it are answered first: no call can be ended during a write that was given up.
+                        damaged = error
+                        break
+                    if not isinstance(request, pb.ModelInferRequest):
+                        break
                     await self._room.acquire()
                     # Tasks start in the order in which they are made, so a sequence's requests queue up in theirs.
                     group.create_task(self._answer(request, sequences)).add_done_callback(
@@ -47,6 +57,8 @@ class StreamCall:
             if not isinstance(error, grpc.aio.BaseError):
                 raise error from None
             logger.info("a client of ModelStreamInfer is gone")
+        if damaged is not None:
+            raise damaged
 
     async def _answer(self, request: pb.ModelInferRequest, sequences: SequenceTable) -> None:
         async def send(answer: pb.ModelInferResponse, final: bool) -> None:
