@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,13 +39,18 @@ def run_onnxruntime(
     model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], *, as_written: bool = False
 ) -> list[np.ndarray]:
     """The outputs; `as_written`: without optimisations, one of which takes a Pad with 0 before a MaxPool for -inf."""
+    session = _session(model.SerializeToString(), as_written)
+    return [np.asarray(value) for value in session.run(None, dict(feeds))]
+
+
+@functools.lru_cache(maxsize=4)  # one network is run on many signals in turn
+def _session(model: bytes, as_written: bool) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # DynamicQuantizeLSTM rounds otherwise with more
     if as_written:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [np.asarray(value) for value in session.run(None, dict(feeds))]
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def signal(shape: Sequence[int], seed: int = 0) -> np.ndarray:
