@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_security(parser)
     _add_seeing(parser)
     parser.add_argument("--verbose", action="store_true", help="log every stream")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="lines for people, or JSON (default: text)"
+    )
 
 
 def _add_security(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +73,9 @@ def _add_seeing(parser: argparse.ArgumentParser) -> None:
         "--metrics", type=listening, nargs="?", const=("127.0.0.1", METRICS_PORT), metavar="[HOST:]PORT",
         help=f"/metrics for Prometheus (extra `metrics`; default port: {METRICS_PORT})",
     )  # fmt: skip
+    group.add_argument(
+        "--channelz", action="store_true", help="let administrators ask gRPC for its connections (extra `channelz`)"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -80,8 +86,9 @@ def execute(options: argparse.Namespace) -> int:
     from ... import __version__
     from ..server import Security, Server, ServerOptions, WebAddress, serve
     from .console import notices, output
+    from .log_lines import configure_log
 
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    configure_log(options.log_format, logging.INFO if options.verbose else logging.WARNING)
     security = Security(
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
@@ -102,6 +109,7 @@ def execute(options: argparse.Namespace) -> int:
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
         security=security,
+        channelz=options.channelz,
         dashboard=options.dashboard and WebAddress(*options.dashboard),
         metrics=options.metrics and WebAddress(*options.metrics),
     )

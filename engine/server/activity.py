@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import time
@@ -18,6 +19,8 @@ import numpy as np
 from ..session import ImageFormat, ImageResult
 from ..session.histogram import TimeHistogram
 from .served import ModelKind, SessionOutput
+
+logger = logging.getLogger(__name__)
 
 OK = "ok"
 GONE = "gone"
@@ -82,9 +85,26 @@ class OpenStream:
             how = reason_of(error)
             raise
         finally:
-            counts = self.activity.of(self.model)
-            (counts.ended if self.began else counts.refused)[how] += 1
-            self.activity.open.pop(self.stream_id, None)
+            self._end(how)
+
+    def admitted(self, peer: str) -> None:
+        """Log that it is let in, and who it is by."""
+        about = {"event": "stream_admitted", **self._about(), "peer": peer}
+        logger.info("stream %s: admitted on model %r by %s", self.stream_id, self.model, peer, extra=about)
+
+    def _end(self, how: str) -> None:
+        counts = self.activity.of(self.model)
+        (counts.ended if self.began else counts.refused)[how] += 1
+        self.activity.open.pop(self.stream_id, None)
+        event = "stream_ended" if self.began else "stream_refused"
+        numbers = {"frames": self.frames, "missed": self.missed, "seconds": round(self.age_s, 3)}
+        about = {"event": event, **self._about(), "how": how, **numbers}
+        logger.info(
+            "stream %s: %s after %.1f s and %d frames", self.stream_id, how, self.age_s, self.frames, extra=about
+        )
+
+    def _about(self) -> dict[str, str]:
+        return {"protocol": self.protocol, "stream": self.stream_id, "model": self.model}
 
     def begin(self) -> None:
         """Say that the client knows that the stream has begun."""

@@ -39,10 +39,14 @@ class Authorisation(grpc.aio.ServerInterceptor):
         metadata = handler_call_details.invocation_metadata or ()
         caller = self.caller([value for key, value in metadata if key == "authorization"])
         if caller is None:
-            logger.info("%.200r: refused, no valid token", method)
+            about = {"event": "call_refused", "method": method[:200], "status": "UNAUTHENTICATED"}
+            logger.info("%.200r: refused, no valid token", method, extra=about)
             return self._unauthenticated
         if needed is not Requirement.ANY_CALLER and needed not in caller.permissions:
-            logger.info("%.200r: refused, %.200r lacks the permission %r", method, caller.name, needed.value)
+            about = {"event": "call_refused", "method": method[:200], "status": "PERMISSION_DENIED"}
+            about |= {"caller": caller.name, "permission": needed.value}
+            text = "%.200r: refused, %.200r lacks the permission %r"
+            logger.info(text, method, caller.name, needed.value, extra=about)
             return self._denied
         logger.debug("%s: called by %.200r", method, caller.name)
         return await continuation(handler_call_details)

@@ -65,6 +65,8 @@ class ServerOptions:
     # Where to answer scrapes of Prometheus, and where to show the dashboard's page; None: nowhere.
     metrics: WebAddress | None = None
     dashboard: WebAddress | None = None
+    # Whether administrators can ask gRPC itself for its connections and calls (grpc.channelz.v1).
+    channelz: bool = False
     # Who the server is, and who may call it.
     security: Security = field(default_factory=Security)
 
@@ -85,6 +87,7 @@ class ServerOptions:
             # A fixed window: gRPC's own estimate lets every stream of a fast client grow to megabytes.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", self.window_bytes),
+            ("grpc.enable_channelz", int(self.channelz)),
             # A second server on the same port is an error, not a silent sharer of its connections.
             ("grpc.so_reuseport", 0),
         ]

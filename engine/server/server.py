@@ -21,6 +21,7 @@ from ..session.scheduler import Scheduler
 from . import inference
 from .activity import Activity
 from .admission import Admission
+from .channelz import add_channelz
 from .image_call import ImagePools
 from .options import ServerOptions, join_address
 from .parsing import Parsing
@@ -114,17 +115,21 @@ class Server:
         )
         inference.add_to_server(self._inference, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        reflection.enable_server_reflection(
-            (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME),
-            self._grpc,
-            inference.reflection_pool(pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR),
-        )
+        names = [*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        files = [pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
+        if options.channelz:
+            channelz = add_channelz(self._grpc)
+            names.extend(service.full_name for service in channelz.services_by_name.values())
+            files.append(channelz)
+        reflection.enable_server_reflection(names, self._grpc, inference.reflection_pool(*files))
         self._port = self._bind(credentials)
         await self._open_doors()
         self._scheduler.start()
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        logger.info("serving %s on %s", ", ".join(sorted({*self._models, *self._networks})) or "no model", self.address)
+        names = sorted({*self._models, *self._networks})
+        about = {"event": "server_started", "models": names, "address": self.address}
+        logger.info("serving %s on %s", ", ".join(names) or "no model", self.address, extra=about)
 
     async def _open_doors(self) -> None:
         instruments = Instruments(
@@ -142,7 +147,8 @@ class Server:
     async def stop(self, grace_s: float | None = None) -> None:
         """Refuse new streams, give the live ones `grace_s` (default: the options') to end, then end them."""
         grace_s = self._options.stop_grace_s if grace_s is None else grace_s
-        logger.info("stopping: %d live streams have %.1f s", self.live_streams, grace_s)
+        about = {"event": "server_stopping", "streams": self.live_streams, "seconds": grace_s}
+        logger.info("stopping: %d live streams have %.1f s", self.live_streams, grace_s, extra=about)
         self._admission.drain()
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace_s)
@@ -151,7 +157,7 @@ class Server:
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)
         await self._doors.aclose()
-        logger.info("stopped")
+        logger.info("stopped", extra={"event": "server_stopped"})
 
     async def wait(self) -> None:
         """Return when the server has stopped."""

@@ -53,20 +53,14 @@ class StreamService(pb_grpc.StreamServiceServicer):
     ) -> None:
         """One live signal; requests are read from `context`."""
         stream = self._activity.stream(PACKAGE)
-        what = f"stream {stream.stream_id}"
         try:
             with stream.counted():
                 await self._serve(stream, context)
-        except asyncio.CancelledError:
-            logger.info("%s: cancelled, or its client is gone, after %.1f s", what, stream.age_s)
-            raise
         except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
-            logger.info("%s: its client is gone after %.1f s", what, stream.age_s)
             return
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             with self._admission.linger():
-                await abort(context, what, error, PACKAGE)
-        logger.info("%s: ended after %.1f s", what, stream.age_s)
+                await abort(context, f"stream {stream.stream_id}", error, PACKAGE)
 
     async def ListModels(  # noqa: N802 - the service definition's name
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
@@ -93,7 +87,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
         stream.model, stream.kind = config.model, description.kind
         _check_signal(config, description)
         with self._admission.admit():
-            logger.info("stream %s: opened on model %r by %s", stream.stream_id, config.model, context.peer())
+            stream.admitted(context.peer())
             peer = Peer(context, self._options)
             if description.kind is ModelKind.IMAGE:
                 work = self._activity.of(stream.model).parts

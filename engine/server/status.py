@@ -106,8 +106,11 @@ async def abort(context: grpc.aio.ServicerContext, what: str, error: Exception, 
         else status_of(error)
     )
     if code is grpc.StatusCode.INTERNAL:
-        logger.error("%s: failed", what, exc_info=error)
+        logger.error(
+            "%s: failed", what, exc_info=error, extra={"event": "call_failed", "call": what, "status": code.name}
+        )
     else:
-        logger.info("%s: %s: %s", what, code.name, message)
+        about = {"event": "call_aborted", "call": what, "status": code.name}
+        logger.info("%s: %s: %s", what, code.name, message, extra=about)
     await context.abort(code, message)
     raise AssertionError("abort always raises")

@@ -201,7 +201,8 @@ class Scheduler:
             executor.step([stream.session for stream, _ in taken])
         except Exception as error:
             # Input is checked when it is fed, so this is a defect of the program; no state of the batch can be trusted.
-            logger.exception("a step of model %r failed with %d streams in it", model, len(taken))
+            about = {"event": "step_failed", "model": model, "streams": len(taken)}
+            logger.exception("a step of model %r failed with %d streams in it", model, len(taken), extra=about)
             outcomes = [error] * len(taken)
         else:
             ended_ns = time.monotonic_ns()
@@ -283,5 +284,6 @@ def _drained(stream: ScheduledStream, *, bypass: bool = False) -> Any:
             stream.session.bypass()
         return stream.session.drain()
     except Exception as error:
-        logger.exception("a session of model %r failed to give its output", stream.model)
+        about = {"event": "step_failed", "model": stream.model, "streams": 1}
+        logger.exception("a session of model %r failed to give its output", stream.model, extra=about)
         return error

@@ -93,7 +93,7 @@ class WebDoor:
             if error.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
         except Exception:
-            logger.exception("a request for %.100r failed", request.path)
+            logger.exception("a request for %.100r failed", request.path, extra={"event": "request_failed"})
             response = self._web.Response(status=500, text="the server failed; its log has the reason\n")
         response.headers.update(HEADERS)
         return response
@@ -110,7 +110,9 @@ class WebDoor:
         if caller is None:
             raise self._web.HTTPUnauthorized
         if needed is not Requirement.ANY_CALLER and needed not in caller.permissions:
-            logger.info("%.100r: refused, %.200r lacks the permission %r", request.path, caller.name, needed.value)
+            about = {"event": "request_refused", "caller": caller.name, "permission": needed.value}
+            text = "%.100r: refused, %.200r lacks the permission %r"
+            logger.info(text, request.path, caller.name, needed.value, extra=about)
             raise self._web.HTTPForbidden
 
 
