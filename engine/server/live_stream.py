@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from .bell import Bell
 from .served import ServedSession, SessionOutput
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(NamedTuple):
     """Consecutive outputs of frames; at the end the flush may bring a last one without frames.
 
     The first `skipped_frame_count` of the frames have no output: `skipped_samples` of audio are missing there.

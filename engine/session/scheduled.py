@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -60,8 +59,7 @@ class ScheduledSession(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FrameResult:
+class FrameResult(NamedTuple):
     """One frame: what the session gave, what became of it, when it came, how long it waited and its batch computed."""
 
     output: Any
@@ -117,7 +115,7 @@ class StreamOwner(Protocol):
 class ScheduledStream:
     """One session in the scheduler's hands; made by `Scheduler.attach`. Its methods are for the event loop's thread.
 
-    Its attributes are the scheduler's, and guarded by its lock.
+    Its attributes are the scheduler's, and guarded by its lock where they are not the event loop's alone.
     """
 
     def __init__(
@@ -138,9 +136,9 @@ class ScheduledStream:
         self.sink = sink
         self.loop = loop
         self.pending = 0  # frames that are computing or were computed and not released yet
-        self.unfinished = 0  # frames that have arrived and were not handed to the sink yet
+        self.unfinished = 0  # frames that have arrived and were not handed to the sink yet; the event loop's
         self.frames: deque[Frame] = deque()  # those that wait
-        self.completed = session.completed - session.ready  # frames that have been in `frames`
+        self._completed = session.completed - session.ready  # frames that were counted; the event loop's
         self.queued = False
         self.running = False
         self.failed = False
@@ -169,15 +167,20 @@ class ScheduledStream:
         """Leave the scheduler and close the session: at once, or right after the step that it is in."""
         self._owner.detach(self)
 
-    def add_frames(self, now_ns: int) -> None:
-        """Give a deadline to each frame that has become complete, which is `now_ns`. With the scheduler's lock held."""
+    def count_arrived(self) -> int:
+        """Frames that have become complete since the last call. On the event loop."""
         completed = self.session.completed
-        for _ in range(completed - self.completed):
+        count = completed - self._completed
+        self._completed = completed
+        self.unfinished += count
+        return count
+
+    def add_frames(self, count: int, arrival_ns: int) -> None:
+        """Give a deadline to each of the frames that have become complete. With the scheduler's lock held."""
+        for _ in range(count):
             before_ns = self.frames[-1].expected_ns if self.frames else None
-            expected_ns = self.deadlines.expected_ns(now_ns, before_ns)
-            self.frames.append(Frame(now_ns, expected_ns, expected_ns + self.deadlines.budget_ns))
-        self.unfinished += completed - self.completed
-        self.completed = completed
+            expected_ns = self.deadlines.expected_ns(arrival_ns, before_ns)
+            self.frames.append(Frame(arrival_ns, expected_ns, expected_ns + self.deadlines.budget_ns))
 
     @property
     def can_run(self) -> bool:

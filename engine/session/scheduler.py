@@ -6,6 +6,10 @@ Three rules keep it simple and safe:
 - An executor serves one thread at a time; nobody waits for a batch to fill. Load makes batches, idleness makes latency.
 - A session whose results nobody takes is not scheduled on (`max_pending`), so its ring fills and its sender waits.
 
+Event loops and compute threads share Python's one lock, so they meet as seldom as they can: what an event loop has to
+say goes into an inbox, of which the compute threads take all that is there at once, and a thread that sleeps is woken
+once for all that an event loop has read in one turn.
+
 Times are `time.monotonic_ns()`.
 """
 
@@ -14,9 +18,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ..errors import SignalError
@@ -56,7 +63,11 @@ class Scheduler:
         self._ready = {model: ReadyQueue(order) for model in executors}
         self._counts = {model: ModelCounts() for model in executors}
         self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)
+        self._inbox: deque[tuple[ScheduledStream, int, int]] = deque()
+        """Stream, frames that arrived (below 0: were released), and when: from event loops, without the lock."""
+        self._sleeping = 0  # threads; changed with the lock held
+        self._rung = False  # a sleeping thread is being woken, and will look into the inbox
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"wavetile-compute-{index}", daemon=True)
@@ -70,9 +81,10 @@ class Scheduler:
 
     def stop(self) -> None:
         """Stop after the steps that are running; frames that still wait are not computed."""
-        with self._wake:
+        with self._lock:
             self._stopping = True
-            self._wake.notify_all()
+        for _ in self._threads:
+            self._wakes.put(None)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
@@ -110,9 +122,9 @@ class Scheduler:
 
     def arrived(self, stream: ScheduledStream) -> None:
         """Samples were fed: frames may have become complete."""
-        with self._lock:
-            stream.add_frames(time.monotonic_ns())
-            self._enqueue(stream)
+        if count := stream.count_arrived():
+            self._inbox.append((stream, count, time.monotonic_ns()))
+            self._ring(stream.loop)
 
     def is_idle(self, stream: ScheduledStream) -> bool:
         """See `ScheduledStream.idle`."""
@@ -121,10 +133,10 @@ class Scheduler:
     def release(self, stream: ScheduledStream, arrivals_ns: Sequence[int]) -> None:
         """See `ScheduledStream.release`."""
         now_ns = time.monotonic_ns()
-        with self._lock:
-            self._counts[stream.model].end_to_end.add([now_ns - arrival_ns for arrival_ns in arrivals_ns])
-            stream.pending -= len(arrivals_ns)
-            self._enqueue(stream)
+        self._counts[stream.model].end_to_end.add([now_ns - arrival_ns for arrival_ns in arrivals_ns])
+        self._inbox.append((stream, -len(arrivals_ns), now_ns))
+        if stream.pending >= stream.max_pending:  # else it does not wait for this
+            self._ring(stream.loop)
 
     def detach(self, stream: ScheduledStream) -> None:
         """See `ScheduledStream.close`."""
@@ -137,19 +149,35 @@ class Scheduler:
                 return  # _finish closes the session
         stream.session.close()
 
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake a sleeping thread once `loop` has done what it is at, for there may be more to come."""
+        # A thread that goes to sleep counts itself first, and then looks into the inbox: what is put there is seen.
+        if self._sleeping and not self._rung:
+            self._rung = True
+            loop.call_soon(self._wakes.put, None)
+
     # What follows is called with the lock held.
+
+    def _take_in(self) -> None:
+        """Look at all that came into the inbox."""
+        while self._inbox:
+            stream, count, now_ns = self._inbox.popleft()
+            if count > 0:
+                stream.add_frames(count, now_ns)
+            else:
+                stream.pending += count
+            self._enqueue(stream)
 
     def _enqueue(self, stream: ScheduledStream) -> None:
         if stream.can_run and not stream.queued:
             self._ready[stream.model].push(stream)
-            self._wake.notify()
 
     def _first_model(self) -> str | None:
         """The model with a free executor whose first ready frame is due earliest."""
         firsts = [
             (first, model)
-            for model, queue in self._ready.items()
-            if self._idle_executors[model] and (first := queue.first()) is not None
+            for model, ready in self._ready.items()
+            if self._idle_executors[model] and (first := ready.first()) is not None
         ]
         return min(firsts)[1] if firsts else None
 
@@ -165,34 +193,47 @@ class Scheduler:
 
     def _take_late(self) -> tuple[str, Taken] | None:
         """A model's streams whose late frames are to be bypassed."""
-        for model, queue in self._ready.items():
-            if taken := queue.take_late(time.monotonic_ns()):
+        for model, ready in self._ready.items():
+            if taken := ready.take_late(time.monotonic_ns()):
                 self._wake_another()
                 return model, taken
         return None
 
     def _wake_another(self) -> None:
         """Another thread may take another model meanwhile."""
-        if self._first_model() is not None:
-            self._wake.notify()
+        if self._sleeping and self._first_model() is not None:
+            self._wakes.put(None)
 
     # What follows runs on compute threads.
 
     def _work(self) -> None:
         while True:
-            with self._wake:
-                late = batch = None
-                while not self._stopping:
-                    # Late frames first: they cost next to nothing, and who listens waits for them.
-                    if (late := self._take_late()) or (batch := self._take_batch()):
-                        break
-                    self._wake.wait()
-            if late is not None:
-                self._bypass(*late)
-            elif batch is not None:
-                self._compute(*batch)
-            else:
+            with self._lock:
+                work = self._next_work()
+                asleep = work is None and not self._stopping
+                self._sleeping += asleep
+            if work is not None:
+                work()
+            elif not asleep:
                 return
+            else:
+                if not self._inbox:
+                    self._wakes.get()
+                with self._lock:
+                    self._sleeping -= 1
+                self._rung = False
+
+    def _next_work(self) -> Callable[[], None] | None:
+        """What to do now; None: nothing. With the lock held."""
+        if self._stopping:
+            return None
+        self._take_in()
+        # Late frames first: they cost next to nothing, and who listens waits for them.
+        if late := self._take_late():
+            return partial(self._bypass, *late)
+        if batch := self._take_batch():
+            return partial(self._compute, *batch)
+        return None
 
     def _compute(self, model: str, executor: StepExecutor, taken: Taken) -> None:
         started_ns = time.monotonic_ns()
