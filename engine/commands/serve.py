@@ -17,6 +17,7 @@ from .arguments import above_zero, listening, port, positive
 
 if TYPE_CHECKING:
     from ..models.description import ModelDescription
+    from ..server import Tracing
 
 NAME = "serve"
 DASHBOARD_PORT = 50080
@@ -74,6 +75,11 @@ def _add_seeing(parser: argparse.ArgumentParser) -> None:
         help=f"/metrics for Prometheus (extra `metrics`; default port: {METRICS_PORT})",
     )  # fmt: skip
     group.add_argument(
+        "--traces", action="store_true",
+        help="send OpenTelemetry's traces where its environment variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT "
+        "(extra `telemetry`)",
+    )  # fmt: skip
+    group.add_argument(
         "--channelz", action="store_true", help="let administrators ask gRPC for its connections (extra `channelz`)"
     )
 
@@ -84,7 +90,7 @@ def execute(options: argparse.Namespace) -> int:
     import logging
 
     from ... import __version__
-    from ..server import Security, Server, ServerOptions, WebAddress, serve
+    from ..server import NoTracing, Security, Server, ServerOptions, WebAddress, serve
     from .console import notices, output
     from .log_lines import configure_log
 
@@ -110,6 +116,7 @@ def execute(options: argparse.Namespace) -> int:
         slow_client_timeout_s=options.slow_client_timeout,
         security=security,
         channelz=options.channelz,
+        tracing=_tracing(__version__) if options.traces else NoTracing(),
         dashboard=options.dashboard and WebAddress(*options.dashboard),
         metrics=options.metrics and WebAddress(*options.metrics),
     )
@@ -122,6 +129,12 @@ def execute(options: argparse.Namespace) -> int:
 
     asyncio.run(serve(models, server_options, networks=networks, on_started=announce))
     return 0
+
+
+def _tracing(version: str) -> Tracing:
+    from ..server.telemetry import from_environment
+
+    return from_environment(version)
 
 
 def _load(options: argparse.Namespace) -> tuple[dict, dict]:

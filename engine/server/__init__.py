@@ -6,16 +6,19 @@ from .options import ServerOptions, WebAddress
 from .security import Security
 from .served import ModelDescription, ModelKind, ServedModel, ServedNetwork, TensorDescription
 from .server import Server, serve
+from .tracing import NoTracing, Tracing
 
 __all__ = [
     "ModelDescription",
     "ModelKind",
+    "NoTracing",
     "Security",
     "ServedModel",
     "ServedNetwork",
     "Server",
     "ServerOptions",
     "TensorDescription",
+    "Tracing",
     "WebAddress",
     "serve",
 ]

@@ -19,8 +19,11 @@ import numpy as np
 from ..session import ImageFormat, ImageResult
 from ..session.histogram import TimeHistogram
 from .served import ModelKind, SessionOutput
+from .tracing import NO_SPAN, NoTracing, Span, Tracing
 
 logger = logging.getLogger(__name__)
+
+_NO_TRACING = NoTracing()
 
 OK = "ok"
 GONE = "gone"
@@ -61,8 +64,10 @@ class OpenStream:
     state_bytes: int = 0
     frames: int = 0
     """Whose results are on their way; of images parts."""
-    missed: int = 0
-    """Of these frames, those that did not meet their deadline: late, skipped, bypassed."""
+    late: int = 0
+    """Of these frames, those that did not meet their deadline, as `skipped` and `bypassed`."""
+    skipped: int = 0
+    bypassed: int = 0
     queue_ns: int = 0
     """Of the last result, as `compute_ns`."""
     compute_ns: int = 0
@@ -71,11 +76,14 @@ class OpenStream:
     form: ImageFormat | None = None
     """Of images."""
     tap: Tap | None = None
+    span: Span = NO_SPAN
+    """Of the stream, in its client's trace."""
 
     @contextmanager
     def counted(self) -> Iterator[None]:
         """Around all of the stream: counts whether it begins and how it ends."""
         how = OK
+        self.span = self.activity.tracing.begin(f"{self.protocol} stream", {"rpc.system": "grpc"})
         try:
             yield
         except (asyncio.CancelledError, grpc.aio.InternalError):
@@ -99,9 +107,22 @@ class OpenStream:
         event = "stream_ended" if self.began else "stream_refused"
         numbers = {"frames": self.frames, "missed": self.missed, "seconds": round(self.age_s, 3)}
         about = {"event": event, **self._about(), "how": how, **numbers}
+        self.span.end(self._attributes(), "" if how in (OK, GONE) else how)
         logger.info(
             "stream %s: %s after %.1f s and %d frames", self.stream_id, how, self.age_s, self.frames, extra=about
         )
+
+    def _attributes(self) -> dict[str, str | int]:
+        """What a trace says of it, under names of wavetile's own."""
+        numbers = {
+            "sample_rate_hz": self.sample_rate_hz,
+            "channels": self.channels,
+            "frames": self.frames,
+            "frames.late": self.late,
+            "frames.skipped": self.skipped,
+            "frames.bypassed": self.bypassed,
+        }
+        return {f"wavetile.{name}": value for name, value in {**self._about(), **numbers}.items()}
 
     def _about(self) -> dict[str, str]:
         return {"protocol": self.protocol, "stream": self.stream_id, "model": self.model}
@@ -112,11 +133,28 @@ class OpenStream:
         self.activity.of(self.model).opened += 1
         self.activity.open[self.stream_id] = self
 
-    def count(self, frames: int, queue_ns: int, compute_ns: int, missed: int = 0) -> None:
-        """Count frames whose results are on their way, what these took, and how many missed their deadline."""
+    def count(self, frames: int, queue_ns: int, compute_ns: int) -> None:
+        """Count frames whose results are on their way, and what these took."""
         self.frames += frames
-        self.missed += missed
         self.queue_ns, self.compute_ns = queue_ns, compute_ns
+
+    def count_part(self, arrived_ns: int, queue_ns: int, compute_ns: int) -> None:
+        """Count a part of an image whose result is on its way."""
+        self.count(1, queue_ns, compute_ns)
+        self.activity.of(self.model).parts.add(queue_ns, compute_ns)
+        started_ns = arrived_ns + queue_ns
+        self.span.part("image part", started_ns, started_ns + compute_ns, {"wavetile.queue_seconds": queue_ns / 1e9})
+
+    def count_missed(self, late: int, skipped: int, bypassed: int) -> None:
+        """Count those of them that did not meet their deadline."""
+        self.late += late
+        self.skipped += skipped
+        self.bypassed += bypassed
+
+    @property
+    def missed(self) -> int:
+        """Frames that did not meet their deadline."""
+        return self.late + self.skipped + self.bypassed
 
     @property
     def age_s(self) -> float:
@@ -137,6 +175,20 @@ class WorkCounts:
         self.compute.add((compute_ns,))
 
 
+class Evaluation:
+    """One whole evaluation of a network, for those who run the server."""
+
+    def __init__(self, counts: WorkCounts, span: Span) -> None:
+        self._counts = counts
+        self._span = span
+
+    def computed(self, arrived_ns: int, queue_ns: int, compute_ns: int) -> None:
+        """Count what it waited and took."""
+        self._counts.add(queue_ns, compute_ns)
+        started_ns = arrived_ns + queue_ns
+        self._span.part("compute", started_ns, started_ns + compute_ns, {"wavetile.queue_seconds": queue_ns / 1e9})
+
+
 @dataclass(slots=True)
 class ModelActivity:
     """What was done with one model since the server's start."""
@@ -153,7 +205,8 @@ class ModelActivity:
 class Activity:
     """The open streams and the counts of each model. For the event loop's thread."""
 
-    def __init__(self, models: Iterable[str]) -> None:
+    def __init__(self, models: Iterable[str], tracing: Tracing | None = None) -> None:
+        self.tracing = tracing or _NO_TRACING
         self.open: dict[str, OpenStream] = {}
         """By id, in the order in which they came."""
         self.by_model = {name: ModelActivity() for name in models}
@@ -167,6 +220,22 @@ class Activity:
     def stream(self, protocol: str, model: str = "", kind: ModelKind = ModelKind.AUDIO) -> OpenStream:
         """A stream that somebody asks for; not counted yet."""
         return OpenStream(self, secrets.token_hex(8), protocol, model, kind)
+
+    @contextmanager
+    def evaluation(self, model: str) -> Iterator[Evaluation]:
+        """Around an evaluation of a network."""
+        span = self.tracing.begin("inference evaluation", {"rpc.system": "grpc", "wavetile.model": model})
+        error = ""
+        try:
+            yield Evaluation(self.of(model).evaluations, span)
+        except asyncio.CancelledError:
+            error = GONE
+            raise
+        except Exception as one:
+            error = reason_of(one)
+            raise
+        finally:
+            span.end({}, error)
 
 
 def reason_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
-from .activity import OpenStream, WorkCounts
+from .activity import OpenStream
 from .codec import decode_tile, image_format
 from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
@@ -38,7 +38,6 @@ class ImageCall:
         config: pb.StreamConfig,
         served: ServedModel,
         pools: ImagePools,
-        work: WorkCounts,
         options: ServerOptions,
     ) -> None:
         self._peer = peer
@@ -47,7 +46,6 @@ class ImageCall:
         self._served = served
         self._description = served.describe()
         self._pools = pools
-        self._work = work
         self._options = options
         self._counter = ImageResultCounter(options.max_message_bytes)
 
@@ -99,8 +97,7 @@ class ImageCall:
             return list(self._counter.results(result, 1, queue_ns, compute_ns))
 
         await self._answer(finished)
-        self._stream.count(1, queue_ns, compute_ns)
-        self._work.add(queue_ns, compute_ns)
+        self._stream.count_part(arrived_ns, queue_ns, compute_ns)
 
     def _rest(self, images: ServedImages) -> list[pb.StreamResponse]:
         result = images.finish()

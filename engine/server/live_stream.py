@@ -146,8 +146,8 @@ class LiveStream:
     def release(self, results: Results) -> None:
         """Say that `results` are on their way, so that as many frames more may be computed."""
         self._scheduled.release(results.arrivals_ns)
-        missed = results.late_frame_count + results.skipped_frame_count + results.bypassed_frame_count
-        self._stream.count(results.frame_count, results.queue_time_ns, results.compute_time_ns, missed)
+        self._stream.count(results.frame_count, results.queue_time_ns, results.compute_time_ns)
+        self._stream.count_missed(results.late_frame_count, results.skipped_frame_count, results.bypassed_frame_count)
 
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which `results` raises."""

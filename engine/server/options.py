@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .security import Security
+from .tracing import NoTracing, Tracing
 
 DEFAULT_PORT = 50051
 
@@ -65,6 +66,8 @@ class ServerOptions:
     # Where to answer scrapes of Prometheus, and where to show the dashboard's page; None: nowhere.
     metrics: WebAddress | None = None
     dashboard: WebAddress | None = None
+    # Where spans of streams and evaluations go.
+    tracing: Tracing = field(default_factory=NoTracing)
     # Whether administrators can ask gRPC itself for its connections and calls (grpc.channelz.v1).
     channelz: bool = False
     # Who the server is, and who may call it.

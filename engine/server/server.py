@@ -54,7 +54,7 @@ class Server:
         self._models = dict(models)
         self._networks = dict(networks or {})
         self._admission = Admission(self._options.max_streams)
-        self._activity = Activity({*models, *(networks or {})})
+        self._activity = Activity({*models, *(networks or {})}, self._options.tracing)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
         self._port = 0
         self._doors = AsyncExitStack()
@@ -157,6 +157,7 @@ class Server:
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)
         await self._doors.aclose()
+        await asyncio.to_thread(self._options.tracing.close)
         logger.info("stopped", extra={"event": "server_stopped"})
 
     async def wait(self) -> None:

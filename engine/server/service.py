@@ -54,7 +54,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
         """One live signal; requests are read from `context`."""
         stream = self._activity.stream(PACKAGE)
         try:
-            with stream.counted():
+            with self._activity.tracing.inside(context.invocation_metadata() or ()), stream.counted():
                 await self._serve(stream, context)
         except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
             return
@@ -90,8 +90,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
             stream.admitted(context.peer())
             peer = Peer(context, self._options)
             if description.kind is ModelKind.IMAGE:
-                work = self._activity.of(stream.model).parts
-                call = ImageCall(peer, stream, config, served, self._image_pools, work, self._options)
+                call = ImageCall(peer, stream, config, served, self._image_pools, self._options)
             else:
                 call = SignalCall(peer, stream, config, served, self._scheduler, self._options)
             await call.run()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import ModelError, SignalError
-from ..activity import WorkCounts
+from ..activity import Evaluation
 from .catalogue import VERSION, NetworkEntry
 from .parameters import Parameters
 from .statistics import RequestCounts
@@ -36,7 +36,7 @@ async def evaluate(
     turns: TurnQueue,
     pool: Executor,
     counts: RequestCounts,
-    work: WorkCounts,
+    evaluation: Evaluation,
     max_bytes: int,
 ) -> pb.ModelInferResponse:
     """Evaluate the network on the request's inputs; the answer has at most `max_bytes` of tensors.
@@ -51,8 +51,9 @@ async def evaluate(
     async with turns.turn(parameters.priority, parameters.timeout_s):
         loop = asyncio.get_running_loop()
         done = await loop.run_in_executor(pool, _evaluate, entry, request, max_bytes)
-    work.add(done.started_ns - arrived_ns, done.computed_ns - done.read_ns)
-    counts.queue.add(done.started_ns - arrived_ns)
+    queue_ns = done.started_ns - arrived_ns
+    evaluation.computed(arrived_ns, queue_ns, done.computed_ns - done.read_ns)
+    counts.queue.add(queue_ns)
     counts.compute_input.add(done.read_ns - done.started_ns)
     counts.compute_infer.add(done.computed_ns - done.read_ns)
     counts.compute_output.add(done.written_ns - done.computed_ns)

@@ -167,7 +167,8 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             raise SignalError(
                 "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
             )
-        await self._respond(request, parameters, self._sequences, context.peer(), keep)
+        with self._activity.tracing.inside(context.invocation_metadata() or ()):
+            await self._respond(request, parameters, self._sequences, context.peer(), keep)
         return answers[0]
 
     async def ModelStreamInfer(  # noqa: N802
@@ -177,7 +178,8 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         call = StreamCall(Peer(context, self._options), self._respond)
         sequences = SequenceTable(self._scheduler, self._admission, self._activity, self._options)
         try:
-            await call.run(sequences)
+            with self._activity.tracing.inside(context.invocation_metadata() or ()):
+                await call.run(sequences)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             sequences.close()
             with self._admission.linger():
@@ -205,8 +207,10 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         answered = False
         try:
             if isinstance(entry, NetworkEntry):
-                work = self._activity.of(entry.name).evaluations
-                answer = await evaluate(entry, request, parameters, self._turns, self._pool, counts, work, max_bytes)
+                with self._activity.evaluation(entry.name) as evaluation:
+                    answer = await evaluate(
+                        entry, request, parameters, self._turns, self._pool, counts, evaluation, max_bytes
+                    )
                 await send(answer, True)
             else:
                 await advance(entry, request, parameters, sequences, owner, send, counts, max_bytes)
