@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from .arguments import above_zero, listening, port, positive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..models.description import ModelDescription
-    from ..server import Tracing
+    from ..server import Security, Tracing
 
 NAME = "serve"
 DASHBOARD_PORT = 50080
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port, default=50051, help="default: %(default)s; 0 takes a free one")
     parser.add_argument("--max-streams", type=positive, default=1024, metavar="N", help="default: %(default)s")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="compute threads (default: 1)")
+    parser.add_argument(
+        "--workers", type=positive, default=1, metavar="N",
+        help="processes that share the port, each with its own models, threads, streams and limits; the pages of "
+        "--metrics and --dashboard are on a port each, from the given one on (default: 1)",
+    )  # fmt: skip
     parser.add_argument("--backend", default="cpu", help="cpu, or reference: plain NumPy, slow (default: cpu)")
     parser.add_argument(
         "--slow-client-timeout", type=above_zero, default=60.0, metavar="S",
@@ -85,17 +92,40 @@ def _add_seeing(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Load, compile, serve."""
-    import asyncio
+    """Load, compile, serve: here, or in several processes."""
+    from .console import notices, output
+
+    def announce(address: str) -> None:
+        notices().print("Ctrl-C stops; a second one stops at once", style="dim")
+        output().print(f"ready on {address}", soft_wrap=True)
+
+    _configure_log(options)
+    _security(options).check(options.host)  # before the models, which may take minutes
+    if options.workers == 1:
+        return _serve(options, announce)
+    from ..server.options import join_address
+    from .warmup import warm_up_visibly
+    from .workers import Workers, shared_port
+
+    if options.backend == "cpu":
+        warm_up_visibly()  # once, and not in each of them
+    with shared_port(options.host, options.port) as shared:
+        options.port = shared
+        return Workers(_configure_log, _serve, options).run(lambda: announce(join_address(options.host, shared)))
+
+
+def _configure_log(options: argparse.Namespace) -> None:
     import logging
 
-    from ... import __version__
-    from ..server import NoTracing, Security, Server, ServerOptions, WebAddress, serve
-    from .console import notices, output
     from .log_lines import configure_log
 
     configure_log(options.log_format, logging.INFO if options.verbose else logging.WARNING)
-    security = Security(
+
+
+def _security(options: argparse.Namespace) -> Security:
+    from ..server import Security
+
+    return Security(
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
         client_ca=options.client_ca,
@@ -105,16 +135,26 @@ def execute(options: argparse.Namespace) -> int:
         jwt_issuer=options.jwt_issuer,
         insecure=options.insecure,
     )
-    security.check(options.host)  # before the models, which may take minutes
+
+
+def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
+    """Serve from this process until it is asked to stop; `on_ready` takes the address."""
+    import asyncio
+
+    from ... import __version__
+    from ..server import NoTracing, Server, ServerOptions, WebAddress, serve
+    from .console import notices
+
     models, networks = _load(options)
     server_options = ServerOptions(
         host=options.host,
         port=options.port,
+        shares_port=options.workers > 1,
         threads=options.threads,
         max_streams=options.max_streams,
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
-        security=security,
+        security=_security(options),
         channelz=options.channelz,
         tracing=_tracing(__version__) if options.traces else NoTracing(),
         dashboard=options.dashboard and WebAddress(*options.dashboard),
@@ -122,10 +162,9 @@ def execute(options: argparse.Namespace) -> int:
     )
 
     def announce(server: Server) -> None:
-        notices().print("Ctrl-C stops; a second one stops at once", style="dim")
         for name, url in server.urls.items():
             notices().print(f"{name} on {url}", soft_wrap=True)
-        output().print(f"ready on {server.address}", soft_wrap=True)
+        on_ready(server.address)
 
     asyncio.run(serve(models, server_options, networks=networks, on_started=announce))
     return 0

@@ -28,6 +28,8 @@ class ServerOptions:
     host: str = "127.0.0.1"
     # 0 lets the system choose; `Server.port` says which.
     port: int = DEFAULT_PORT
+    # Other servers may listen on the same port; the system shares connections out among them.
+    shares_port: bool = False
     # Compute threads; each model gets as many executors.
     threads: int = 1
     max_streams: int = 1024
@@ -91,8 +93,8 @@ class ServerOptions:
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", self.window_bytes),
             ("grpc.enable_channelz", int(self.channelz)),
-            # A second server on the same port is an error, not a silent sharer of its connections.
-            ("grpc.so_reuseport", 0),
+            # Unless asked for, a second server on the same port is an error, not a silent sharer of its connections.
+            ("grpc.so_reuseport", int(self.shares_port)),
         ]
 
 
