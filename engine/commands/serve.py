@@ -213,7 +213,7 @@ def _cost(about: ModelDescription) -> str:
     """What a step, an image or an evaluation costs, where that does not follow from shapes that clients choose."""
     from .console import in_count
 
-    if not about.multiply_adds:
+    if not about.multiply_adds and about.kind in ("network", "image"):
         return "inputs of any size" if about.kind == "network" else "images of any size"
     unit = "an evaluation" if about.kind == "network" else "a step"
     return f"{in_count(about.multiply_adds)} multiply-adds {unit}"

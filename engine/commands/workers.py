@@ -26,7 +26,7 @@ from .console import fail
 logger = logging.getLogger(__name__)
 
 SHORTEST_LIFE_S = 5.0
-"""A worker that ends sooner after it was ready is not replaced at once: something is wrong that another would meet too."""
+"""One that ends sooner after its start is replaced when this has passed: what went wrong may go wrong again."""
 
 Prepare = Callable[[argparse.Namespace], None]
 """What each process does first."""
@@ -161,7 +161,8 @@ def shared_port(host: str, port: int) -> Iterator[int]:
             yield address[1]
     except OSError as error:
         raise WavetileError(
-            f"can not listen on {host}:{port}: {error.strerror or error}; is another server there? port 0 takes a free one"
+            f"can not listen on {host}:{port}: {error.strerror or error}; is another server there? "
+            "port 0 takes a free one"
         ) from error
 
 

@@ -56,25 +56,8 @@ def compile_graph(
         _lower(node, graph, values, builder)
 
     builder.node = "outputs"
-    outputs: dict[str, View] = {}
-    carried_outputs = {state.output for state in graph.states}
-    for key in graph.outputs:
-        if key not in carried_outputs:
-            tensor = graph.types[key]
-            outputs[key] = builder.allocate(tensor.shape, dtype=carrier(tensor.dtype), pinned=True)
-            builder.copy(_value(key, graph, values, builder), outputs[key])
-    # State last: until here every reader still saw the state of the step before. Two passes, since one state's
-    # new value may be another state's old one.
-    fresh = []
-    for state in graph.states:
-        source = _value(state.output, graph, values, builder)
-        if any(source.buffer is values[other.input].buffer for other in graph.states):
-            staged = builder.allocate(source.shape, dtype=source.dtype)
-            builder.copy(source, staged)
-            source = staged
-        fresh.append((source, values[state.input]))
-    for source, target in fresh:
-        builder.copy(builder.reshape(source, target.shape), target)
+    outputs = _hand_out(graph, values, builder)
+    _keep_states(graph, values, builder)
     fuse_chains(builder)
     elide_copies(builder)
     keep_windows(builder)
@@ -85,6 +68,36 @@ def compile_graph(
         turn_batches(builder)
     partition(builder, threads)
     return assemble(name or graph.name, builder, inputs, outputs, weights or WeightMemory())
+
+
+def _hand_out(graph: Graph, values: dict[str, View], builder: Builder) -> dict[str, View]:
+    """Copy every output that is no state to a place of its own."""
+    outputs: dict[str, View] = {}
+    carried = {state.output for state in graph.states}
+    for key in graph.outputs:
+        if key not in carried:
+            tensor = graph.types[key]
+            outputs[key] = builder.allocate(tensor.shape, dtype=carrier(tensor.dtype), pinned=True)
+            builder.copy(_value(key, graph, values, builder), outputs[key])
+    return outputs
+
+
+def _keep_states(graph: Graph, values: dict[str, View], builder: Builder) -> None:
+    """Copy every state's new value over the old one.
+
+    Last of all: until here every reader still saw the state of the step before. Two passes, since one state's new value
+    may be another state's old one.
+    """
+    fresh = []
+    for state in graph.states:
+        source = _value(state.output, graph, values, builder)
+        if any(source.buffer is values[other.input].buffer for other in graph.states):
+            staged = builder.allocate(source.shape, dtype=source.dtype)
+            builder.copy(source, staged)
+            source = staged
+        fresh.append((source, values[state.input]))
+    for source, target in fresh:
+        builder.copy(builder.reshape(source, target.shape), target)
 
 
 def _value(key: str, graph: Graph, values: dict[str, View], builder: Builder) -> View:
