@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 
 class LatePolicy(Enum):
@@ -17,8 +17,8 @@ class LatePolicy(Enum):
     """It is not computed: its audio goes out as it came in. See `Bypass`."""
 
 
-class Outcome(Enum):
-    """What became of a frame; each has one."""
+class Outcome(StrEnum):
+    """What became of a frame; each has one. A string, whose hash is cheap: outcomes are counted a frame at a time."""
 
     MET = "met"
     """It was computed by its deadline."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,7 +13,8 @@ LARGEST_OCTAVE = 40
 """Times of 2^40 ns (18 minutes) and more are counted as just below that."""
 FOLDED_AT_ONCE = 1024
 _RANGES = RANGES_PER_OCTAVE * (LARGEST_OCTAVE - 2)
-_SMALLEST_NS, _LARGEST_NS = 4, 2**LARGEST_OCTAVE - 1
+_SMALLEST_NS, _LARGEST_NS = 4.0, 2.0**LARGEST_OCTAVE - 1.0
+_FIRST_BITS = int(np.float64(_SMALLEST_NS).view(np.int64)) >> 50
 
 
 class TimeHistogram:
@@ -79,13 +81,13 @@ class TimeHistogram:
     def _fold(self) -> None:
         if not self._pending:
             return
-        times_ns = np.clip(np.array(self._pending, np.int64), 0, _LARGEST_NS)
+        numbers = np.frombuffer(array("q", self._pending), np.int64)  # half the time of np.array
+        times_ns = np.clip(numbers.astype(np.float64), 0.0, _LARGEST_NS)  # all of them exact
         self._pending.clear()
         self._total_ns += int(times_ns.sum())
-        # 0.5 <= part < 1, whose next two binary digits are the quarter of the octave.
-        part, octave = np.frexp(np.maximum(times_ns, _SMALLEST_NS).astype(np.float64))
-        ranges = RANGES_PER_OCTAVE * (octave - 4) + (part * (2 * RANGES_PER_OCTAVE)).astype(np.int64)
-        self._counts += np.bincount(ranges, minlength=_RANGES)
+        # The bits of a binary64 are its octave, then 52 digits, of which the first two are the quarter of the octave.
+        bits = np.maximum(times_ns, _SMALLEST_NS).view(np.int64)
+        self._counts += np.bincount((bits >> 50) - _FIRST_BITS, minlength=_RANGES)
 
 
 def range_ns(index: int) -> tuple[int, int]:
