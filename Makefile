@@ -31,10 +31,10 @@ help:  ## list the targets
 demo: $(call has,images$(comma)report)  ## noisy speech through a server, then an image in tiles, live: latencies, an enhanced WAV, a report
 	@$(VENV)/bin/wavetile demo $(ARGS)
 
-test: $(call has,auth$(comma)channelz$(comma)dashboard$(comma)images$(comma)metrics$(comma)report$(comma)telemetry$(comma)test)  ## run the tests
+test: $(call has,auth$(comma)channelz$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## run the tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
-check: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)metrics$(comma)report$(comma)telemetry$(comma)test)  ## formatting, lint, types, then the tests
+check: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## formatting, lint, types, then the tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
@@ -50,7 +50,7 @@ bench-readme: $(call has,bench)  ## keep the last full `make bench` as the READM
 	@test ! -f benchmark-results/latest.json || cp benchmark-results/latest.json tests/benchmarks/results.json
 	@$(VENV)/bin/python tests/benchmarks/readme.py
 
-format: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)metrics$(comma)report$(comma)telemetry$(comma)test)  ## rewrite the formatting and what ruff can mend
+format: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## rewrite the formatting and what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
 
@@ -60,7 +60,7 @@ proto: $(VENV)-proto/.created  ## generate proto's stubs again
 
 dev: $(VENV)/.created  ## an environment that runs the checkout itself (editable), with every tool
 	@echo "installing wavetile, editable, into $(VENV)"
-	@$(PIP) install $(LOCKED) --editable ".[auth,bench,channelz,check,dashboard,images,metrics,report,telemetry,test]"
+	@$(PIP) install $(LOCKED) --editable ".[auth,bench,channelz,check,dashboard,images,load,metrics,report,telemetry,test,uvloop]"
 	@rm -f $(VENV)/.has-*  # so that the next `make test` installs the wheel again
 
 # A lock for Python 3.11, the oldest supported, holds for the newer ones too: nothing there needs an older package.
@@ -68,7 +68,7 @@ lock:  ## resolve every dependency again and rewrite constraints.txt
 	@echo "resolving every dependency in $(VENV)-lock"
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip -qq install --upgrade "setuptools>=77"
-	@$(VENV)-lock/bin/python -m pip -qq install --no-build-isolation ".[auth,bench,channelz,check,dashboard,images,metrics,peers,report,telemetry,test]"
+	@$(VENV)-lock/bin/python -m pip -qq install --no-build-isolation ".[auth,bench,channelz,check,dashboard,images,load,metrics,peers,report,telemetry,test,uvloop]"
 	@{ echo "# The exact set that the tests ran with: every extra but mic. Written by \`make lock\`; not for editing."; \
 	   $(VENV)-lock/bin/python -m pip freeze --all --exclude pip --exclude wavetile; } > constraints.txt.new
 	@mv constraints.txt.new constraints.txt

@@ -1,4 +1,4 @@
-"""The command line: `wavetile serve | run | models | describe | bench | warmup | demo`, one file a command."""
+"""The command line: `wavetile serve | run | load | models | describe | bench | warmup | demo`, one file a command."""
 
 from __future__ import annotations
 

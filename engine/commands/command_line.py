@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from ... import __version__
 from ...kernels.errors import KernelError
 from ..errors import WavetileError
-from . import bench, demo, describe, models, run, serve, token, warmup
+from . import bench, demo, describe, load, models, run, serve, token, warmup
 
-COMMANDS = (serve, token, run, models, describe, bench, warmup, demo)
+COMMANDS = (serve, token, run, load, models, describe, bench, warmup, demo)
 """Modules with a `NAME`, a `SUMMARY`, `add_arguments(parser)` and `execute(options) -> exit status`.
 
 They import what they need inside `execute`: a command costs the start-up time of what it uses.
