@@ -199,6 +199,7 @@ async def test_the_page_shows_a_server_that_streams(tmp_path: Path) -> None:
         serving(models, dashboard=HERE, security=security) as server,
         StreamClient(server.address, token=tokens["ada"]) as client,
         client.stream("gain", sample_rate_hz=RATE_HZ) as stream,
+        client.stream_images("invert", height=4, width=6, pixel_type="float32") as images,
         opened(server.urls["dashboard"], tmp_path / "profile") as page,
     ):
         sending = asyncio.create_task(_send_for_ever(stream))
@@ -210,16 +211,21 @@ async def test_the_page_shows_a_server_that_streams(tmp_path: Path) -> None:
             page.errors.clear()  # of the two refusals
             await _log_in(page, tokens["ada"])
             await page.until("Number.parseInt(document.querySelector('#rate').textContent) > 50")
-            assert await page.value("document.querySelector('#streams').textContent") == "1"
+            assert await page.value("document.querySelector('#streams').textContent") == "2"
             assert await page.value(
                 "[...document.querySelectorAll('#models tr')].map((row) => row.cells[0].textContent)"
             ) == [
                 "gain",
                 "invert",
             ]
-            await page.value("document.querySelector('#table button').click()")
+            await page.value(f"{row_of('gain')}.querySelector('button').click()")
             await page.until("document.querySelectorAll('#watch canvas').length === 3")
             await page.until(f"{INK} > 500")
+            await page.value(f"{row_of('invert')}.querySelector('button').click()")
+            await until(lambda: server.activity.open[images.info.stream_id].tap is not None)
+            await images.send(Part(np.zeros((4, 6), np.float32)))
+            await page.until('document.querySelectorAll(\'#watch canvas.picture[width="6"][height="4"]\').length === 2')
+            await page.until("document.querySelector('#watch').textContent.includes('100 % finished')")
             assert tokens["ada"] not in await page.value("document.documentElement.outerHTML")
             assert page.errors == []
         finally:
@@ -232,6 +238,11 @@ INK = """(() => {
   return pixels.filter((one) => one !== pixels[0]).length;
 })()"""
 """Pixels of the first picture that are not its ground."""
+
+
+def row_of(model: str) -> str:
+    """The row of a model's stream."""
+    return f"[...document.querySelectorAll('#table tr')].find((row) => row.cells[1].textContent === '{model}')"
 
 
 async def _log_in(page: Any, token: str) -> None:

@@ -132,8 +132,10 @@ export function latency(canvas, lanes, deadlineNs) {
 const LIGHT = [[255, 255, 255], [205, 226, 229], [111, 176, 184], [31, 111, 130], [38, 62, 99], [48, 28, 60]];
 const DARK = [[18, 25, 29], [22, 50, 66], [24, 96, 112], [56, 160, 148], [166, 209, 140], [250, 240, 176]];
 
-export function shades() {
-  const stops = isDark() ? DARK : LIGHT;
+const GREYS = [[0, 0, 0], [255, 255, 255]];
+
+// 256 levels of colours as canvases keep them.
+function shades(stops) {
   const table = new Uint8ClampedArray(256 * 4);
   for (let level = 0; level < 256; level++) {
     const place = (level / 255) * (stops.length - 1);
@@ -143,8 +145,10 @@ export function shades() {
     }
     table[level * 4 + 3] = 255;
   }
-  return table;
+  return new Uint32Array(table.buffer);
 }
+
+const tones = () => shades(isDark() ? DARK : LIGHT);
 
 const mel = (hz) => Math.log10(1 + hz / 700);
 
@@ -168,11 +172,10 @@ export class Waterfall {
     if (!fit || !this.bands) return;
     const { context, width, height } = fit;
     const count = this.seconds * this.perSecond;
-    const table = shades();
+    const levels = tones();
     Object.assign(this.picture, { width: count, height: this.bands });
     const image = new ImageData(count, this.bands);
     const pixels = new Uint32Array(image.data.buffer);
-    const levels = new Uint32Array(table.buffer);
     pixels.fill(levels[0]);
     const first = count - this.columns.length;
     this.columns.forEach((column, index) => {
@@ -262,28 +265,28 @@ export class Picture {
     for (let row = 0; row < patch.height; row++) {
       this.values.set(floats.subarray(row * patch.width, (row + 1) * patch.width), (patch.y + row) * this.width + patch.x);
     }
+    this.stale = true;
     this.fresh.push({ ...patch, until: performance.now() + 900 });
   }
 
   clear() {
     this.values.fill(NaN);
     this.fresh = [];
+    this.stale = true;
   }
 
   draw() {
-    if (!this.height || !this.width) return;
+    if (!this.height || !this.width || !(this.stale || this.fresh.length)) return;
+    this.stale = false;
     let [least, most] = [Infinity, -Infinity];
     for (const value of this.values) if (value === value) { least = Math.min(least, value); most = Math.max(most, value); }
     Object.assign(this.canvas, { height: this.height, width: this.width });
     const context = this.canvas.getContext("2d");
     const image = context.createImageData(this.width, this.height);
-    const table = shades();
-    this.values.forEach((value, index) => {
-      if (value !== value) return;
-      const level = Math.round((255 * (value - least)) / Math.max(most - least, 1e-9));
-      const [red, green, blue] = this.toned ? table.subarray(level * 4) : [level, level, level];
-      image.data.set([red, green, blue, 255], index * 4);
-    });
+    const pixels = new Uint32Array(image.data.buffer);
+    const levels = this.toned ? tones() : shades(GREYS);
+    const scale = 255 / Math.max(most - least, 1e-9);
+    this.values.forEach((value, index) => { if (value === value) pixels[index] = levels[Math.round((value - least) * scale)]; });
     context.putImageData(image, 0, 0);
     const now = performance.now();
     this.fresh = this.fresh.filter((patch) => patch.until > now);

@@ -3,7 +3,7 @@
 import { Line, Picture, Waterfall, forgetColours, isDark, latency, rangeStart, sparkline } from "./charts.js";
 
 const NUMBERS_MS = 1000;
-const SIGNAL_MS = 150;
+const SIGNAL_MS = 200;
 const KEPT = 91; // answers, a second apart
 const RATES_OVER = 2; // seconds
 const LATENCY_OVER = 10;
@@ -29,9 +29,8 @@ const scaled = (value, steps) => {
 const time = (ns) => (Number.isFinite(ns) ? scaled(ns, [[1e3, "µs"], [1e6, "ms"], [1e9, "s"]]) : NONE);
 const bytes = (value) => (value === null ? NONE : scaled(value, [[1, "B"], [1e3, "kB"], [1e6, "MB"], [1e9, "GB"]]));
 const age = (s) => {
-  if (s < 60) return `${Math.floor(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  if (s < 120) return `${Math.floor(s)} s`;
+  return s < 7200 ? `${Math.floor(s / 60)} min` : `${digits(s / 3600)} h`;
 };
 
 // What happened between two answers.
@@ -353,6 +352,7 @@ $("login").addEventListener("submit", (event) => {
 });
 $("theme").addEventListener("click", () => {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  for (const one of chosen?.views.values() ?? []) one.stale = true;
   if (history.length) show();
 });
 $("find").addEventListener("input", () => history.length && show());
