@@ -31,14 +31,16 @@ help:  ## list the targets
 demo: $(call has,images$(comma)report)  ## noisy speech through a server, then an image in tiles, live: latencies, an enhanced WAV, a report
 	@$(VENV)/bin/wavetile demo $(ARGS)
 
-test: $(call has,auth$(comma)channelz$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## run the tests
-	@$(VENV)/bin/python -m pytest $(ARGS)
+test: $(call has,auth$(comma)channelz$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## run the tests, in two processes
+	@$(VENV)/bin/wavetile warmup
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## formatting, lint, types, then the tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/wavetile warmup
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 conformance: $(call has,test)  ## run ONNX's conformance suite: passed, failed, skipped by suite and operator
 	@$(VENV)/bin/python -m tests.conformance.report $(ARGS)
