@@ -165,6 +165,8 @@ class GainExecutor:
                 raise self.model.step_error
             if self.model.step_s:
                 time.sleep(self.model.step_s)
+            if self.model.go_on is not None:
+                assert self.model.go_on.wait(10)
             for session in sessions:
                 session.advance()
         finally:
@@ -181,6 +183,8 @@ class GainModel:
     max_sessions: int = 1000
     first_frame_samples: int = HOP
     step_error: Exception | None = None
+    go_on: threading.Event | None = None
+    """What a step waits for."""
     open_sessions: int = 0
     batch_sizes: list[int] = field(default_factory=list)
     order: list[GainSession] = field(default_factory=list)

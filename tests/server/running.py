@@ -35,6 +35,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def settled(count: Callable[[], int]) -> None:
+    """Return once a count stands still; fail after PATIENCE_S."""
+    async with asyncio.timeout(PATIENCE_S):
+        before = -1
+        while before != (now := count()):
+            before = now
+            await asyncio.sleep(0.5)
+
+
 async def in_chunks(samples: np.ndarray, *sizes: int) -> AsyncIterator[np.ndarray]:
     """`samples` cut into chunks of these sizes, over and over."""
     start = turn = 0

@@ -17,6 +17,7 @@ from .fakes import HOP, GainModel, GainSession
 from .running import until
 
 MS = 1_000_000
+SECOND = 1000 * MS
 HOP_OF_SOUND = np.ones(HOP, np.float32)
 
 
@@ -64,7 +65,7 @@ async def test_the_earliest_deadline_goes_first(benches: list[Bench]) -> None:
     bench = Bench(GainModel(max_lanes=1))
     benches.append(bench)
     budgets = [30, 10, 20]
-    parts = [bench.attach(budget_ns=budget * MS) for budget in budgets]
+    parts = [bench.attach(budget_ns=budget * SECOND) for budget in budgets]  # longer than all of this takes
     for stream, _, _ in parts:
         stream.feed(HOP_OF_SOUND)
     bench.scheduler.start()
@@ -88,7 +89,7 @@ async def test_a_burst_queues_behind_live_streams(benches: list[Bench]) -> None:
 async def test_ready_frames_of_a_model_form_one_batch(benches: list[Bench]) -> None:
     bench = Bench(GainModel(max_lanes=4))
     benches.append(bench)
-    parts = [bench.attach() for _ in range(6)]
+    parts = [bench.attach(budget_ns=SECOND) for _ in range(6)]
     for stream, _, _ in parts:
         stream.feed(np.ones(2 * HOP, np.float32))
     bench.scheduler.start()

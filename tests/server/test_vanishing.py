@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +21,7 @@ from wavetile.proto.v1 import wavetile_pb2 as pb
 from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
 from .fakes import HOP, GainModel
-from .running import PATIENCE_S, audio_of, process, serving, until
+from .running import PATIENCE_S, audio_of, process, serving, settled, until
 
 CONFIG = pb.StreamRequest(
     config=pb.StreamConfig(
@@ -95,13 +96,15 @@ async def test_a_killed_process_frees_its_slot() -> None:
 
 
 async def test_a_session_is_not_closed_during_its_step() -> None:
-    model = GainModel(step_s=0.1)  # the fake fails when it is closed in there
+    go_on = threading.Event()
+    model = GainModel(go_on=go_on)  # the fake fails when it is closed in there
     async with serving({"gain": model}) as server:
         async with StreamClient(server.address) as client, client.stream("gain") as stream:
             await stream.send(np.zeros(HOP, np.float32))
             await until(lambda: len(model.batch_sizes) == 1)
         await until(lambda: server.live_streams == 0)
         assert model.open_sessions == 1
+        go_on.set()
         await until(lambda: model.open_sessions == 0)
 
 
@@ -118,9 +121,7 @@ async def test_a_client_that_never_reads_does_not_grow_memory() -> None:
                     sent_seconds += 1
             # A second is 64 kB: what has gone out is in the windows of both sides and in the few pending frames.
             assert sent_seconds < 60
-            steps = len(model.batch_sizes)
-            await asyncio.sleep(0.1)
-            assert len(model.batch_sizes) == steps  # nothing is computed for nobody
+            await settled(lambda: len(model.batch_sizes))  # nothing is computed for nobody
             assert await is_alive(server)
         await until(lambda: server.live_streams == 0 and model.open_sessions == 0)
 
