@@ -31,8 +31,10 @@ class Served:
         return self.model.open_session(sample_rate_hz or None, channels, bypass=bypass)
 
     def executor(self) -> Executor:
-        """A workspace whose kernels are compiled."""
-        return self.model.executor()
+        """A workspace whose kernels are compiled, and that has run every size of batch."""
+        executor = self.model.executor()
+        executor.warm_up()
+        return executor
 
     def open_images(self, form: ImageFormat, max_bytes: int) -> ImageSession:
         """A new stream of images, planned and proved. Raises SignalError."""

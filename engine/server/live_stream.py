@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from ..session.deadlines import Deadlines, Outcome
 from ..session.scheduled import FrameResult
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
+from .arrivals import ArrivalClock
 from .bell import Bell
 from .served import ServedSession, SessionOutput
 
@@ -61,6 +63,8 @@ class LiveStream:
             loop=asyncio.get_running_loop(),
             max_pending=max_pending,
         )
+        rate_hz = session.sample_rate_hz
+        self._arrivals = ArrivalClock(1e9 / rate_hz if rate_hz else deadlines.hop_ns)
         self._frames: list[FrameResult] = []
         self._tail: SessionOutput | None = None
         self._flushed = False
@@ -76,15 +80,18 @@ class LiveStream:
         """
         if self._stream.tap is not None:
             self._stream.tap.sent(chunk)
+        self._arrivals.begin(len(chunk), time.monotonic_ns())
         offset = 0
         while offset < len(chunk):
             take = min(self._session.free_samples, len(chunk) - offset)
             if take > 0:
-                self._scheduled.feed(chunk[offset : offset + take])
+                arrival_ns = self._arrivals.feed(take, time.monotonic_ns())
+                self._scheduled.feed(chunk[offset : offset + take], arrival_ns)
                 offset += take
             elif self._scheduled.idle:
                 raise RuntimeError("the session's ring is full and holds no complete hop: it is smaller than a hop")
             else:
+                self._arrivals.hold()
                 await self._next_frame()
 
     async def finish(self) -> None:

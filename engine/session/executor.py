@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..plan import StatePool, Workspace
+from ..plan import Slot, StatePool, Workspace
 from .session import Session
 from .spec import StreamSpec
 
@@ -30,6 +30,7 @@ class Executor:
         """Bind the program; `pool` is where the sessions that will be stepped have their slots."""
         self.spec = spec
         self.max_lanes = max_lanes
+        self._pool = pool
         self._workspace = Workspace(spec.program, spec.backend, max_lanes, pool)
         self._run = self._workspace.run
         self._input = _by_lane(self._workspace.input(spec.input), (spec.window_samples,))
@@ -42,6 +43,25 @@ class Executor:
         self._alone: Session | None = None
         """The session that had the last step to itself; its slots, which never change, are in place."""
         self._alone_place = self._place(0, 1)
+
+    def warm_up(self) -> None:
+        """Run every batch once that can come, on slots of its own: later, none is the first of its size.
+
+        Raises:
+            CapacityError: the pool has fewer free slots than `max_lanes`.
+        """
+        self._alone = None
+        taken: list[Slot] = []
+        try:
+            for lane in range(self.max_lanes):
+                taken.append(self._pool.acquire())
+                self._workspace.slots[lane] = taken[lane].place
+                self._run(lane + 1)
+                for lanes in range(1, self.max_lanes - lane + 1):
+                    self._place(lane, lanes)
+        finally:
+            for slot in taken:
+                self._pool.release(slot)
 
     def step(self, sessions: Sequence[Session]) -> None:
         """Make one step of each of these distinct sessions, all of them `ready`.

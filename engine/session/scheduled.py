@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -95,8 +96,8 @@ class Frame(NamedTuple):
 class StreamOwner(Protocol):
     """What a stream tells the scheduler."""
 
-    def arrived(self, stream: ScheduledStream, /) -> None:
-        """Samples were fed: frames may have become complete."""
+    def arrived(self, stream: ScheduledStream, arrival_ns: int, /) -> None:
+        """Samples were fed that arrived then: frames may have become complete."""
         ...
 
     def is_idle(self, stream: ScheduledStream, /) -> bool:
@@ -144,15 +145,18 @@ class ScheduledStream:
         self.failed = False
         self.closed = False
 
-    def feed(self, chunk: np.ndarray) -> None:
-        """Hand `chunk` to the session; at most `session.free_samples` long. Raises SignalError."""
+    def feed(self, chunk: np.ndarray, arrival_ns: int | None = None) -> None:
+        """Hand `chunk` to the session; at most `session.free_samples` long. Raises SignalError.
+
+        `arrival_ns`: when it came, in `time.monotonic_ns`; None: now.
+        """
         self.session.feed(chunk)
-        self._owner.arrived(self)
+        self._owner.arrived(self, time.monotonic_ns() if arrival_ns is None else arrival_ns)
 
     def flush(self) -> None:
         """End the signal. Only when `idle`."""
         self.session.flush()
-        self._owner.arrived(self)
+        self._owner.arrived(self, time.monotonic_ns())
 
     @property
     def idle(self) -> bool:

@@ -120,10 +120,10 @@ class Scheduler:
 
     # What `ScheduledStream` calls, on event loops.
 
-    def arrived(self, stream: ScheduledStream) -> None:
-        """Samples were fed: frames may have become complete."""
+    def arrived(self, stream: ScheduledStream, arrival_ns: int) -> None:
+        """Samples were fed that arrived then: frames may have become complete."""
         if count := stream.count_arrived():
-            self._inbox.append((stream, count, time.monotonic_ns()))
+            self._inbox.append((stream, count, arrival_ns))
             self._ring(stream.loop)
 
     def is_idle(self, stream: ScheduledStream) -> bool:

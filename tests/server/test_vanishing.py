@@ -79,6 +79,24 @@ async def test_a_client_that_leaves_mid_stream_frees_its_slot(way: str) -> None:
         assert await is_alive(server)
 
 
+@pytest.mark.parametrize("busy", [0, 2])
+async def test_a_call_whose_own_deadline_passes_frees_its_slot_at_once(busy: int) -> None:
+    model = GainModel(step_s=0.002)
+    async with serving({"gain": model}) as server, grpc.aio.insecure_channel(server.address) as channel:
+        call: Any = pb_grpc.StreamServiceStub(channel).Stream(timeout=0.3)
+        await call.write(CONFIG)
+        await call.read()
+        for _ in range(busy):
+            await call.write(SECOND)  # 200 ms of computing, of which nobody reads
+        assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        async with asyncio.timeout(0.2):
+            await until(lambda: server.live_streams == 0 and model.open_sessions == 0)
+        steps = len(model.batch_sizes)
+        await asyncio.sleep(0.05)
+        assert len(model.batch_sizes) == steps  # what it had sent ahead is not computed
+        assert await is_alive(server)
+
+
 async def test_a_killed_process_frees_its_slot() -> None:
     model = GainModel()
     async with serving({"gain": model}) as server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Callable
 
@@ -45,6 +47,49 @@ def test_sessions_together_get_what_each_gets_alone(max_lanes: int) -> None:
         streamed = finish(session, lambda session=session: executor.step([session]))
         with Stream(SPEC, channels=session.channels) as stream:
             np.testing.assert_array_equal(streamed, stream.process(signal).samples)
+
+
+def test_after_the_warm_up_the_first_batch_of_a_size_leaves_nothing_behind() -> None:
+    """Python's allocator sees no block more after the first batch of each size, nor of each mix of channels."""
+    pool = StatePool(SPEC.program, 16)
+    mixes = [[1] * size for size in range(1, 17)] + [[2] * 8, [3, 1, 2, 1], [8, 8], [16]]
+    for warm in (False, True):
+        executor = Executor(SPEC, 16, pool)
+        if warm:
+            executor.warm_up()
+            assert pool.free == 16
+        left = 0
+        for channels in mixes:
+            sessions = [Session(SPEC, pool, channels=count) for count in channels]
+            for session in sessions:
+                session.feed(noise(3 * HOP, session.channels))
+                Executor(SPEC, session.lanes, pool).step([session])  # what a session makes of its own first step
+                session.drain()
+            gc.collect()
+            blocks = sys.getallocatedblocks()
+            executor.step(sessions)
+            for session in sessions:
+                session.drain()
+            gc.collect()
+            left = max(left, sys.getallocatedblocks() - blocks)
+            for session in sessions:
+                session.close()
+        assert (left <= 2) == warm
+
+
+def test_a_warm_up_leaves_sessions_as_they_are() -> None:
+    pool = StatePool(SPEC.program, 4)
+    session = Session(SPEC, pool)
+    session.feed(noise(9 * HOP))
+    executor = Executor(SPEC, 3, pool)
+    executor.step([session])
+    executor.warm_up()
+    whole = np.concatenate([session.drain().samples, finish(session, lambda: executor.step([session]))])  # type: ignore[list-item]
+    with Stream(SPEC) as stream:
+        np.testing.assert_array_equal(whole, stream.process(noise(9 * HOP)).samples)
+    with pytest.raises(WavetileError, match="slots"):
+        Executor(SPEC, 4, pool).warm_up()
+    assert pool.free == 3
 
 
 def test_session_with_more_channels_than_lanes_is_refused() -> None:
