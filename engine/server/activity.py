@@ -200,6 +200,8 @@ class ModelActivity:
     """How streams ended that had begun: "ok", "gone" (with the client), or the reason why the server ended them."""
     parts: WorkCounts = field(default_factory=WorkCounts)
     evaluations: WorkCounts = field(default_factory=WorkCounts)
+    evaluations_failed: Counter[str] = field(default_factory=Counter)
+    """Reason -> evaluations that gave no answer."""
 
 
 class Activity:
@@ -236,6 +238,8 @@ class Activity:
             raise
         finally:
             span.end({}, error)
+            if error:
+                self.of(model).evaluations_failed[error] += 1
 
 
 def reason_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
@@ -25,6 +26,8 @@ class Authorisation(grpc.aio.ServerInterceptor):
     def __init__(self, verifiers: Sequence[TokenVerifier], anyone: Caller) -> None:
         self._verifiers = verifiers
         self._anyone = anyone
+        self.refused: Counter[str] = Counter()
+        """Calls that were refused, by the status's name."""
         self._unauthenticated = _refusal(grpc.StatusCode.UNAUTHENTICATED, "this call needs a valid bearer token")
         self._denied = _refusal(grpc.StatusCode.PERMISSION_DENIED, "this caller may not make this call")
 
@@ -41,12 +44,14 @@ class Authorisation(grpc.aio.ServerInterceptor):
         if caller is None:
             about = {"event": "call_refused", "method": method[:200], "status": "UNAUTHENTICATED"}
             logger.info("%.200r: refused, no valid token", method, extra=about)
+            self.refused["UNAUTHENTICATED"] += 1
             return self._unauthenticated
         if needed is not Requirement.ANY_CALLER and needed not in caller.permissions:
             about = {"event": "call_refused", "method": method[:200], "status": "PERMISSION_DENIED"}
             about |= {"caller": caller.name, "permission": needed.value}
             text = "%.200r: refused, %.200r lacks the permission %r"
             logger.info(text, method, caller.name, needed.value, extra=about)
+            self.refused["PERMISSION_DENIED"] += 1
             return self._denied
         logger.debug("%s: called by %.200r", method, caller.name)
         return await continuation(handler_call_details)

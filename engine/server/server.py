@@ -21,6 +21,7 @@ from ..session.scheduler import Scheduler
 from . import inference
 from .activity import Activity
 from .admission import Admission
+from .authorisation import Authorisation
 from .channelz import add_channelz
 from .image_call import ImagePools
 from .options import ServerOptions, join_address
@@ -123,7 +124,7 @@ class Server:
             files.append(channelz)
         reflection.enable_server_reflection(names, self._grpc, inference.reflection_pool(*files))
         self._port = self._bind(credentials)
-        await self._open_doors()
+        await self._open_doors(authorisation)
         self._scheduler.start()
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -131,13 +132,14 @@ class Server:
         about = {"event": "server_started", "models": names, "address": self.address}
         logger.info("serving %s on %s", ", ".join(names) or "no model", self.address, extra=about)
 
-    async def _open_doors(self) -> None:
+    async def _open_doors(self, authorisation: Authorisation) -> None:
         instruments = Instruments(
             models={name: served.describe() for name, served in self._models.items()},
             networks=tuple(self._networks),
             scheduler=self._scheduler,
             activity=self._activity,
             admission=self._admission,
+            calls_refused=authorisation.refused,
             options=self._options,
             started_ns=time.monotonic_ns(),
         )

@@ -12,6 +12,7 @@ import io
 import re
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ async def scan(client: StreamClient, path: Path) -> None:
     image = (image[:height, :width] - low) / (high - low)
     form = {"height": height, "width": width, "order": "raster", "tile_pixels": TILE, "pixel_type": "float32"}
 
-    async def tiles() -> object:
+    async def tiles() -> AsyncIterator[Part]:
         for y in range(0, height, TILE):
             for x in range(0, width, TILE):
                 yield Part(image[y : y + TILE, x : x + TILE], y, x)
@@ -134,7 +135,7 @@ async def take(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("picture", type=Path, nargs="?")
     parser.add_argument("--load", metavar="HOST:PORT", help="only stream, to a server that is there")
     parser.add_argument("--denoised", type=int, default=10)

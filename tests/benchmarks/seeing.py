@@ -140,6 +140,7 @@ async def overview_ms(streams: int) -> float:
         scheduler=server._scheduler,
         activity=server.activity,
         admission=server._admission,
+        calls_refused={},
         options=server._options,
         started_ns=0,
     )

@@ -335,3 +335,14 @@ class InvertImages:
 
     def finish(self) -> None:
         return None
+
+
+class Doubled:
+    """A network that is evaluated whole."""
+
+    inputs = outputs = (TensorDescription("x", "float32", ("n",)),)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if "x" not in inputs:
+            raise SignalError("input 'x' is missing")
+        return {"x": 2 * inputs["x"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -16,13 +17,13 @@ from wavetile.engine.server import Security
 channelz_pb2 = pytest.importorskip("grpc_channelz.v1.channelz_pb2", reason="the extra 'channelz' is not installed")
 
 
-async def servers(address: str, token: str = "") -> object:
+async def servers(address: str, token: str = "") -> Any:
     """What GetServers answers."""
     from grpc_channelz.v1 import channelz_pb2_grpc
 
     metadata = [("authorization", f"Bearer {token}")] if token else None
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = channelz_pb2_grpc.ChannelzStub(channel)
+        stub: Any = channelz_pb2_grpc.ChannelzStub(cast("Any", channel))
         return await stub.GetServers(channelz_pb2.GetServersRequest(), metadata=metadata)
 
 

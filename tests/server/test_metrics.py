@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import grpc
 import numpy as np
 import pytest
 
-from tests.server.fakes import HOP, GainModel, InvertModel
+from tests.server.fakes import HOP, Doubled, GainModel, InvertModel
+from tests.server.guards import write_tokens
 from tests.server.running import process, serving, until
 from wavetile.clients import Part, StreamClient
 from wavetile.engine.errors import ServerError, WavetileError
 from wavetile.engine.server import Security, WebAddress
+from wavetile.proto.inference.v2 import inference_pb2
 
 pytest.importorskip("aiohttp", reason="the extra 'metrics' is not installed")
 parser = pytest.importorskip("prometheus_client.parser", reason="the extra 'metrics' is not installed")
@@ -17,11 +22,12 @@ parser = pytest.importorskip("prometheus_client.parser", reason="the extra 'metr
 HERE = WebAddress("127.0.0.1", 0)
 
 
-async def scrape(url: str) -> dict[tuple[str, ...], float]:
+async def scrape(url: str, token: str = "") -> dict[tuple[str, ...], float]:
     """(Sample's name, its labels' values in the order of their names) -> value."""
     import aiohttp
 
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics", headers=headers) as response:
         assert response.status == 200
         text = await response.text()
     return {
@@ -70,7 +76,29 @@ async def test_frames_streams_and_batches_are_counted_by_model() -> None:
     assert seen["process_resident_memory_bytes",] > 1e6
 
 
-async def test_metrics_keep_the_rules_of_the_grpc_port(tmp_path) -> None:  # noqa: ANN001 - pytest's own
+async def test_what_is_refused_is_counted_by_reason(tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", ada="administer", bob="infer")
+    security = Security(tokens=tmp_path / "tokens")
+    async with serving({}, networks={"doubled": Doubled()}, metrics=HERE, security=security) as server:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            infer = channel.unary_unary(
+                "/inference.GRPCInferenceService/ModelInfer",
+                request_serializer=inference_pb2.ModelInferRequest.SerializeToString,
+                response_deserializer=inference_pb2.ModelInferResponse.FromString,
+            )
+            for token in ("", tokens["ada"], tokens["bob"]):
+                metadata = (("authorization", f"Bearer {token}"),)
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await infer(inference_pb2.ModelInferRequest(model_name="doubled"), metadata=metadata)
+        seen = await scrape(server.urls["metrics"], tokens["bob"])
+    assert seen["wavetile_calls_refused_total", "UNAUTHENTICATED"] == 1
+    assert seen["wavetile_calls_refused_total", "PERMISSION_DENIED"] == 1
+    assert seen["wavetile_evaluations_failed_total", "doubled", "signal"] == 1
+    assert seen["wavetile_evaluation_compute_seconds_count", "doubled"] == 0
+    assert seen["wavetile_draining",] == 0
+
+
+async def test_metrics_keep_the_rules_of_the_grpc_port() -> None:
     with pytest.raises(WavetileError, match=r"needs TLS .* --metrics 127.0.0.1 would work"):
         async with serving({}, metrics=WebAddress("0.0.0.0", 0)):
             pass

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from tests.server.fakes import HOP, GainModel, InvertModel
+from tests.server.fakes import HOP, Doubled, GainModel, InvertModel
 from tests.server.running import process, serving, until
 from wavetile.clients import StreamClient
 from wavetile.engine.errors import ServerError, WavetileError
-from wavetile.engine.server import TensorDescription
 from wavetile.engine.server.telemetry import OpenTelemetry, from_environment
 from wavetile.proto.inference.v2 import inference_pb2 as inference
 from wavetile.proto.v1 import wavetile_pb2 as pb
@@ -25,15 +23,6 @@ pytest.importorskip("opentelemetry.sdk", reason="the extra 'telemetry' is not in
 
 TRACE, PARENT = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 METADATA = (("traceparent", f"00-{TRACE:032x}-{PARENT:016x}-01"),)
-
-
-class Doubled:
-    """A network that is evaluated whole."""
-
-    inputs = outputs = (TensorDescription("x", "float32", ("n",)),)
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {"x": 2 * inputs["x"]}
 
 
 class Kept:

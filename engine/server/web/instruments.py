@@ -21,6 +21,8 @@ class Instruments:
     scheduler: Scheduler
     activity: Activity
     admission: Admission
+    calls_refused: Mapping[str, int]
+    """By the status's name: those that nobody may make who makes them."""
     options: ServerOptions
     started_ns: int
     """Of `time.monotonic_ns`."""

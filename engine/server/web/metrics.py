@@ -61,6 +61,11 @@ def metric_families(instruments: Instruments) -> Iterator[Metric]:
     yield from _work("image_part", {name: one.parts for name, one in activity.items() if one.parts.compute.count})
     networks = {name: activity[name].evaluations for name in instruments.networks}
     yield from _work("evaluation", networks)
+    failed: Values = {(name, why): n for name, one in activity.items() for why, n in one.evaluations_failed.items()}
+    yield _counter("wavetile_evaluations_failed", "Evaluations that gave no answer", failed, ["model", "reason"])
+    refused: Values = {(status,): number for status, number in instruments.calls_refused.items()}
+    yield _counter("wavetile_calls_refused", "Calls whose caller may not make them", refused, ["status"])
+    yield _gauge("wavetile_draining", "Whether the server is stopping", {(): int(instruments.admission.draining)})
     yield _gauge("wavetile_compute_threads", "Compute threads", {(): instruments.options.threads})
     version = instruments.options.version
     yield _gauge("wavetile_info", "The server's version", {(version,): 1}, ["version"])
