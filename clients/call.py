@@ -21,6 +21,8 @@ from ..engine.errors import ServerError
 _LOST = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 """What grpc.aio takes for the status of a call on which a write failed."""
 
+RETRY_AFTER = "retry-after-ms"
+
 _STATUS_TIMEOUT_S = 10.0
 _STATUS_PERIOD_S = 0.001
 """How long, and how often, a status is looked for of whose coming grpc.aio tells nobody. It takes microseconds."""
@@ -43,6 +45,7 @@ class StreamCall:
         self._reading = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._status: tuple[grpc.StatusCode, str] | None = None
+        self._retry_after_s: float | None = None
         # Told of each status in older versions of grpcio, in newer ones of the first.
         call.add_done_callback(self._note_status)
 
@@ -99,11 +102,12 @@ class StreamCall:
         code, details = await self._end()
         if code is grpc.StatusCode.OK:
             details = "the server has ended this stream"
-        raise ServerError(code.name, details or "no details")
+        raise ServerError(code.name, details or "no details", self._retry_after_s)
 
     def _note_status(self, call: Any) -> None:
         if call.done():
             self._set_status(_result(call.code()), _result(call.details()))
+            self._retry_after_s = _retry_after_s(_result(call.trailing_metadata()))
 
     def _set_status(self, code: grpc.StatusCode, details: str) -> None:
         """Take the first that is not a failed write's: what comes after it is not the server's any more."""
@@ -132,6 +136,12 @@ def is_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def _retry_after_s(metadata: Any) -> float | None:
+    """What the server says of when to ask again, in the trailing metadata."""
+    values = [value for key, value in metadata or () if key == RETRY_AFTER]
+    return int(values[0]) / 1000 if values and str(values[0]).isdecimal() else None
 
 
 def _result(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -17,6 +17,11 @@ LATE_POLICIES = {
     "skip": pb.LATE_POLICY_SKIP,
     "bypass": pb.LATE_POLICY_BYPASS,
 }
+PRIORITIES = {
+    "low": pb.STREAM_PRIORITY_LOW,
+    "normal": pb.STREAM_PRIORITY_NORMAL,
+    "high": pb.STREAM_PRIORITY_HIGH,
+}
 IMAGE_ORDERS = {
     "whole": pb.IMAGE_ORDER_UNSPECIFIED,
     "raster": pb.IMAGE_ORDER_RASTER,

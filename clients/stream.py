@@ -27,7 +27,16 @@ from ..engine.errors import ServerError, SignalError
 from ..proto.v1 import wavetile_pb2 as pb
 from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
 from .call import StreamCall, is_cancelled
-from .encoding import AUDIO_ENCODINGS, IMAGE_ORDERS, LATE_POLICIES, PIXEL_TYPES, Part, encode_audio, encode_part
+from .encoding import (
+    AUDIO_ENCODINGS,
+    IMAGE_ORDERS,
+    LATE_POLICIES,
+    PIXEL_TYPES,
+    PRIORITIES,
+    Part,
+    encode_audio,
+    encode_part,
+)
 from .results import (
     ModelDescription,
     ModelSummary,
@@ -131,17 +140,20 @@ class StreamClient:
         encoding: str = "pcm_f32le",
         frame_budget_s: float | None = None,
         late_policy: str = "process",
+        priority: str = "normal",
     ) -> AsyncIterator[ClientStream]:
         """An audio stream. `send` takes `[samples]` or `[samples, channels]`, float (1.0 is full scale) or int16.
 
         `sample_rate_hz`: None is the model's own. `encoding`: on the wire, "pcm_f32le" or "pcm_s16le".
         `frame_budget_s`: a frame's deadline after its arrival; None is one hop. `late_policy`: what happens to frames
         that miss it. "process" computes them all the same; "skip" too, but gives nothing of them out; "bypass", for
-        models that return audio alone, gives out their input instead. Leaving the context before `finish` and the last
-        result cancels the stream. Raises ServerError, SignalError.
+        models that return audio alone, gives out their input instead. `priority`: "low", "normal" or "high", which says
+        who goes first where the server can not compute all streams in time. Leaving the context before `finish` and the
+        last result cancels the stream. Raises ServerError, SignalError.
         """
         _check_known("audio encoding", encoding, AUDIO_ENCODINGS)
         _check_known("late policy", late_policy, LATE_POLICIES)
+        _check_known("priority", priority, PRIORITIES)
         audio = pb.AudioConfig(
             sample_rate_hz=sample_rate_hz or 0, channels=channels, encoding=AUDIO_ENCODINGS[encoding]
         )
@@ -150,6 +162,7 @@ class StreamClient:
             audio=audio,
             frame_budget_ns=_nanoseconds(frame_budget_s),
             late_policy=LATE_POLICIES[late_policy],
+            priority=PRIORITIES[priority],
         )
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
@@ -160,15 +173,23 @@ class StreamClient:
 
     @asynccontextmanager
     async def stream_features(
-        self, model: str, *, feature_count: int, frame_budget_s: float | None = None, late_policy: str = "process"
+        self,
+        model: str,
+        *,
+        feature_count: int,
+        frame_budget_s: float | None = None,
+        late_policy: str = "process",
+        priority: str = "normal",
     ) -> AsyncIterator[ClientStream]:
         """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. All else as `stream`."""
         _check_known("late policy", late_policy, LATE_POLICIES)
+        _check_known("priority", priority, PRIORITIES)
         config = pb.StreamConfig(
             model=model,
             features=pb.FeatureConfig(feature_count=feature_count),
             frame_budget_ns=_nanoseconds(frame_budget_s),
             late_policy=LATE_POLICIES[late_policy],
+            priority=PRIORITIES[priority],
         )
 
         def request(frames: np.ndarray) -> pb.StreamRequest:

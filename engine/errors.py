@@ -66,10 +66,12 @@ class BackendError(WavetileError):
 class ServerError(WavetileError):
     """What the server told a client.
 
-    `code` is the gRPC status name (such as "RESOURCE_EXHAUSTED"), `message` the server's sentence.
+    `code` is the gRPC status name (such as "RESOURCE_EXHAUSTED"), `message` the server's sentence. `retry_after_s` is
+    when to ask again, where the server says so.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s

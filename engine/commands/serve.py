@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import above_zero, listening, port, positive
+from .arguments import above_zero, listening, port, positive, share
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=port, default=50051, help="default: %(default)s; 0 takes a free one")
     parser.add_argument("--max-streams", type=positive, default=1024, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--max-load", type=share, default=0.7, metavar="SHARE",
+        help="take streams up to this share of what can be computed in time, as measured (default: 0.7); 0: any number",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quotas", type=Path, metavar="FILE", help="what each caller may take: streams, bytes a second (TOML)"
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="compute threads (default: 1)")
     parser.add_argument(
         "--workers", type=positive, default=1, metavar="N",
@@ -154,6 +161,8 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
         shares_port=options.workers > 1,
         threads=options.threads,
         max_streams=options.max_streams,
+        max_load=options.max_load,
+        quotas=options.quotas,
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
         security=_security(options),

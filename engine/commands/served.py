@@ -13,6 +13,8 @@ from ..models.image_session import ImageSession
 from ..models.model import Model
 from ..server import ModelDescription, ModelKind, TensorDescription
 from ..session import Executor, ImageFormat, Session
+from ..session.capacity import measure_batches
+from ..session.scheduler import StepExecutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,12 @@ class Served:
         executor = self.model.executor()
         executor.warm_up()
         return executor
+
+    def batch_costs(self, executor: StepExecutor) -> dict[int, float]:
+        """Seconds of a batch by its lanes, on silence."""
+        spec = self.model.stream_spec
+        hop = np.zeros((1, spec.feature_count) if spec.feature_count else spec.hop_samples, np.float32)
+        return measure_batches(executor, lambda: self.open_session(0, 1), hop)
 
     def open_images(self, form: ImageFormat, max_bytes: int) -> ImageSession:
         """A new stream of images, planned and proved. Raises SignalError."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
-from .callers import Caller, Requirement, TokenVerifier, requirement
+from .callers import Caller, Requirement, TokenVerifier, current_caller, requirement
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Authorisation(grpc.aio.ServerInterceptor):
             self.refused["PERMISSION_DENIED"] += 1
             return self._denied
         logger.debug("%s: called by %.200r", method, caller.name)
+        current_caller.set(caller)
         return await continuation(handler_call_details)
 
     def caller(self, values: Sequence[str | bytes]) -> Caller | None:

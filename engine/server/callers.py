@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -22,6 +23,10 @@ class Caller:
 
     name: str
     permissions: frozenset[Permission]
+
+
+current_caller: ContextVar[Caller | None] = ContextVar("current_caller", default=None)
+"""Whose call this is: set by the interceptor, before the call's handler runs in the same task."""
 
 
 class TokenVerifier(Protocol):

@@ -15,6 +15,7 @@ from .codec import decode_tile, image_format
 from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
 from .peer import Peer
+from .quotas import Account
 from .served import ServedImages, ServedModel
 from .signal_call import wrong_request
 
@@ -38,6 +39,7 @@ class ImageCall:
         config: pb.StreamConfig,
         served: ServedModel,
         pools: ImagePools,
+        account: Account,
         options: ServerOptions,
     ) -> None:
         self._peer = peer
@@ -46,6 +48,7 @@ class ImageCall:
         self._served = served
         self._description = served.describe()
         self._pools = pools
+        self._account = account
         self._options = options
         self._counter = ImageResultCounter(options.max_message_bytes)
 
@@ -55,9 +58,11 @@ class ImageCall:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
         if self._config.late_policy:
             raise SignalError("late_policy is set; images have no frames that could be late, leave it out")
+        if self._config.priority:
+            raise SignalError("priority is set; images are computed apart from streams of frames, leave it out")
         image = self._config.image
         form = image_format(image, self._options.max_message_bytes)
-        images = await asyncio.get_running_loop().run_in_executor(
+        images = await self._account.plan(
             self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
         )
         await self._peer.write(pb.StreamResponse(started=self._started(images)))

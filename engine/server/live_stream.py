@@ -65,6 +65,11 @@ class LiveStream:
         )
         rate_hz = session.sample_rate_hz
         self._arrivals = ArrivalClock(1e9 / rate_hz if rate_hz else deadlines.hop_ns)
+        self._backlog = max_pending // 2
+        # A frame that is due sooner than a hop after it came may be late on a server that has time for all.
+        self._tells = deadlines.budget_ns >= deadlines.hop_ns
+        self._excused = False
+        self._told_frames = self._told_missed = 0
         self._frames: list[FrameResult] = []
         self._tail: SessionOutput | None = None
         self._flushed = False
@@ -155,6 +160,20 @@ class LiveStream:
         self._scheduled.release(results.arrivals_ns)
         self._stream.count(results.frame_count, results.queue_time_ns, results.compute_time_ns)
         self._stream.count_missed(results.late_frame_count, results.skipped_frame_count, results.bypassed_frame_count)
+        if self._tells:
+            self._tell(results)
+
+    def pulse(self) -> tuple[int, int]:
+        """Frames so far, and of those the missed ones, for which nobody but the server can be the reason."""
+        return self._told_frames, self._told_missed
+
+    def _tell(self, results: Results) -> None:
+        missed = results.late_frame_count + results.skipped_frame_count + results.bypassed_frame_count
+        # Where a client reads too slowly, frames wait for their turn to be computed: that is nobody else's fault.
+        self._excused = len(self._frames) >= self._backlog or (self._excused and missed > 0)
+        if not self._excused:
+            self._told_frames += results.frame_count
+            self._told_missed += missed
 
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which `results` raises."""

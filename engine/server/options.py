@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from .security import Security
@@ -34,6 +35,10 @@ class ServerOptions:
     threads: int = 1
     max_streams: int = 1024
     max_channels: int = 8
+    # The share of what can be computed in time that streams are let in for; 0: any number, in time or not.
+    max_load: float = 0.7
+    # What each caller may take; see `Quotas`.
+    quotas: Path | None = None
     # Of one message, in either direction.
     max_message_bytes: int = 16 * 1024 * 1024
     # What one image may keep between the tiles, rows or slices that it comes in; and what computing one of them, or a

@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from .options import ServerOptions
+from .quotas import Account
 from .status import SlowClientError
 
 
@@ -19,16 +21,21 @@ class Peer:
     a client that stops reading makes `write` wait, and one that stops sending `read`.
     """
 
-    def __init__(self, context: grpc.aio.ServicerContext, options: ServerOptions) -> None:
+    def __init__(self, context: grpc.aio.ServicerContext, options: ServerOptions, account: Account) -> None:
+        """`account` pays for what is read."""
         self._context = context
+        self._account = account if account.is_metered else None
         idle_s, slow_s = options.idle_timeout_s, options.slow_client_timeout_s
         self._reading = Patience(idle_s, f"the client has sent nothing for {idle_s:g} s")
         self._writing = Patience(slow_s, f"the client has read nothing for {slow_s:g} s")
 
     async def read(self) -> Any:
-        """The next request, or grpc.aio.EOF. Raises SlowClientError."""
+        """The next request, or grpc.aio.EOF. Raises SlowClientError, QuotaError."""
         with self._reading:
-            return await self._context.read()
+            request = await self._context.read()
+        if self._account is not None and isinstance(request, Message):
+            await self._account.pay(request.ByteSize())
+        return request
 
     async def write(self, response: Any) -> None:
         """Return when `response` is on its way. Raises SlowClientError."""

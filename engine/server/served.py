@@ -158,6 +158,13 @@ class ServedModel(Protocol):
         """A new workspace, ready to run at once (compiled and warm). State must live in the sessions, not in it."""
         ...
 
+    def batch_costs(self, executor: StepExecutor) -> Mapping[int, float]:
+        """Seconds that a batch takes on `executor`, by its lanes, as measured now; of some sizes, or of none.
+
+        Takes some tenths of a second at most.
+        """
+        ...
+
     def open_images(self, form: ImageFormat, max_bytes: int) -> ServedImages:
         """A new stream of images, each of which keeps at most `max_bytes` between its parts, and computes one in them.
 

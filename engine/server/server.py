@@ -24,8 +24,11 @@ from .admission import Admission
 from .authorisation import Authorisation
 from .channelz import add_channelz
 from .image_call import ImagePools
+from .load_watch import LoadWatch
+from .measured import measured_capacity, measured_message_s
 from .options import ServerOptions, join_address
 from .parsing import Parsing
+from .quotas import Accounts, Quotas
 from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
 from .web import Instruments, open_doors
@@ -57,6 +60,7 @@ class Server:
         self._admission = Admission(self._options.max_streams)
         self._activity = Activity({*models, *(networks or {})}, self._options.tracing)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
+        self._watching: asyncio.Task[None] | None = None
         self._port = 0
         self._doors = AsyncExitStack()
         self._urls: dict[str, str] = {}
@@ -82,6 +86,11 @@ class Server:
         return self._urls
 
     @property
+    def admission(self) -> Admission:
+        """Who comes in, and the measured load."""
+        return self._admission
+
+    @property
     def activity(self) -> Activity:
         """The open streams, and what was refused and computed."""
         return self._activity
@@ -100,6 +109,13 @@ class Server:
         }
         self._grpc = grpc.aio.server(interceptors=(authorisation, Parsing()), options=options.channel_options())
         self._scheduler = Scheduler(executors, options.threads)
+        quotas = None if options.quotas is None else Quotas.read(options.quotas)
+        self._admission.accounts = Accounts(quotas, PLANNING_THREADS - options.security.has_tokens)
+        if options.max_load:
+            message_s = await measured_message_s()
+            self._admission.limit_load(
+                measured_capacity(self._models, executors, options.threads, message_s), options.max_load
+            )
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
         pools = ImagePools(self._image_pool, self._planning_pool)
@@ -127,6 +143,8 @@ class Server:
         await self._open_doors(authorisation)
         self._scheduler.start()
         await self._grpc.start()
+        if options.max_load:
+            self._watching = asyncio.create_task(LoadWatch(self._admission, self._scheduler).run())
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         names = sorted({*self._models, *self._networks})
         about = {"event": "server_started", "models": names, "address": self.address}
@@ -154,6 +172,8 @@ class Server:
         self._admission.drain()
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace_s)
+        if self._watching is not None:
+            self._watching.cancel()
         self._inference.close()
         await asyncio.to_thread(self._scheduler.stop)
         for pool in (self._image_pool, self._planning_pool):

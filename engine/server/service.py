@@ -86,13 +86,13 @@ class StreamService(pb_grpc.StreamServiceServicer):
         description = served.describe()
         stream.model, stream.kind = config.model, description.kind
         _check_signal(config, description)
-        with self._admission.admit():
+        with self._admission.admit() as seat:
             stream.admitted(context.peer())
-            peer = Peer(context, self._options)
+            peer = Peer(context, self._options, seat.account)
             if description.kind is ModelKind.IMAGE:
-                call = ImageCall(peer, stream, config, served, self._image_pools, self._options)
+                call = ImageCall(peer, stream, config, served, self._image_pools, seat.account, self._options)
             else:
-                call = SignalCall(peer, stream, config, served, self._scheduler, self._options)
+                call = SignalCall(peer, stream, config, served, self._scheduler, seat, self._options)
             await call.run()
 
     async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:

@@ -13,12 +13,14 @@ from ..errors import CapacityError, SignalError
 from ..session.deadlines import LatePolicy
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
+from .admission import Seat
 from .codec import check_audio_encoding, decode_audio, decode_features
 from .deadlines import stream_deadlines
 from .live_stream import LiveStream
 from .messages import ResultCounter, kind_number
 from .options import ServerOptions
 from .peer import Peer
+from .priority import stream_priority
 from .served import ModelKind, ServedModel, ServedSession
 from .status import TooManyStreamsError
 
@@ -35,6 +37,7 @@ class SignalCall:
         config: pb.StreamConfig,
         served: ServedModel,
         scheduler: Scheduler,
+        seat: Seat,
         options: ServerOptions,
     ) -> None:
         self._peer = peer
@@ -43,12 +46,14 @@ class SignalCall:
         self._served = served
         self._description = served.describe()
         self._scheduler = scheduler
+        self._seat = seat
         self._options = options
         self._encoding: pb.AudioEncoding = pb.AUDIO_ENCODING_PCM_F32LE
 
     async def run(self) -> None:
         """Serve the call to its end, and close its session. Raises SignalError and whatever else ends it early."""
         deadlines = stream_deadlines(self._config, self._description)
+        priority = stream_priority(self._config)
         session, chunk_field, decode = self._open(bypass=deadlines.policy is LatePolicy.BYPASS)
         live: LiveStream | None = None
         reader: asyncio.Task[None] | None = None
@@ -61,6 +66,7 @@ class SignalCall:
                 deadlines=deadlines,
                 max_pending=self._options.max_pending_frames,
             )
+            self._seat.occupy(self._config.model, session.lanes, priority, live.fail, live.pulse)
             await self._peer.write(pb.StreamResponse(started=self._started(session)))
             self._stream.begin()
             reader = asyncio.create_task(self._read(live, chunk_field, decode))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import NoReturn
 
 import grpc
@@ -17,6 +18,8 @@ class CallError(WavetileError):
     """A call that is refused for a reason that only the server knows of."""
 
     code = grpc.StatusCode.INTERNAL
+    retry_after_s: float | None = None
+    """When it is worth while to ask again, where the server knows."""
 
 
 class UnknownModelError(CallError):
@@ -33,6 +36,24 @@ class OrderError(CallError):
 
 class TooManyStreamsError(CallError):
     """The server has as many streams as it takes."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class AtCapacityError(CallError):
+    """One stream more would make others late."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class ShedError(CallError):
+    """A stream that was let in has to go, so that others are in time."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class QuotaError(CallError):
+    """A caller asks for more than its quota."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -93,6 +114,16 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
 
 
+RETRY_AFTER = "retry-after-ms"
+"""The trailing metadata that says when to ask again."""
+
+
+def _hint(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Trailing metadata."""
+    retry_after_s = error.retry_after_s if isinstance(error, CallError) else None
+    return () if retry_after_s is None else ((RETRY_AFTER, str(math.ceil(1000 * retry_after_s))),)
+
+
 def _clipped(error: Exception) -> str:
     message = str(error)
     return message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
@@ -112,5 +143,5 @@ async def abort(context: grpc.aio.ServicerContext, what: str, error: Exception, 
     else:
         about = {"event": "call_aborted", "call": what, "status": code.name}
         logger.info("%s: %s: %s", what, code.name, message, extra=about)
-    await context.abort(code, message)
+    await context.abort(code, message, _hint(error))
     raise AssertionError("abort always raises")

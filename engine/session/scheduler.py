@@ -118,6 +118,12 @@ class Scheduler:
         with self._lock:
             return self._counts[model].copy()
 
+    def batches(self, model: str) -> dict[int, tuple[int, int]]:
+        """Streams in a batch -> such batches of `model` so far, and the ns that they computed in all."""
+        with self._lock:
+            by_size = self._counts[model].by_size
+            return {size: (batch.batches, batch.compute_ns) for size, batch in by_size.items()}
+
     # What `ScheduledStream` calls, on event loops.
 
     def arrived(self, stream: ScheduledStream, arrival_ns: int) -> None:

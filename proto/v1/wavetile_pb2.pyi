@@ -6,6 +6,13 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class StreamPriority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STREAM_PRIORITY_UNSPECIFIED: _ClassVar[StreamPriority]
+    STREAM_PRIORITY_LOW: _ClassVar[StreamPriority]
+    STREAM_PRIORITY_NORMAL: _ClassVar[StreamPriority]
+    STREAM_PRIORITY_HIGH: _ClassVar[StreamPriority]
+
 class LatePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LATE_POLICY_UNSPECIFIED: _ClassVar[LatePolicy]
@@ -46,6 +53,10 @@ class ModelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_KIND_AUDIO: _ClassVar[ModelKind]
     MODEL_KIND_FEATURES: _ClassVar[ModelKind]
     MODEL_KIND_IMAGE: _ClassVar[ModelKind]
+STREAM_PRIORITY_UNSPECIFIED: StreamPriority
+STREAM_PRIORITY_LOW: StreamPriority
+STREAM_PRIORITY_NORMAL: StreamPriority
+STREAM_PRIORITY_HIGH: StreamPriority
 LATE_POLICY_UNSPECIFIED: LatePolicy
 LATE_POLICY_PROCESS: LatePolicy
 LATE_POLICY_SKIP: LatePolicy
@@ -83,20 +94,22 @@ class StreamRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., features: _Optional[_Union[FeatureFrames, _Mapping]] = ..., tile: _Optional[_Union[ImageTile, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy")
+    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     FRAME_BUDGET_NS_FIELD_NUMBER: _ClassVar[int]
     LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: AudioConfig
     features: FeatureConfig
     image: ImageConfig
     frame_budget_ns: int
     late_policy: LatePolicy
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ...) -> None: ...
+    priority: StreamPriority
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., priority: _Optional[_Union[StreamPriority, str]] = ...) -> None: ...
 
 class AudioConfig(_message.Message):
     __slots__ = ("sample_rate_hz", "channels", "encoding")

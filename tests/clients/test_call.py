@@ -211,6 +211,9 @@ class SilentCall:
     async def details(self) -> str:
         return "Internal error from Core"
 
+    async def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
     async def write(self, request: Any) -> None:
         raise asyncio.InvalidStateError
 

@@ -18,6 +18,7 @@ from wavetile.engine.errors import CapacityError, SignalError
 from wavetile.engine.pixels import PercentileRange
 from wavetile.engine.server import ModelDescription, ModelKind, TensorDescription
 from wavetile.engine.session import ImageFormat, ImageOutput, ImageResult, Region
+from wavetile.engine.session.scheduler import StepExecutor
 
 HOP = 160
 RATE_HZ = 16000
@@ -185,6 +186,7 @@ class GainModel:
     step_error: Exception | None = None
     go_on: threading.Event | None = None
     """What a step waits for."""
+    costs_s: Mapping[int, float] = field(default_factory=dict)
     open_sessions: int = 0
     batch_sizes: list[int] = field(default_factory=list)
     order: list[GainSession] = field(default_factory=list)
@@ -217,6 +219,9 @@ class GainModel:
 
     def executor(self) -> GainExecutor:
         return GainExecutor(self, self.max_lanes)
+
+    def batch_costs(self, executor: StepExecutor) -> Mapping[int, float]:
+        return self.costs_s
 
     def open_images(self, form: ImageFormat, max_bytes: int) -> InvertImages:
         raise NotImplementedError
@@ -304,6 +309,9 @@ class InvertModel:
         raise NotImplementedError
 
     def executor(self) -> GainExecutor:
+        raise NotImplementedError
+
+    def batch_costs(self, executor: StepExecutor) -> Mapping[int, float]:
         raise NotImplementedError
 
     def open_images(self, form: ImageFormat, max_bytes: int) -> InvertImages:

@@ -19,8 +19,8 @@ PATIENCE_S = 10.0
 async def serving(
     models: Mapping[str, Any], *, networks: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Server]:
-    """Serve `models` and `networks` until the context ends."""
-    server = Server(models, ServerOptions(port=0, **options), networks)
+    """Serve `models` and `networks` until the context ends; to any load, unless the options say how much."""
+    server = Server(models, ServerOptions(port=0, **{"max_load": 0.0, **options}), networks)
     await server.start()
     try:
         yield server

@@ -35,7 +35,7 @@ class Parameters:
     sequence_start: bool = False
     sequence_end: bool = False
     priority: int = DEFAULT_PRIORITY
-    """1 (first), 2 or 3."""
+    """1 (first), 2 or 3: of a sequence HIGH, NORMAL or LOW, as its first request says."""
     timeout_s: float | None = None
     """How long the request may wait before it is begun; None: as long as its call lives."""
     sample_rate_hz: int = 0
@@ -56,11 +56,6 @@ def read_parameters(request: pb.ModelInferRequest) -> Parameters:
     priority = values.get("priority", 0) or DEFAULT_PRIORITY
     if not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         raise SignalError(f"priority is {priority}; {HIGHEST_PRIORITY} (first) to {LOWEST_PRIORITY} would work")
-    if sequence_id is not None and values.get("priority"):
-        raise SignalError(
-            f"priority is {priority} in a sequence, whose frames are computed in the order of their deadlines; "
-            "without it would work"
-        )
     timeout_us = values.get("timeout", 0)
     if not 0 <= timeout_us <= MAX_TIMEOUT_US:
         raise SignalError(f"timeout is {timeout_us}; 0 (none) to {MAX_TIMEOUT_US} microseconds would work")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,13 +18,17 @@ from ..admission import Admission
 from ..deadlines import hop_ns
 from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
+from ..priority import Priority
 from ..served import SessionOutput
-from ..status import QueueTimeoutError
+from ..status import CallError, QueueTimeoutError
 from .catalogue import AUDIO, StreamEntry
 from .handlers import PACKAGE
 from .parameters import Parameters
 
 logger = logging.getLogger(__name__)
+
+PRIORITIES = {1: Priority.HIGH, 2: Priority.NORMAL, 3: Priority.LOW}
+"""Of the protocol's parameter."""
 
 Key = tuple[str, str, int | str]
 """Owner, model, id: an id is its owner's alone."""
@@ -39,17 +43,19 @@ class LiveSequence:
         entry: StreamEntry,
         sample_rate_hz: int,
         channels: int,
+        priority: Priority,
         scheduler: Scheduler,
         admission: Admission,
         activity: Activity,
         options: ServerOptions,
     ) -> None:
-        """Open the stream. Raises SignalError, TooManyStreamsError, DrainingError."""
+        """Open the stream. Raises SignalError, and CallError where there is no room."""
         self._closing = ExitStack()
+        self._shed: CallError | None = None
         stream = activity.stream(PACKAGE, entry.name, entry.description.kind)
         with ExitStack() as opening:
             opening.enter_context(stream.counted())
-            opening.enter_context(admission.admit())
+            seat = opening.enter_context(admission.admit())
             session = entry.open(sample_rate_hz, channels)
             stream.sample_rate_hz, stream.channels = session.sample_rate_hz, channels
             stream.state_bytes = session.lanes * entry.description.state_bytes
@@ -66,6 +72,9 @@ class LiveSequence:
                 max_pending=options.max_pending_frames,
             )
             failed.pop_all()  # from here on, the stream closes its session
+            failed.callback(self._live.close)
+            seat.occupy(entry.name, session.lanes, priority, self.shed, self._live.pulse)
+            failed.pop_all()
             stream.begin()
             self._closing = opening.pop_all()
             self._closing.callback(self._live.close)
@@ -77,6 +86,8 @@ class LiveSequence:
 
         At once, arrays come even where no frame is complete, with no element along their first axis.
         """
+        if self._shed is not None:
+            raise self._shed
         outputs, self._first = self._first, []
 
         async def take(results: Results) -> None:
@@ -90,6 +101,13 @@ class LiveSequence:
             await emit(_joined(self._nothing, outputs))
         else:
             self._first = outputs  # what the stream begins with goes out with the first frame
+
+    def shed(self, error: CallError) -> None:
+        """End the stream now; the request that is being answered, or else the next one, is told the reason."""
+        self._shed = error
+        self._live.fail(error)
+        with suppress(CallError):  # what it is closed with passes through
+            self._closing.__exit__(type(error), error, None)
 
     def close(self) -> None:
         """End the stream and give up its place."""
@@ -159,6 +177,7 @@ class SequenceTable:
                 entry,
                 parameters.sample_rate_hz,
                 channels,
+                PRIORITIES[parameters.priority],
                 self._scheduler,
                 self._admission,
                 self._activity,

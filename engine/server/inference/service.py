@@ -168,14 +168,17 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
                 "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
             )
         with self._activity.tracing.inside(context.invocation_metadata() or ()):
-            await self._respond(request, parameters, self._sequences, context.peer(), keep)
+            account = self._admission.account
+        if account.is_metered:
+            await account.pay(request.ByteSize())
+        await self._respond(request, parameters, self._sequences, context.peer(), keep)
         return answers[0]
 
     async def ModelStreamInfer(  # noqa: N802
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
         """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
-        call = StreamCall(Peer(context, self._options), self._respond)
+        call = StreamCall(Peer(context, self._options, self._admission.account), self._respond)
         sequences = SequenceTable(self._scheduler, self._admission, self._activity, self._options)
         try:
             with self._activity.tracing.inside(context.invocation_metadata() or ()):

@@ -1,0 +1,68 @@
+"""Measures, before a server takes its first stream, how many it can take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+import grpc
+
+from ..session.capacity import BatchCosts, Capacity, ModelCost
+from ..session.scheduler import StepExecutor
+from .deadlines import hop_ns
+from .served import ServedModel
+
+ECHO_STREAMS = 4
+ECHO_MESSAGES = 50
+ECHO_BYTES = 2048
+HANDLING = 1.5
+"""A frame's message by one that is only echoed: it is read into a session, and its result made, besides."""
+_ECHO = "Echo"
+
+
+def measured_capacity(
+    models: Mapping[str, ServedModel], executors: Mapping[str, Sequence[StepExecutor]], threads: int, message_s: float
+) -> Capacity:
+    """What the models' batches cost here now."""
+    costs = {}
+    for name, pool in executors.items():
+        batches = BatchCosts(models[name].batch_costs(pool[0]))
+        costs[name] = ModelCost(batches, min(one.max_lanes for one in pool), hop_ns(models[name].describe()) / 1e9)
+    return Capacity(costs, threads, message_s)
+
+
+async def measured_message_s() -> float:
+    """What a frame's message and its result take the event loop: gRPC's part as a server on the loopback shows it.
+
+    A few messages, as of a signal's hops, are echoed by a server of its own, whose client is on the same loop and takes
+    as much. Serving corrects it.
+    """
+
+    async def echo(_: object, context: grpc.aio.ServicerContext) -> None:
+        while isinstance(message := await context.read(), bytes):
+            await context.write(message)
+
+    server = grpc.aio.server()
+    handler = grpc.method_handlers_generic_handler(_ECHO, {_ECHO: grpc.stream_stream_rpc_method_handler(echo)})
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            method = channel.stream_stream(f"/{_ECHO}/{_ECHO}")
+
+            async def exchange(messages: int) -> None:
+                call = method()
+                for _ in range(messages):
+                    await call.write(bytes(ECHO_BYTES))
+                    await call.read()
+                await call.done_writing()
+
+            await exchange(1)  # which connects
+            began_s = time.thread_time()
+            await asyncio.gather(*(exchange(ECHO_MESSAGES) for _ in range(ECHO_STREAMS)))
+            took_s = time.thread_time() - began_s
+    finally:
+        await server.stop(None)
+    return HANDLING * took_s / 2 / (ECHO_STREAMS * ECHO_MESSAGES)
