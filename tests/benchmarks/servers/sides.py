@@ -46,7 +46,18 @@ def commands(model: str) -> dict[str, list[str]]:
     """How each side is started, by name."""
     here = "tests.benchmarks.servers"
     return {
-        "wavetile": ["-m", "wavetile.engine", "serve", model, "--port", "0", "--max-streams", "8192"],
+        "wavetile": [
+            "-m",
+            "wavetile.engine",
+            "serve",
+            model,
+            "--port",
+            "0",
+            "--max-streams",
+            "8192",
+            "--max-load",
+            "0",
+        ],
         "echo": ["-m", f"{here}.echo", model],
         "echo of bytes": ["-m", f"{here}.echo", model, "raw"],
         "onnxruntime": ["-m", f"{here}.plain", model],
