@@ -27,7 +27,8 @@ class FileReport:
     """What came of one file.
 
     `latencies_s`: of each frame, from the sending of the chunk that completed it to the arrival of its result; at pace
-    "fast" this is mostly the wait in the client's own queue. `values`: `[frames, ...]` float32 by name.
+    "fast" this is mostly the wait in the client's own queue. `values`: `[frames, ...]` float32 by name. Frames that
+    missed their deadlines are counted by what became of them.
     """
 
     info: StreamInfo
@@ -39,6 +40,9 @@ class FileReport:
     values: dict[str, np.ndarray]
     events: tuple[Event, ...]
     output_path: Path | None
+    late_frame_count: int
+    skipped_frame_count: int
+    bypassed_frame_count: int
 
     @property
     def audio_s(self) -> float:
@@ -72,6 +76,7 @@ class AlignedWriter:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._to_drop = delay_samples
+        self._taken = 0
         self._missing = total_samples
         container = path.suffix.lstrip(".").upper()
         if container not in soundfile.available_formats():
@@ -85,8 +90,14 @@ class AlignedWriter:
             subtype=subtype if soundfile.check_format(container, subtype) else None,  # None: the format's usual
         )
 
-    def write(self, samples: np.ndarray) -> None:
-        """Take the next output samples, `[samples]` or `[samples, channels]` float32."""
+    def write(self, samples: np.ndarray, first_sample_index: int | None = None) -> None:
+        """Take the next output samples, `[samples]` or `[samples, channels]` float32.
+
+        `first_sample_index` is of the first of them; what is missing before it is written as silence. None: nothing is.
+        """
+        if first_sample_index is not None and first_sample_index > self._taken:
+            self.write(np.zeros((first_sample_index - self._taken, *samples.shape[1:]), np.float32))
+        self._taken += len(samples)
         dropped = min(self._to_drop, len(samples))
         self._to_drop -= dropped
         kept = samples[dropped : dropped + self._missing]
@@ -116,6 +127,7 @@ class _Collector:
         self._compute_times: list[float] = []
         self._events: list[Event] = []
         self._values: dict[str, list[np.ndarray]] = {}
+        self._late = self._skipped = self._bypassed = 0
 
     def add(self, result: StreamResult, latencies_s: list[float]) -> None:
         self._latencies.extend(latencies_s)
@@ -123,6 +135,9 @@ class _Collector:
             self._queue_times.append(result.queue_time_ns / 1e9)
             self._compute_times.append(result.compute_time_ns / 1e9)
         self._events.extend(result.events)
+        self._late += result.late_frame_count
+        self._skipped += result.skipped_frame_count
+        self._bypassed += result.bypassed_frame_count
         for name, numbers in result.values.items():
             self._values.setdefault(name, []).append(numbers)
 
@@ -137,6 +152,9 @@ class _Collector:
             values={name: np.concatenate(parts) for name, parts in self._values.items()},
             events=tuple(self._events),
             output_path=output_path,
+            late_frame_count=self._late,
+            skipped_frame_count=self._skipped,
+            bypassed_frame_count=self._bypassed,
         )
 
 
@@ -150,12 +168,14 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
     chunk_s: float = 0.02,
     encoding: str = "pcm_f32le",
     frame_budget_s: float | None = None,
+    late_policy: str = "process",
     progress: bool = False,
     on_result: Callable[[StreamResult, list[float]], None] | None = None,
 ) -> FileReport:
     """Send an audio file through `model` and write the enhanced audio, sample-aligned and of the same length.
 
     `pace` "realtime" sends `chunk_s` seconds at a time as a microphone would; "fast" sends as the server takes it.
+    `frame_budget_s` and `late_policy` as of `StreamClient.stream`; frames that were skipped are silent in the output.
     `progress` shows a bar. `on_result` is called with each result and its frames' latencies in seconds.
     Raises SignalError for a file that can not be read or written, ServerError, and WavetileError when the model gives
     no audio to write.
@@ -169,6 +189,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
             channels=source.channels,
             encoding=encoding,
             frame_budget_s=frame_budget_s,
+            late_policy=late_policy,
         ) as stream:
             info = stream.info
             tracker = LatencyTracker.of_stream(info)
@@ -185,7 +206,7 @@ async def process_file(  # noqa: PLR0913 - options, by keyword
                     latencies_s = tracker.received(first, count, time.monotonic())
                     collector.add(result, latencies_s)
                     if writer is not None and result.samples is not None:
-                        writer.write(result.samples)
+                        writer.write(result.samples, result.first_sample_index)
                     show((first + count) * tracker.hop_samples)
                     if on_result is not None:
                         on_result(result, latencies_s)

@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remote.add_argument("--key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--real-time", action="store_true", help="send audio as a microphone would")
     parser.add_argument("--chunk-ms", type=positive, default=20, metavar="N", help="audio sent at a time (default: 20)")
+    parser.add_argument(
+        "--late-policy", choices=("process", "skip", "bypass"),
+        help="on a server, with --real-time: what happens to frames that miss their deadlines (default: process)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="segments of speech, or an image's figures, as JSON")
     images = parser.add_argument_group("images and volumes")
     images.add_argument(
@@ -57,7 +61,10 @@ def execute(options: argparse.Namespace) -> int:
 
     if not options.input.exists():
         raise SignalError(f"{options.input}: there is no such file")
-    if is_image(options.input):
+    image = is_image(options.input)
+    if options.late_policy and (image or not (options.server and options.real_time)):
+        raise SignalError("--late-policy is of live audio on a server; with --server and --real-time it would work")
+    if image:
         from .run_image import run_image
 
         run_image(options)

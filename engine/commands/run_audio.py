@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import soundfile
 
-from ...clients.file import AlignedWriter, process_file
+from ...clients.file import AlignedWriter, FileReport, process_file
 from ..errors import SignalError
 from ..models.model import Model
 from .console import counted_progress, output
@@ -34,6 +34,8 @@ class Heard:
     wall_seconds: float
     decides_speech: bool
     segments: tuple[Segment, ...]
+    missed: str = ""
+    """What is to be said of deadlines."""
 
 
 def run_audio(options: argparse.Namespace) -> None:
@@ -122,6 +124,7 @@ async def _on_server(options: argparse.Namespace) -> Heard:
             options.output if about.returns_audio else None,
             pace="realtime" if options.real_time else "fast",
             chunk_s=options.chunk_ms / 1000,
+            late_policy=options.late_policy or "process",
             progress=sys.stderr.isatty(),
         )
     rate_hz = report.info.sample_rate_hz
@@ -132,6 +135,14 @@ async def _on_server(options: argparse.Namespace) -> Heard:
         wall_seconds=report.wall_s,
         decides_speech=not about.returns_audio,
         segments=segments_of(((e.kind, e.sample_index) for e in report.events), report.samples, rate_hz),
+        missed=_missed(report) if options.late_policy else "",
+    )
+
+
+def _missed(report: FileReport) -> str:
+    return (
+        f"; of {len(report.latencies_s)} frames {report.late_frame_count} late, {report.skipped_frame_count} skipped, "
+        f"{report.bypassed_frame_count} bypassed"
     )
 
 
@@ -162,7 +173,7 @@ def _tell(heard: Heard, options: argparse.Namespace) -> None:
     elif heard.decides_speech:
         text = _as_text(heard.segments)
     else:
-        text = f"{options.output}: {seconds:.2f} s in {heard.wall_seconds:.2f} s"
+        text = f"{options.output}: {seconds:.2f} s in {heard.wall_seconds:.2f} s{heard.missed}"
     if heard.decides_speech and options.output is not None:
         options.output.write_text(f"{text}\n", "utf-8")
         output().print(f"{options.output}: {len(heard.segments)} segments of speech", soft_wrap=True)

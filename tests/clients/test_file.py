@@ -56,6 +56,21 @@ async def test_output_is_aligned_and_of_the_same_length(
     assert listing(tmp_path) == sorted([source, target])
 
 
+async def test_skipped_frames_are_silent_and_counted(tmp_path: Path) -> None:
+    samples = write_noise(tmp_path / "in.wav", 40 * HOP, subtype="FLOAT")[:, 0]
+    model = GainModel(step_s=0.015)  # half as fast as it has to be
+    async with serving({"gain": model}) as server, StreamClient(server.address) as client:
+        report = await process_file(
+            client, "gain", tmp_path / "in.wav", tmp_path / "out.wav", frame_budget_s=0.1, late_policy="skip"
+        )
+    output, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    hops, expected = output.reshape(40, HOP), 0.5 * samples.reshape(40, HOP)
+    silent = (hops == 0).all(axis=1)
+    assert 5 <= silent.sum() == report.skipped_frame_count <= 35
+    np.testing.assert_array_equal(hops[~silent], expected[~silent])
+    assert report.bypassed_frame_count == 0
+
+
 async def test_values_events_and_times_are_gathered(tmp_path: Path) -> None:
     sound = np.concatenate([np.zeros(1600), np.full(1600, 0.75), np.zeros(1600)])
     soundfile.write(tmp_path / "in.wav", sound, 16000, subtype="FLOAT")

@@ -75,10 +75,22 @@ def test_a_server_gives_the_same(
         assert said.status == 0, said.notices
         segments = wavetile_command("run", "loudness", recording, "--server", address).output
         missing = wavetile_command("run", "no_such_model", recording, "--server", address)
+        live = ("-o", on_server, "--server", address, "--real-time", "--late-policy")
+        told = wavetile_command("run", "gain", recording, *live, "process").output
+        bypassed = wavetile_command("run", "gain", recording, *live, "bypass")
+        refused = wavetile_command("run", "loudness", recording, *live[2:], "bypass")
     assert np.array_equal(soundfile.read(in_process)[0], soundfile.read(on_server)[0])
     assert segments == wavetile_command("run", loudness_card, recording).output
     assert missing.status == 1
     assert "no_such_model" in missing.notices
+    assert "late, 0 skipped, 0 bypassed" in told
+    assert np.array_equal(soundfile.read(in_process)[0], soundfile.read(on_server)[0])
+    assert bypassed.status == 0, bypassed.notices
+    assert refused.status == 1
+    assert "returns no audio, so late frames can not be bypassed; process or skip would work" in refused.notices
+    in_vain = wavetile_command("run", gain_card, recording, "-o", on_server, "--late-policy", "skip")
+    assert in_vain.status == 1
+    assert "with --server and --real-time it would work" in in_vain.notices
 
 
 def test_a_server_that_can_not_start_says_why() -> None:

@@ -67,6 +67,27 @@ CASES: dict[str, tuple[list[pb.StreamRequest], str, str]] = {
         "INVALID_ARGUMENT",
         "frame_budget_ns is -1",
     ),
+    "unknown policy": (
+        [pb.StreamRequest(config=pb.StreamConfig.FromString(b"\x0a\x04gain\x12\x02\x18\x02\x30\x09"))],
+        "INVALID_ARGUMENT",
+        "late_policy 9 is unknown; use one of LATE_POLICY_PROCESS, LATE_POLICY_SKIP, LATE_POLICY_BYPASS",
+    ),
+    "bypass of features": (
+        [
+            pb.StreamRequest(
+                config=pb.StreamConfig(
+                    model="rows", features=pb.FeatureConfig(feature_count=3), late_policy=pb.LATE_POLICY_BYPASS
+                )
+            )
+        ],
+        "INVALID_ARGUMENT",
+        "late_policy process would work",
+    ),
+    "policy of images": (
+        [pb.StreamRequest(config=pb.StreamConfig(model="invert", image=IMAGE, late_policy=pb.LATE_POLICY_SKIP))],
+        "INVALID_ARGUMENT",
+        "images have no frames that could be late, leave it out",
+    ),
     "odd bytes float": ([config(), pb.StreamRequest(audio=bytes(7))], "INVALID_ARGUMENT", "multiple of 4"),
     "odd bytes stereo": ([config(audio=S16), pb.StreamRequest(audio=bytes(6))], "INVALID_ARGUMENT", "multiple of 4"),
     "NaN": ([config(), SILENCE, floats(0.0, float("nan"))], "INVALID_ARGUMENT", "finite"),
