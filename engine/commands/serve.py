@@ -152,9 +152,9 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
 
     from ... import __version__
     from ..server import NoTracing, Server, ServerOptions, WebAddress, serve
+    from ..server.web import check_doors
     from .console import notices
 
-    models, networks = _load(options)
     server_options = ServerOptions(
         host=options.host,
         port=options.port,
@@ -171,6 +171,8 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
         dashboard=options.dashboard and WebAddress(*options.dashboard),
         metrics=options.metrics and WebAddress(*options.metrics),
     )
+    check_doors(server_options)
+    models, networks = _load(options)
 
     def announce(server: Server) -> None:
         for name, url in server.urls.items():

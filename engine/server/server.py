@@ -31,8 +31,7 @@ from .parsing import Parsing
 from .quotas import Accounts, Quotas
 from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
-from .web import Instruments, open_doors
-from .web.open import check_doors
+from .web import Instruments, check_doors, open_doors
 
 logger = logging.getLogger(__name__)
 

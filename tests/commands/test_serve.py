@@ -10,6 +10,8 @@ import onnx
 import onnx.parser
 import pytest
 
+from tests.commands.said import Command
+from wavetile.engine.commands.arguments import listening
 from wavetile.engine.commands.serve import _load
 from wavetile.engine.errors import ModelError
 
@@ -51,3 +53,29 @@ def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "free.onnx", "float[n, 4]")
     with pytest.raises(ModelError, match="two models are called 'free'; leave one out"):
         _load(options(path, path))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("9464", ("127.0.0.1", 9464)),
+        (":0", ("127.0.0.1", 0)),
+        ("10.1.2.3:80", ("10.1.2.3", 80)),
+        ("[::1]:9464", ("::1", 9464)),
+    ],
+)
+def test_where_to_listen(text: str, expected: tuple[str, int]) -> None:
+    assert listening(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "here", "127.0.0.1:", "127.0.0.1:70000"])
+def test_what_is_no_place_to_listen(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a port"):
+        listening(text)
+
+
+def test_doors_are_checked_before_models_are_loaded(wavetile_command: Command) -> None:
+    pytest.importorskip("aiohttp", reason="the extra 'dashboard' is not installed")
+    said = wavetile_command("serve", "no-such-model.onnx", "--dashboard", "0.0.0.0:0", "--insecure")
+    assert said.status != 0
+    assert "--tokens or --jwks besides would work" in said.notices

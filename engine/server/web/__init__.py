@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .door import WebDoor
 from .instruments import Instruments
-from .open import open_doors
+from .open import check_doors, open_doors
 
-__all__ = ["Instruments", "WebDoor", "open_doors"]
+__all__ = ["Instruments", "WebDoor", "check_doors", "open_doors"]
