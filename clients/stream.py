@@ -14,8 +14,9 @@ A stream that is only written to fills the server's buffers and then makes `send
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ import numpy as np
 
 from ..engine.errors import ServerError, SignalError
 from ..proto.v1 import wavetile_pb2 as pb
-from ..proto.v1 import wavetile_pb2_grpc as pb_grpc
+from .addresses import Addresses
 from .call import StreamCall, is_cancelled
 from .encoding import (
     AUDIO_ENCODINGS,
@@ -47,12 +48,16 @@ from .results import (
     stream_info,
     stream_result,
 )
+from .resume import ResumableCall
 from .transport import Token, Transport
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 PLANNING_TIMEOUT_S = 300.0
 """A server plans and proves a network's stream the first time that somebody asks for it."""
+
+RESUME_PATIENCE_S = 30.0
+"""For how long a stream tries to go on: servers keep it for a minute, if nothing else is said."""
 
 Request = Callable[[Any], pb.StreamRequest]
 """Makes a request of what `ClientStream.send` was given."""
@@ -63,7 +68,7 @@ class StreamClient:
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        address: str | Sequence[str] = DEFAULT_ADDRESS,
         *,
         timeout_s: float = 10.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
@@ -72,7 +77,11 @@ class StreamClient:
         key: Path | str | None = None,
         token: Token | None = None,
     ) -> None:
-        """`timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever.
+        """`address`: "host:port"; several, as a list or separated by commas, of servers that serve the same.
+
+        The first one is used until a stream that is to be resumed can not be there: then the next one.
+
+        `timeout_s` bounds opening a stream and asking about models; a stream itself may last for ever.
 
         Opening one of images takes as long as the server needs to plan it, at most PLANNING_TIMEOUT_S.
 
@@ -80,9 +89,7 @@ class StreamClient:
         shows of itself. `token` is sent with every call; one that ends may be a function that gives the next. Raises
         SignalError where these do not go together, as a token without TLS to another machine.
         """
-        self._address = address
         self._transport = Transport(ca, cert, key, token)
-        self._transport.check(address)
         self._timeout_s = timeout_s
         self._channel_options = [
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -92,13 +99,15 @@ class StreamClient:
             ("grpc.http2.lookahead_bytes", 256 * 1024),
             ("grpc.keepalive_time_ms", 20000),
             ("grpc.keepalive_timeout_ms", 10000),
+            # A server that comes back is found soon; gRPC's own pauses grow to two minutes.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 1000),
+            ("grpc.max_reconnect_backoff_ms", 2000),
         ]
-        self._channel: grpc.aio.Channel | None = None
-        self._calls: set[StreamCall] = set()
+        self._addresses = Addresses(address, self._transport, self._channel_options)
+        self._calls: set[StreamCall | ResumableCall] = set()
 
     async def __aenter__(self) -> Self:
-        self._channel = self._transport.channel(self._address, self._channel_options)
-        self._stub: Any = pb_grpc.StreamServiceStub(self._channel)
         return self
 
     async def __aexit__(
@@ -110,14 +119,12 @@ class StreamClient:
         """Close the channel; live streams on it end."""
         for call in self._calls:  # closing the channel does not end every call in every version of grpcio
             call.cancel()
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        await self._addresses.close()
 
     async def list_models(self) -> list[ModelSummary]:
         """The server's models, by name. Raises ServerError."""
         with _server_errors():
-            response = await self._stub.ListModels(
+            response = await self._addresses.stub().ListModels(
                 pb.ListModelsRequest(), timeout=self._timeout_s, metadata=self._transport.metadata()
             )
         return [model_summary(summary) for summary in response.models]
@@ -125,7 +132,7 @@ class StreamClient:
     async def describe_model(self, model: str) -> ModelDescription:
         """What `model` takes, gives and costs. Raises ServerError (NOT_FOUND when the server does not have it)."""
         with _server_errors():
-            response = await self._stub.DescribeModel(
+            response = await self._addresses.stub().DescribeModel(
                 pb.DescribeModelRequest(model=model), timeout=self._timeout_s, metadata=self._transport.metadata()
             )
         return model_description(response.model)
@@ -141,6 +148,7 @@ class StreamClient:
         frame_budget_s: float | None = None,
         late_policy: str = "process",
         priority: str = "normal",
+        resumable: bool = False,
     ) -> AsyncIterator[ClientStream]:
         """An audio stream. `send` takes `[samples]` or `[samples, channels]`, float (1.0 is full scale) or int16.
 
@@ -148,8 +156,13 @@ class StreamClient:
         `frame_budget_s`: a frame's deadline after its arrival; None is one hop. `late_policy`: what happens to frames
         that miss it. "process" computes them all the same; "skip" too, but gives nothing of them out; "bypass", for
         models that return audio alone, gives out their input instead. `priority`: "low", "normal" or "high", which says
-        who goes first where the server can not compute all streams in time. Leaving the context before `finish` and the
-        last result cancels the stream. Raises ServerError, SignalError.
+        who goes first where the server can not compute all streams in time.
+
+        `resumable`: when the connection breaks, or the server goes, the stream goes on by itself, on the next of the
+        client's addresses if need be, and nothing is lost or comes twice. The server has to keep streams; here is kept
+        what was sent in the last second or two.
+
+        Leaving the context before `finish` and the last result cancels the stream. Raises ServerError, SignalError.
         """
         _check_known("audio encoding", encoding, AUDIO_ENCODINGS)
         _check_known("late policy", late_policy, LATE_POLICIES)
@@ -163,6 +176,7 @@ class StreamClient:
             frame_budget_ns=_nanoseconds(frame_budget_s),
             late_policy=LATE_POLICIES[late_policy],
             priority=PRIORITIES[priority],
+            resumable=resumable,
         )
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
@@ -180,6 +194,7 @@ class StreamClient:
         frame_budget_s: float | None = None,
         late_policy: str = "process",
         priority: str = "normal",
+        resumable: bool = False,
     ) -> AsyncIterator[ClientStream]:
         """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. All else as `stream`."""
         _check_known("late policy", late_policy, LATE_POLICIES)
@@ -190,6 +205,7 @@ class StreamClient:
             frame_budget_ns=_nanoseconds(frame_budget_s),
             late_policy=LATE_POLICIES[late_policy],
             priority=PRIORITIES[priority],
+            resumable=resumable,
         )
 
         def request(frames: np.ndarray) -> pb.StreamRequest:
@@ -257,7 +273,20 @@ class StreamClient:
     async def _open(
         self, config: pb.StreamConfig, request: Request, encoding: str, timeout_s: float | None
     ) -> AsyncIterator[ClientStream]:
-        call = StreamCall(self._stub.Stream(metadata=self._transport.metadata()))
+        opened = call, started = await self._begin(config, timeout_s)
+        if config.resumable:
+            reopen = partial(self._begin, timeout_s=timeout_s)
+            call = ResumableCall(config, opened, reopen, self._addresses.move_on, patience_s=RESUME_PATIENCE_S)
+        self._calls.add(call)
+        try:
+            yield ClientStream(call, stream_info(started), request, encoding)
+        finally:
+            call.cancel()
+            self._calls.discard(call)
+
+    async def _begin(self, config: pb.StreamConfig, timeout_s: float | None) -> tuple[StreamCall, pb.StreamStarted]:
+        """A call whose stream the server has started."""
+        call = StreamCall(self._addresses.stub().Stream(metadata=self._transport.metadata()))
         self._calls.add(call)
         try:
             try:
@@ -266,20 +295,22 @@ class StreamClient:
                     response = await call.read()
             except TimeoutError:
                 raise ServerError(
-                    "DEADLINE_EXCEEDED", f"{self._address} did not start the stream within {timeout_s:g} s"
+                    "DEADLINE_EXCEEDED", f"{self._addresses.current} did not start the stream within {timeout_s:g} s"
                 ) from None
             if response is None:
                 raise ServerError("OK", "the server has ended this stream before it began")
-            yield ClientStream(call, stream_info(response.started), request, encoding)
-        finally:
+        except BaseException:
             call.cancel()
-            self._calls.discard(call)
+            raise
+        finally:
+            self._calls.discard(call)  # its stream's from here on
+        return call, response.started
 
 
 class ClientStream:
     """One live stream: `send` chunks, `finish`, iterate over results. Made by `StreamClient`'s stream methods."""
 
-    def __init__(self, call: StreamCall, info: StreamInfo, request: Request, encoding: str) -> None:
+    def __init__(self, call: StreamCall | ResumableCall, info: StreamInfo, request: Request, encoding: str) -> None:
         self.info = info
         self._call = call
         self._request = request

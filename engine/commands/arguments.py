@@ -38,6 +38,11 @@ def above_zero(text: str) -> float:
     return number
 
 
+def zero_or_more(text: str) -> float:
+    """A number of at least 0."""
+    return 0.0 if text.strip() == "0" else above_zero(text)
+
+
 def port(text: str) -> int:
     """A TCP port; 0 lets the system choose."""
     try:

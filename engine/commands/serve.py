@@ -13,14 +13,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import above_zero, listening, port, positive, share
+from .arguments import above_zero, listening, port, positive, share, zero_or_more
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ..models.description import ModelDescription
-    from ..server import Security, Tracing
+    from ..server import ResumeOptions, Security, Tracing
 
 NAME = "serve"
 DASHBOARD_PORT = 50080
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     _add_security(parser)
     _add_seeing(parser)
+    _add_resume(parser)
     parser.add_argument("--verbose", action="store_true", help="log every stream")
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="lines for people, or JSON (default: text)"
@@ -99,6 +100,25 @@ def _add_seeing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("resuming", "streams that outlive their connections and their servers")
+    group.add_argument(
+        "--resume-for", type=zero_or_more, default=60.0, metavar="S",
+        help="keep streams that ask for it for S seconds after they broke off (default: 60; 0: not at all)",
+    )  # fmt: skip
+    group.add_argument(
+        "--snapshots", default="", metavar="PLACE",
+        help="where: a folder, or redis://HOST:PORT/N, that several servers may share (default: this server's memory)",
+    )  # fmt: skip
+    group.add_argument(
+        "--snapshot-key", type=Path, metavar="FILE", help="what seals them, for the eyes of servers that share them"
+    )
+    group.add_argument(
+        "--snapshot-interval", type=above_zero, default=1.0, metavar="S",
+        help="seconds of signal from one to the next (default: 1)",
+    )  # fmt: skip
+
+
 def execute(options: argparse.Namespace) -> int:
     """Load, compile, serve: here, or in several processes."""
     from .console import notices, output
@@ -109,6 +129,7 @@ def execute(options: argparse.Namespace) -> int:
 
     _configure_log(options)
     _security(options).check(options.host)  # before the models, which may take minutes
+    _resume(options).check()
     if options.workers == 1:
         return _serve(options, announce)
     from ..server.options import join_address
@@ -145,6 +166,17 @@ def _security(options: argparse.Namespace) -> Security:
     )
 
 
+def _resume(options: argparse.Namespace) -> ResumeOptions:
+    from ..server import ResumeOptions
+
+    return ResumeOptions(
+        resume_for_s=options.resume_for,
+        interval_s=options.snapshot_interval,
+        store=options.snapshots,
+        key=options.snapshot_key,
+    )
+
+
 def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
     """Serve from this process until it is asked to stop; `on_ready` takes the address."""
     import asyncio
@@ -166,6 +198,7 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
         security=_security(options),
+        resume=_resume(options),
         channelz=options.channelz,
         tracing=_tracing(__version__) if options.traces else NoTracing(),
         dashboard=options.dashboard and WebAddress(*options.dashboard),

@@ -14,6 +14,7 @@ from ..models.model import Model
 from ..server import ModelDescription, ModelKind, TensorDescription
 from ..session import Executor, ImageFormat, Session
 from ..session.capacity import measure_batches
+from ..session.kept_session import KeptSession
 from ..session.scheduler import StepExecutor
 
 
@@ -31,6 +32,20 @@ class Served:
     def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> Session:
         """A new stream with fresh state. Raises SignalError."""
         return self.model.open_session(sample_rate_hz or None, channels, bypass=bypass)
+
+    def open_kept_session(
+        self,
+        sample_rate_hz: int,
+        channels: int,
+        *,
+        bypass: bool = False,
+        interval_frames: int,
+        snapshot: bytes | None = None,
+    ) -> KeptSession:
+        """The same with snapshots, or from one. Raises SnapshotError besides."""
+        return self.model.open_kept_session(
+            sample_rate_hz or None, channels, bypass=bypass, interval_frames=interval_frames, snapshot=snapshot
+        )
 
     def executor(self) -> Executor:
         """A workspace whose kernels are compiled, and that has run every size of batch."""

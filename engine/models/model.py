@@ -17,6 +17,7 @@ from ..graph import Network, load_network
 from ..graph.network import DeclaredType
 from ..plan import BACKENDS, Program, StatePool
 from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
+from ..session.kept_session import KeptSession
 from .axes import AxisChoice, Sizes
 from .card import (
     WEIGHT_STORAGES,
@@ -256,11 +257,35 @@ class Model(TakesImages):
             SignalError: `bypass` of a model that does not return audio alone.
             CapacityError: as many channels as there are state slots are open.
         """
+        spec = self._spec_of(channels)
+        return Session(spec, self._state_pool(), sample_rate_hz=sample_rate_hz, channels=channels, bypass=bypass)
+
+    def open_kept_session(
+        self,
+        sample_rate_hz: int | None = None,
+        channels: int = 1,
+        *,
+        bypass: bool = False,
+        interval_frames: int,
+        snapshot: bytes | None = None,
+    ) -> KeptSession:
+        """The same with a snapshot each `interval_frames`; it goes on from `snapshot`. Raises SnapshotError besides."""
+        return KeptSession(
+            self._spec_of(channels),
+            self._state_pool(),
+            sample_rate_hz=sample_rate_hz,
+            channels=channels,
+            bypass=bypass,
+            interval_frames=interval_frames,
+            snapshot=snapshot,
+        )
+
+    def _spec_of(self, channels: int) -> StreamSpec:
+        """The model's stream, where so many channels can be computed together."""
         spec = self.stream_spec
         if not spec.downmix and isinstance(channels, int) and channels > DEFAULT_MAX_LANES:
             raise SignalError(f"{channels} channels are more than the {DEFAULT_MAX_LANES} that are computed together")
-        pool = self._state_pool()
-        return Session(spec, pool, sample_rate_hz=sample_rate_hz, channels=channels, bypass=bypass)
+        return spec
 
     def executor(self, max_lanes: int = DEFAULT_MAX_LANES) -> Executor:
         """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .options import ServerOptions, WebAddress
+from .resume import ResumeOptions
 from .security import Security
 from .served import ModelDescription, ModelKind, ServedModel, ServedNetwork, TensorDescription
 from .server import Server, serve
@@ -12,6 +13,7 @@ __all__ = [
     "ModelDescription",
     "ModelKind",
     "NoTracing",
+    "ResumeOptions",
     "Security",
     "ServedModel",
     "ServedNetwork",

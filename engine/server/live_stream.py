@@ -15,6 +15,7 @@ from ..session.scheduler import Scheduler
 from .activity import OpenStream
 from .arrivals import ArrivalClock
 from .bell import Bell
+from .resume import Replay
 from .served import ServedSession, SessionOutput
 
 
@@ -52,8 +53,11 @@ class LiveStream:
         model: str,
         deadlines: Deadlines,
         max_pending: int,
+        replay: Replay | None = None,
     ) -> None:
+        """`replay` says what of the results is not to be given out again."""
         self._session = session
+        self._replay = replay
         self._stream = stream
         self._scheduled = scheduler.attach(
             session,
@@ -106,7 +110,8 @@ class LiveStream:
         self._scheduled.flush()
         self._flushed = True
         if self._scheduled.idle:  # no step is left, whose drain would have brought the tail
-            self._tail = self._session.drain()
+            tail = self._session.drain()
+            self._tail = tail if self._replay is None else self._replay.tail(tail)
             self._end()
 
     async def exchange(self, chunk: np.ndarray, *, end: bool, emit: Callable[[Results], Awaitable[None]]) -> None:
@@ -187,7 +192,11 @@ class LiveStream:
 
     def frame_done(self, result: FrameResult) -> None:
         """A frame was computed (called by the scheduler, on the loop)."""
-        self._frames.append(result)
+        kept = result if self._replay is None else self._replay.frame(result)
+        if kept is None:
+            self._scheduled.release([result.arrival_ns])
+        else:
+            self._frames.append(kept)
         self._progress.ring()
         self._available.ring()
         if self._flushed and self._scheduled.idle:

@@ -33,11 +33,10 @@ _MODEL_KINDS = {
 class ResultCounter:
     """Numbers a stream's results, frames and samples as they become messages."""
 
-    def __init__(self, encoding: pb.AudioEncoding) -> None:
+    def __init__(self, encoding: pb.AudioEncoding, first: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """`first`: sequence number, frame and sample that the first result begins with."""
         self._encoding = encoding
-        self._sequence_number = 0
-        self._frames = 0
-        self._samples = 0
+        self._sequence_number, self._frames, self._samples = first
 
     @property
     def frames(self) -> int:

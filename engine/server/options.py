@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from .resume.options import ResumeOptions
 from .security import Security
 from .tracing import NoTracing, Tracing
 
@@ -77,6 +78,8 @@ class ServerOptions:
     tracing: Tracing = field(default_factory=NoTracing)
     # Whether administrators can ask gRPC itself for its connections and calls (grpc.channelz.v1).
     channelz: bool = False
+    # Streams that ask for it can be resumed.
+    resume: ResumeOptions = field(default_factory=ResumeOptions)
     # Who the server is, and who may call it.
     security: Security = field(default_factory=Security)
 

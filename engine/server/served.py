@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..pixels import PixelNormalisation
 from ..session import ImageFormat, ImageOutput, ImageResult
+from ..session.kept_session import KeptSnapshot
 from ..session.scheduled import ScheduledSession
 from ..session.scheduler import StepExecutor
 
@@ -70,6 +72,16 @@ class ServedSession(ScheduledSession, Protocol):
     channels: int
     delay_samples: int
     first_frame_samples: int
+
+
+class ServedKeptSession(ServedSession, Protocol):
+    """A session that takes snapshots of itself; see `KeptSession`."""
+
+    taken: deque[KeptSnapshot]
+
+    def now(self) -> KeptSnapshot:
+        """A snapshot, while nobody steps it."""
+        ...
 
 
 class SessionEvent(Protocol):
@@ -151,6 +163,21 @@ class ServedModel(Protocol):
 
         For feature models `sample_rate_hz` is 0 and `channels` 1, and the session's "samples" are feature frames: it
         is fed `[frames, features]` float32.
+        """
+        ...
+
+    def open_kept_session(
+        self,
+        sample_rate_hz: int,
+        channels: int,
+        *,
+        bypass: bool = False,
+        interval_frames: int,
+        snapshot: bytes | None = None,
+    ) -> ServedKeptSession:
+        """The same of a stream that takes a snapshot of itself each `interval_frames`, or goes on from one.
+
+        Raises SnapshotError besides: the snapshot is of another version of the model.
         """
         ...
 

@@ -29,6 +29,7 @@ from .measured import measured_capacity, measured_message_s
 from .options import ServerOptions, join_address
 from .parsing import Parsing
 from .quotas import Accounts, Quotas
+from .resume import Vault
 from .served import ModelKind, ServedModel, ServedNetwork
 from .service import StreamService
 from .web import Instruments, check_doors, open_doors
@@ -101,6 +102,7 @@ class Server:
         check_doors(options)
         authorisation = options.security.authorisation(options.host)
         credentials = options.security.credentials()
+        self._vault = Vault(options.resume)
         executors = {
             name: [served.executor() for _ in range(options.threads)]
             for name, served in self._models.items()
@@ -118,7 +120,9 @@ class Server:
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
         pools = ImagePools(self._image_pool, self._planning_pool)
-        service = StreamService(self._models, self._scheduler, self._admission, pools, self._activity, options)
+        service = StreamService(
+            self._models, self._scheduler, self._admission, pools, self._activity, self._vault, options
+        )
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
         self._inference = inference.InferenceService(
             self._models,
@@ -175,6 +179,7 @@ class Server:
             self._watching.cancel()
         self._inference.close()
         await asyncio.to_thread(self._scheduler.stop)
+        self._vault.close()
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)
         await self._doors.aclose()

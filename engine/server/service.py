@@ -18,6 +18,7 @@ from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
 from .options import ServerOptions
 from .peer import Peer
+from .resume import Vault, resumption
 from .served import ModelDescription, ModelKind, ServedModel
 from .signal_call import SignalCall
 from .status import ConfigTimeoutError, OrderError, UnknownModelError, abort
@@ -39,8 +40,10 @@ class StreamService(pb_grpc.StreamServiceServicer):
         admission: Admission,
         image_pools: ImagePools,
         activity: Activity,
+        vault: Vault,
         options: ServerOptions,
     ) -> None:
+        self._vault = vault
         self._models = models
         self._scheduler = scheduler
         self._admission = admission
@@ -90,9 +93,12 @@ class StreamService(pb_grpc.StreamServiceServicer):
             stream.admitted(context.peer())
             peer = Peer(context, self._options, seat.account)
             if description.kind is ModelKind.IMAGE:
+                if config.resumable or config.HasField("resume"):
+                    raise SignalError(f"model {config.model!r} takes images, whose streams can not be resumed")
                 call = ImageCall(peer, stream, config, served, self._image_pools, seat.account, self._options)
             else:
-                call = SignalCall(peer, stream, config, served, self._scheduler, seat, self._options)
+                kept = await resumption(self._vault, config, context)
+                call = SignalCall(peer, stream, config, served, self._scheduler, seat, self._options, kept)
             await call.run()
 
     async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:

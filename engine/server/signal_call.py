@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import CapacityError, SignalError
-from ..session.deadlines import LatePolicy
+from ..session.deadlines import Deadlines, LatePolicy
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
 from .admission import Seat
@@ -21,7 +22,8 @@ from .messages import ResultCounter, kind_number
 from .options import ServerOptions
 from .peer import Peer
 from .priority import stream_priority
-from .served import ModelKind, ServedModel, ServedSession
+from .resume import Resumption
+from .served import ModelKind, ServedKeptSession, ServedModel, ServedSession
 from .status import TooManyStreamsError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,9 @@ class SignalCall:
         scheduler: Scheduler,
         seat: Seat,
         options: ServerOptions,
+        resumption: Resumption | None = None,
     ) -> None:
+        """`resumption`: of a stream that can be resumed, or was."""
         self._peer = peer
         self._stream = stream
         self._config = config
@@ -48,13 +52,15 @@ class SignalCall:
         self._scheduler = scheduler
         self._seat = seat
         self._options = options
+        self._resumption = resumption
         self._encoding: pb.AudioEncoding = pb.AUDIO_ENCODING_PCM_F32LE
 
     async def run(self) -> None:
         """Serve the call to its end, and close its session. Raises SignalError and whatever else ends it early."""
         deadlines = stream_deadlines(self._config, self._description)
         priority = stream_priority(self._config)
-        session, chunk_field, decode = self._open(bypass=deadlines.policy is LatePolicy.BYPASS)
+        resumption = self._resumption
+        session, chunk_field, decode = self._open(deadlines)
         live: LiveStream | None = None
         reader: asyncio.Task[None] | None = None
         try:
@@ -65,9 +71,14 @@ class SignalCall:
                 model=self._config.model,
                 deadlines=deadlines,
                 max_pending=self._options.max_pending_frames,
+                replay=resumption.replay if resumption else None,
             )
             self._seat.occupy(self._config.model, session.lanes, priority, live.fail, live.pulse)
-            await self._peer.write(pb.StreamResponse(started=self._started(session)))
+            started = self._started(session)
+            if resumption is not None:
+                await resumption.begin(cast("ServedKeptSession", session), live)
+                resumption.tell(started)
+            await self._peer.write(pb.StreamResponse(started=started))
             self._stream.begin()
             reader = asyncio.create_task(self._read(live, chunk_field, decode))
             await self._write(live)
@@ -75,8 +86,10 @@ class SignalCall:
             if reader is not None:
                 reader.cancel()
             (live or session).close()
+            if resumption is not None:
+                resumption.end()
 
-    def _open(self, *, bypass: bool) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
+    def _open(self, deadlines: Deadlines) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
         """The session, the request field that its chunks come in, and how to read a chunk."""
         description = self._description
         if description.kind is ModelKind.FEATURES:
@@ -86,20 +99,30 @@ class SignalCall:
                     f"feature_count is {self._config.features.feature_count}; "
                     f"model {self._config.model!r} takes {expected} features a frame"
                 )
-            return self._open_session(0, 1, bypass=bypass), "features", lambda data: decode_features(data, expected)
+            return self._open_session(0, 1, deadlines), "features", lambda data: decode_features(data, expected)
         audio = self._config.audio
         check_audio_encoding(audio.encoding)
         self._encoding = audio.encoding
         channels = audio.channels or 1
         if not 1 <= channels <= self._options.max_channels:
             raise SignalError(f"{audio.channels} channels; this server takes 1 to {self._options.max_channels}")
-        session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels, bypass=bypass)
+        session = self._open_session(audio.sample_rate_hz or description.sample_rate_hz, channels, deadlines)
         self._stream.sample_rate_hz, self._stream.channels = session.sample_rate_hz, channels
         return session, "audio", lambda data: decode_audio(data, audio.encoding, channels)
 
-    def _open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool) -> ServedSession:
+    def _open_session(self, sample_rate_hz: int, channels: int, deadlines: Deadlines) -> ServedSession:
+        bypass = deadlines.policy is LatePolicy.BYPASS
         try:
-            session = self._served.open_session(sample_rate_hz, channels, bypass=bypass)
+            if self._resumption is None:
+                session = self._served.open_session(sample_rate_hz, channels, bypass=bypass)
+            else:
+                session = self._served.open_kept_session(
+                    sample_rate_hz,
+                    channels,
+                    bypass=bypass,
+                    interval_frames=max(1, round(1e9 * self._options.resume.interval_s / deadlines.hop_ns)),
+                    snapshot=self._resumption.snapshot,
+                )
         except CapacityError as error:
             raise TooManyStreamsError(
                 f"model {self._config.model!r} has as many streams as it has room for; try again later"
@@ -129,6 +152,8 @@ class SignalCall:
         """Feed chunks until the client half-closes; an error ends the stream through `live`."""
         try:
             while isinstance(request := await self._peer.read(), pb.StreamRequest):
+                if self._resumption is not None and self._resumption.heard(request):
+                    continue
                 field = request.WhichOneof("request")
                 if field != chunk_field:
                     raise SignalError(wrong_request(field, chunk_field))
@@ -140,10 +165,16 @@ class SignalCall:
 
     async def _write(self, live: LiveStream) -> None:
         """Send results until the stream has ended."""
-        counter = ResultCounter(self._encoding)
+        resumption = self._resumption
+        counter = ResultCounter(self._encoding, resumption.next_result if resumption else (0, 0, 0))
         while (results := await live.results()) is not None:
-            await self._peer.write(counter.result(results))
+            message = counter.result(results)
+            if resumption is not None:
+                message.result.replay_from = resumption.replay_from
+            await self._peer.write(message)
             live.release(results)
+            if resumption is not None:
+                resumption.sent()
         logger.debug("stream %s: %d frames", self._stream.stream_id, counter.frames)
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from ..errors import SignalError, StreamClosedError, WavetileError
+from ..errors import SignalError, SnapshotError, StreamClosedError, WavetileError
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,36 @@ class RefusedError(CallError):
     code = grpc.StatusCode.UNIMPLEMENTED
 
 
+class UnknownTokenError(CallError):
+    """No stream is kept under a resume token."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class AnotherCallerError(CallError):
+    """A resume token is not this caller's."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class CannotResumeError(CallError):
+    """A stream is kept, but can not go on like this."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class TakenOverError(CallError):
+    """Another call has resumed this call's stream."""
+
+    code = grpc.StatusCode.ABORTED
+
+
+class NotKeptError(CallError):
+    """A resumable stream can not be kept now."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 class ConfigTimeoutError(CallError):
     """The call sent no config in time."""
 
@@ -98,6 +128,7 @@ class ConfigTimeoutError(CallError):
 _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (SignalError, grpc.StatusCode.INVALID_ARGUMENT),
     (StreamClosedError, grpc.StatusCode.FAILED_PRECONDITION),
+    (SnapshotError, grpc.StatusCode.FAILED_PRECONDITION),
 )
 MAX_MESSAGE_CHARACTERS = 1000
 """Of what a client is told: some of it may be its own words, of any length, and it goes into the log too."""

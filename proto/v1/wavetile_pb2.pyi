@@ -82,19 +82,27 @@ MODEL_KIND_FEATURES: ModelKind
 MODEL_KIND_IMAGE: ModelKind
 
 class StreamRequest(_message.Message):
-    __slots__ = ("config", "audio", "features", "tile")
+    __slots__ = ("config", "audio", "features", "tile", "received")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     TILE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
     config: StreamConfig
     audio: bytes
     features: FeatureFrames
     tile: ImageTile
-    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., features: _Optional[_Union[FeatureFrames, _Mapping]] = ..., tile: _Optional[_Union[ImageTile, _Mapping]] = ...) -> None: ...
+    received: Received
+    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., features: _Optional[_Union[FeatureFrames, _Mapping]] = ..., tile: _Optional[_Union[ImageTile, _Mapping]] = ..., received: _Optional[_Union[Received, _Mapping]] = ...) -> None: ...
+
+class Received(_message.Message):
+    __slots__ = ("next_frame_index",)
+    NEXT_FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
+    next_frame_index: int
+    def __init__(self, next_frame_index: _Optional[int] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy", "priority")
+    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy", "priority", "resumable", "resume")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +110,8 @@ class StreamConfig(_message.Message):
     FRAME_BUDGET_NS_FIELD_NUMBER: _ClassVar[int]
     LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RESUMABLE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: AudioConfig
     features: FeatureConfig
@@ -109,7 +119,21 @@ class StreamConfig(_message.Message):
     frame_budget_ns: int
     late_policy: LatePolicy
     priority: StreamPriority
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., priority: _Optional[_Union[StreamPriority, str]] = ...) -> None: ...
+    resumable: bool
+    resume: Resume
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., priority: _Optional[_Union[StreamPriority, str]] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ("token", "next_frame_index", "next_sequence_number", "next_sample_index")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SAMPLE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    next_frame_index: int
+    next_sequence_number: int
+    next_sample_index: int
+    def __init__(self, token: _Optional[bytes] = ..., next_frame_index: _Optional[int] = ..., next_sequence_number: _Optional[int] = ..., next_sample_index: _Optional[int] = ...) -> None: ...
 
 class AudioConfig(_message.Message):
     __slots__ = ("sample_rate_hz", "channels", "encoding")
@@ -188,7 +212,7 @@ class StreamResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes")
+    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes", "resume_token", "resume_from", "next_sequence_number")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +226,9 @@ class StreamStarted(_message.Message):
     FIRST_FRAME_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FROM_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     model: str
     kind: ModelKind
@@ -215,7 +242,10 @@ class StreamStarted(_message.Message):
     first_frame_samples: int
     image_outputs: _containers.RepeatedCompositeFieldContainer[ImageOutput]
     kept_bytes: int
-    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
+    resume_token: bytes
+    resume_from: int
+    next_sequence_number: int
+    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ..., kept_bytes: _Optional[int] = ..., resume_token: _Optional[bytes] = ..., resume_from: _Optional[int] = ..., next_sequence_number: _Optional[int] = ...) -> None: ...
 
 class ImageOutput(_message.Message):
     __slots__ = ("name", "height", "width", "depth", "channels", "delay_rows", "delay_columns", "delay_slices")
@@ -238,7 +268,7 @@ class ImageOutput(_message.Message):
     def __init__(self, name: _Optional[str] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., depth: _Optional[int] = ..., channels: _Optional[int] = ..., delay_rows: _Optional[float] = ..., delay_columns: _Optional[float] = ..., delay_slices: _Optional[float] = ...) -> None: ...
 
 class StreamResult(_message.Message):
-    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns", "image_index", "finished_share", "late_frame_count", "skipped_frame_count", "bypassed_frame_count")
+    __slots__ = ("sequence_number", "first_frame_index", "frame_count", "first_sample_index", "audio", "values", "events", "tiles", "queue_time_ns", "compute_time_ns", "image_index", "finished_share", "late_frame_count", "skipped_frame_count", "bypassed_frame_count", "replay_from")
     SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -254,6 +284,7 @@ class StreamResult(_message.Message):
     LATE_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
     BYPASSED_FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FROM_FIELD_NUMBER: _ClassVar[int]
     sequence_number: int
     first_frame_index: int
     frame_count: int
@@ -269,7 +300,8 @@ class StreamResult(_message.Message):
     late_frame_count: int
     skipped_frame_count: int
     bypassed_frame_count: int
-    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ..., image_index: _Optional[int] = ..., finished_share: _Optional[float] = ..., late_frame_count: _Optional[int] = ..., skipped_frame_count: _Optional[int] = ..., bypassed_frame_count: _Optional[int] = ...) -> None: ...
+    replay_from: int
+    def __init__(self, sequence_number: _Optional[int] = ..., first_frame_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., first_sample_index: _Optional[int] = ..., audio: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., tiles: _Optional[_Iterable[_Union[ImageTile, _Mapping]]] = ..., queue_time_ns: _Optional[int] = ..., compute_time_ns: _Optional[int] = ..., image_index: _Optional[int] = ..., finished_share: _Optional[float] = ..., late_frame_count: _Optional[int] = ..., skipped_frame_count: _Optional[int] = ..., bypassed_frame_count: _Optional[int] = ..., replay_from: _Optional[int] = ...) -> None: ...
 
 class NamedValue(_message.Message):
     __slots__ = ("name", "shape", "numbers")

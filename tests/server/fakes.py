@@ -17,6 +17,7 @@ import numpy as np
 from wavetile.engine.errors import CapacityError, SignalError
 from wavetile.engine.pixels import PercentileRange
 from wavetile.engine.server import ModelDescription, ModelKind, TensorDescription
+from wavetile.engine.server.served import ServedKeptSession
 from wavetile.engine.session import ImageFormat, ImageOutput, ImageResult, Region
 from wavetile.engine.session.scheduler import StepExecutor
 
@@ -209,6 +210,17 @@ class GainModel:
             license="Apache-2.0",
         )
 
+    def open_kept_session(
+        self,
+        sample_rate_hz: int,
+        channels: int,
+        *,
+        bypass: bool = False,
+        interval_frames: int,
+        snapshot: bytes | None = None,
+    ) -> ServedKeptSession:
+        raise SignalError("this model's streams can not be resumed")
+
     def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> GainSession:
         if sample_rate_hz not in ALLOWED_RATES_HZ:
             raise SignalError(f"sample rate {sample_rate_hz} Hz; this model takes {ALLOWED_RATES_HZ}")
@@ -306,6 +318,17 @@ class InvertModel:
         )
 
     def open_session(self, sample_rate_hz: int, channels: int, *, bypass: bool = False) -> GainSession:
+        raise NotImplementedError
+
+    def open_kept_session(
+        self,
+        sample_rate_hz: int,
+        channels: int,
+        *,
+        bypass: bool = False,
+        interval_frames: int,
+        snapshot: bytes | None = None,
+    ) -> ServedKeptSession:
         raise NotImplementedError
 
     def executor(self) -> GainExecutor:

@@ -1,0 +1,106 @@
+"""Keeps one live stream's snapshots, as many as it takes for its client to lose nothing and to have nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Protocol
+
+from ...session.kept_session import KeptSnapshot
+from ..served import ServedKeptSession
+from ..status import TakenOverError
+from .seal import KeptStream
+from .vault import Vault, name_of
+
+logger = logging.getLogger(__name__)
+
+MOST_SNAPSHOTS = 4
+"""Of a stream whose client does not say what it has; of others there are one or two."""
+
+
+class Ended(Protocol):
+    """Is told that the stream can not go on here."""
+
+    def fail(self, error: Exception, /) -> None:
+        """End the stream."""
+        ...
+
+
+class Keeper:
+    """For the event loop's thread; files and networks are waited for in others."""
+
+    def __init__(self, vault: Vault, session: ServedKeptSession, caller: str, config: bytes, token: bytes) -> None:
+        self.token = token
+        self.replay_from = 0
+        """Input before this will never be asked for again."""
+        self._vault = vault
+        self._session = session
+        self._caller = caller
+        self._config = config
+        self._name = name_of(token)
+        self._snapshots: list[KeptSnapshot] = []
+        self._next_frame = 0
+        self._live: Ended | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def begin(self, live: Ended) -> None:
+        """Keep a first snapshot; from here on the stream can be resumed. Raises TooManyStreamsError, OSError."""
+        self._live = live
+        self._snapshots = [self._session.now()]
+        self.replay_from = self._snapshots[0].fed_samples
+        await self._vault.add(self._name, self._stream(), self)
+        self._refreshing = asyncio.create_task(self._refresh())
+
+    def received(self, next_frame_index: int) -> None:
+        """The client has every frame before this one."""
+        self._next_frame = max(self._next_frame, next_frame_index)
+
+    def look(self) -> None:
+        """Save the snapshot that the session has taken since the last look, if there is one. Returns at once."""
+        if self._saving is not None and not self._saving.done():
+            return
+        try:
+            newest = self._session.taken.pop()
+        except IndexError:
+            return
+        if len(self._snapshots) >= MOST_SNAPSHOTS:
+            self._snapshots.pop()  # not the oldest: its frames are those that the client may lack
+        self._snapshots.append(newest)
+        while len(self._snapshots) > 1 and self._snapshots[1].frames <= self._next_frame:
+            del self._snapshots[0]
+        self._saving = asyncio.create_task(self._save())
+
+    def taken_over(self) -> None:
+        """Somebody has resumed the stream: it ends here."""
+        assert self._live is not None
+        self._live.fail(TakenOverError("this stream was resumed by another call, which goes on with it"))
+
+    def end(self) -> None:
+        """The call is over. What was kept stays for as long as it can be asked for."""
+        for task in (self._refreshing, self._saving):
+            if task is not None:
+                task.cancel()
+        self._vault.leave(self._name)
+
+    def _stream(self) -> KeptStream:
+        expires_s = time.time() + self._vault.resume_for_s
+        return KeptStream(expires_s, self._caller, self._config, tuple(self._snapshots))
+
+    async def _save(self) -> None:
+        oldest = self._snapshots[0]
+        try:
+            if await self._vault.replace(self._name, self._stream()):
+                self.replay_from = oldest.fed_samples
+            else:
+                self.taken_over()
+        except OSError as error:  # the stream goes on, and what was kept before is still there
+            logger.warning("a snapshot was not kept: %s", error)
+
+    async def _refresh(self) -> None:
+        """Put off the end of its time, also of a stream that is silent."""
+        while True:
+            await asyncio.sleep(self._vault.resume_for_s / 3)
+            if self._saving is None or self._saving.done():
+                self._saving = asyncio.create_task(self._save())

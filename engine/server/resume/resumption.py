@@ -1,0 +1,145 @@
+"""One call's part in resuming: where its stream goes on, if it is a resumed one, and that it can be resumed again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import grpc
+
+from ....proto.v1 import wavetile_pb2 as pb
+from ...errors import SignalError
+from ...session.kept_session import KeptSnapshot
+from ..callers import current_caller
+from ..served import ServedKeptSession
+from ..status import NotKeptError, RefusedError
+from .keeper import Ended, Keeper
+from .replay import Replay
+from .seal import KeptStream
+from .vault import Vault, choose, new_token
+
+logger = logging.getLogger(__name__)
+
+
+class Resumption:
+    """Made by `resumption`; for the call's coroutine and its reader."""
+
+    def __init__(self, vault: Vault, config: pb.StreamConfig, caller: str) -> None:
+        self._vault = vault
+        self._resume = config.resume if config.HasField("resume") else None
+        self._config = _lasting(config)
+        self._caller = caller
+        self._found: KeptStream | None = None
+        self._snapshot: KeptSnapshot | None = None
+        self._keeper: Keeper | None = None
+        self._taken = False
+        self._heard = False
+
+    async def find(self) -> None:
+        """Find the stream to resume, if there is one to. Raises what `Vault.find` and `choose` raise."""
+        resume = self._resume
+        if resume is None:
+            return
+        if min(resume.next_frame_index, resume.next_sequence_number, resume.next_sample_index) < 0:
+            raise SignalError("resume has a negative number; frames, results and samples are counted from 0")
+        self._found = await self._vault.find(resume.token, self._caller, self._config)
+        self._snapshot = choose(self._found, resume.next_frame_index, resume.next_sample_index)
+
+    @property
+    def snapshot(self) -> bytes | None:
+        """What the session goes on from; None: it begins."""
+        return None if self._snapshot is None else self._snapshot.data
+
+    @property
+    def replay(self) -> Replay | None:
+        """What is not to be sent again."""
+        if self._resume is None or self._snapshot is None:
+            return None
+        return Replay(
+            self._resume.next_frame_index - self._snapshot.frames,
+            self._resume.next_sample_index - self._snapshot.given_samples,
+        )
+
+    @property
+    def next_result(self) -> tuple[int, int, int]:
+        """Sequence number, frame and output sample that the first result begins with."""
+        resume = self._resume
+        if resume is None:
+            return 0, 0, 0
+        return resume.next_sequence_number, resume.next_frame_index, resume.next_sample_index
+
+    async def begin(self, session: ServedKeptSession, live: Ended) -> None:
+        """Take the stream over from whoever had it, and keep it. Raises UnknownTokenError, NotKeptError."""
+        if self._resume is not None:
+            await self._vault.take(self._resume.token)
+            self._taken = True
+        keeper = Keeper(self._vault, session, self._caller, self._config, new_token())
+        try:
+            await keeper.begin(live)
+        except OSError as error:
+            logger.warning("a resumable stream was refused: %s", error)
+            raise NotKeptError("the server can not keep another resumable stream now; try again later") from None
+        self._keeper = keeper
+
+    def tell(self, started: pb.StreamStarted) -> None:
+        """Fill in what the client has to know."""
+        assert self._keeper is not None
+        started.resume_token = self._keeper.token
+        started.next_sequence_number = self.next_result[0]
+        if self._snapshot is not None:
+            started.resume_from = self._snapshot.fed_samples
+
+    def heard(self, request: pb.StreamRequest) -> bool:
+        """Take a request; False: it is none of resuming. Once one has come the client is known to have its token."""
+        self._heard = True
+        if request.WhichOneof("request") != "received":
+            return False
+        if self._keeper is not None:
+            self._keeper.received(request.received.next_frame_index)
+        return True
+
+    def sent(self) -> None:
+        """A result has left: keep what the session has taken meanwhile. Returns at once."""
+        assert self._keeper is not None
+        self._keeper.look()
+
+    @property
+    def replay_from(self) -> int:
+        """See `StreamResult.replay_from`."""
+        assert self._keeper is not None
+        return self._keeper.replay_from
+
+    def end(self) -> None:
+        """The call is over. A client that has said nothing may not know its new token: the old one works again."""
+        if self._keeper is not None:
+            self._keeper.end()
+        if self._taken and not self._heard and self._resume is not None and self._found is not None:
+            self._vault.put_back(self._resume.token, self._found)
+
+
+async def resumption(vault: Vault, config: pb.StreamConfig, context: grpc.aio.ServicerContext) -> Resumption | None:
+    """What a call's config asks for; None: nothing of it. Raises as `Resumption.find`, and RefusedError."""
+    if not config.resumable and not config.HasField("resume"):
+        return None
+    if not vault.resume_for_s:
+        raise RefusedError("this server keeps no streams; one without resumable would work")
+    found = Resumption(vault, config, caller_of(context))
+    await found.find()
+    return found
+
+
+def caller_of(context: grpc.aio.ServicerContext) -> str:
+    """Who calls, by token and certificate: a stream is resumed by the same alone."""
+    caller = current_caller.get()
+    identities = context.peer_identities() or ()
+    digest = hashlib.sha256(repr(sorted(bytes(identity) for identity in identities)).encode()).hexdigest()
+    return f"{caller.name if caller else ''} {digest}"
+
+
+def _lasting(config: pb.StreamConfig) -> bytes:
+    """The config less what belongs to one call alone."""
+    lasting = pb.StreamConfig()
+    lasting.CopyFrom(config)
+    lasting.ClearField("resume")
+    lasting.ClearField("resumable")
+    return lasting.SerializeToString(deterministic=True)

@@ -1,0 +1,159 @@
+"""All snapshots of a server: bounded in bytes, sealed, and found again by whoever has the token and may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from ...errors import SnapshotError
+from ...session.kept_session import KeptSnapshot
+from ..status import AnotherCallerError, CannotResumeError, UnknownTokenError
+from .options import ResumeOptions
+from .seal import KeptStream
+
+logger = logging.getLogger(__name__)
+
+TOKEN_BYTES = 32
+THREADS = 4
+
+T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """Who keeps a stream in this server."""
+
+    def taken_over(self) -> None:
+        """Somebody has resumed the stream."""
+        ...
+
+
+def new_token() -> bytes:
+    """What nobody can guess."""
+    return secrets.token_bytes(TOKEN_BYTES)
+
+
+def name_of(token: bytes) -> str:
+    """Where the stream of a token is kept. Who sees the name does not know the token."""
+    return hashlib.sha256(token).hexdigest()
+
+
+class Vault:
+    """For the event loop's thread. Stores are asked in threads of their own: a slow disk stalls no stream."""
+
+    def __init__(self, options: ResumeOptions) -> None:
+        """Raises WavetileError where the store or the key can not be had."""
+        options.check()
+        self.resume_for_s = options.resume_for_s
+        self.interval_s = options.interval_s
+        self._max_bytes = options.max_bytes
+        self._key = options.secret()
+        self._store = options.open_store()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wavetile-snapshots")
+        self._owners: dict[str, Owner] = {}
+        self._sizes: dict[str, tuple[int, float]] = {}
+        """Of what this server has written: bytes, and when their time is over."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of all that this server has written and that may still be asked for."""
+        return sum(size for size, _ in self._sizes.values())
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def add(self, name: str, stream: KeptStream, owner: Owner) -> None:
+        """Keep a new stream. Raises OSError: there is no room, or the store can not be reached."""
+        sealed = await self._ask(lambda: stream.sealed(self._key, name))
+        self._make_room(name, len(sealed), stream.expires_s)
+        self._owners[name] = owner
+        await self._ask(lambda: self._store.add(name, sealed, stream.expires_s))
+
+    async def replace(self, name: str, stream: KeptStream) -> bool:
+        """Keep a stream as it is now; False: somebody has resumed it. Raises OSError as `add`."""
+        sealed = await self._ask(lambda: stream.sealed(self._key, name))
+        self._make_room(name, len(sealed), stream.expires_s)
+        return await self._ask(lambda: self._store.replace(name, sealed, stream.expires_s))
+
+    def leave(self, name: str) -> None:
+        """The stream's call has ended; what is kept stays until its time is over."""
+        self._owners.pop(name, None)
+
+    async def find(self, token: bytes, caller: str, config: bytes) -> KeptStream:
+        """The stream of a token, which stays valid.
+
+        Raises:
+            UnknownTokenError: there is none, which may be because it was used or its time is over.
+            AnotherCallerError: it is not this caller's.
+            CannotResumeError: the config is another one.
+        """
+        name = name_of(token)
+        sealed = await self._ask(lambda: self._store.read(name))
+        if sealed is None:
+            raise UnknownTokenError(UNKNOWN)
+        try:
+            stream = await self._ask(lambda: KeptStream.opened(sealed, self._key, name))
+        except SnapshotError as error:
+            logger.warning("a kept stream was not opened: %s", error)
+            raise UnknownTokenError(UNKNOWN) from None
+        if stream.expires_s < time.time():
+            raise UnknownTokenError(UNKNOWN)
+        if stream.caller != caller:
+            raise AnotherCallerError("this stream is another caller's")
+        if stream.config != config:
+            raise CannotResumeError("the config differs from that of the stream to resume; the same would work")
+        return stream
+
+    async def take(self, token: bytes) -> None:
+        """Use a token up. Raises UnknownTokenError: another call was first."""
+        name = name_of(token)
+        if not await self._ask(lambda: self._store.take(name)):
+            raise UnknownTokenError(UNKNOWN)
+        self._sizes.pop(name, None)
+        owner = self._owners.pop(name, None)
+        if owner is not None:
+            owner.taken_over()
+
+    def put_back(self, token: bytes, stream: KeptStream) -> None:
+        """Make a token valid again whose stream nobody has heard of since it was taken; soon, and if that can be."""
+        name = name_of(token)
+        self._threads.submit(lambda: self._store.add(name, stream.sealed(self._key, name), stream.expires_s))
+
+    def _make_room(self, name: str, size: int, expires_s: float) -> None:
+        """Count `size` bytes for `name`, if need be at the cost of streams whose calls have ended. Raises OSError."""
+        now_s = time.time()
+        for old in [old for old, (_, until_s) in self._sizes.items() if until_s < now_s]:
+            del self._sizes[old]
+        before = self._sizes.pop(name, None)
+        ended = [old for old in self._sizes if old not in self._owners]
+        while self.kept_bytes + size > self._max_bytes and ended:
+            old = ended.pop(0)
+            del self._sizes[old]
+            self._threads.submit(self._store.take, old)
+        if self.kept_bytes + size > self._max_bytes:
+            if before is not None:
+                self._sizes[name] = before
+            raise OSError(f"snapshots of {self.kept_bytes} bytes are kept, and at most {self._max_bytes} may be")
+        self._sizes[name] = size, expires_s
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question)
+
+
+UNKNOWN = "no stream can be resumed with this token: it is unknown, was used, or its time is over"
+
+
+def choose(stream: KeptStream, next_frame_index: int, next_sample_index: int) -> KeptSnapshot:
+    """The newest snapshot that lacks nothing of what the client lacks. Raises CannotResumeError: there is none."""
+    for snapshot in reversed(stream.snapshots):
+        if snapshot.frames <= next_frame_index and snapshot.given_samples <= next_sample_index:
+            return snapshot
+    raise CannotResumeError(
+        f"the stream is kept from frame {stream.snapshots[0].frames} on; frame {next_frame_index} was received before"
+    )

