@@ -10,7 +10,11 @@ need be. The first start on a machine compiles the kernels; later ones load them
 from __future__ import annotations
 
 import argparse
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from .arguments import above_zero, listening, port, positive, share, zero_or_more
@@ -138,9 +142,24 @@ def execute(options: argparse.Namespace) -> int:
 
     if options.backend == "cpu":
         warm_up_visibly()  # once, and not in each of them
-    with shared_port(options.host, options.port) as shared:
+    with shared_port(options.host, options.port) as shared, _shared_snapshots(options):
         options.port = shared
         return Workers(_configure_log, _serve, options).run(lambda: announce(join_address(options.host, shared)))
+
+
+@contextmanager
+def _shared_snapshots(options: argparse.Namespace) -> Iterator[None]:
+    """A place for snapshots that all workers share, where none was named: who comes back may get to any of them."""
+    if options.snapshots or not options.resume_for:
+        yield
+        return
+    with TemporaryDirectory(prefix="wavetile-") as folder:  # for this user's eyes
+        options.snapshots = str(Path(folder, "snapshots"))
+        if options.snapshot_key is None:
+            options.snapshot_key = Path(folder, "key")
+            options.snapshot_key.touch(mode=0o600)
+            options.snapshot_key.write_text(secrets.token_hex(32))
+        yield
 
 
 def _configure_log(options: argparse.Namespace) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ...session import Output
@@ -31,7 +29,7 @@ class Replay:
             if samples is not None:
                 self._early.append(samples)
             return None
-        return replace(result, output=Output(samples, result.output.values, result.output.events))
+        return result._replace(output=Output(samples, result.output.values, result.output.events))
 
     def tail(self, output: Output) -> Output:
         """The same of what follows the last frame."""
