@@ -93,18 +93,19 @@ class Bypass:
         assert not values
         if self._frames_to_hear:
             self._frames_to_hear -= 1
-            audio = self._input(after_read=True)
+            audio = self._heard()
         else:
             self.bypassed = False
             if self._passing:
                 self._passing = False
-                heard = self._input(after_read=True)
+                heard = self._heard()
                 audio = heard + self._rise * (audio - heard)
         self._give(audio)
 
     def pass_on(self) -> None:
         """A frame that is not computed."""
-        audio = self._input(after_read=False)
+        self._ring.read(self._inputs, 0, self._lead - self._hop)
+        audio = self._inputs[self._hop :]
         if not self._passing:
             audio = audio + (1.0 - self._rise) * (self._guess(audio) - audio)
         self._passing = self.bypassed = True
@@ -116,11 +117,11 @@ class Bypass:
         self._made[:] = audio
         self._results.take(audio, ())
 
-    def _input(self, *, after_read: bool) -> np.ndarray:
-        """What belongs to a frame's output; before it, in `_inputs`, what belongs to that of the frame before."""
-        start = self._lead - self._hop * (2 if after_read else 1)
-        self._ring.read(self._inputs, 0, start)
-        return self._inputs[self._hop :]
+    def _heard(self) -> np.ndarray:
+        """What belongs to the output of a frame whose window was read."""
+        target = self._inputs[self._hop :]
+        self._ring.read(target, 0, self._lead - self._hop)
+        return target
 
     def _guess(self, audio: np.ndarray) -> np.ndarray:
         """What the model would have made of `audio`, after what it made of the frame before."""

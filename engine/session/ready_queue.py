@@ -53,8 +53,10 @@ class ReadyQueue:
 
     def _first_heap(self) -> list[_Entry] | None:
         """The heap with the first stream of all, if there is one."""
-        heaps = [heap for heap in (self._entries, self._bypassable) if _has_live(heap)]
-        return min(heaps, key=lambda heap: heap[0][:2]) if heaps else None
+        one, other = self._entries, self._bypassable
+        if not _has_live(other):
+            return one if _has_live(one) else None
+        return one if _has_live(one) and one[0] < other[0] else other
 
 
 def _has_live(heap: list[_Entry]) -> bool:

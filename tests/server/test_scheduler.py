@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wavetile.engine.errors import SignalError
-from wavetile.engine.session.deadlines import Deadlines
+from wavetile.engine.session.deadlines import Deadlines, LatePolicy, Outcome
 from wavetile.engine.session.scheduled import FrameResult, ScheduledStream
 from wavetile.engine.session.scheduler import Scheduler
 
@@ -40,12 +40,14 @@ class Bench:
         self.model = model
         self.scheduler = Scheduler({"gain": [model.executor() for _ in range(threads)]}, threads)
 
-    def attach(self, budget_ns: int = 10 * MS, max_pending: int = 32) -> tuple[ScheduledStream, Sink, GainSession]:
-        session, sink = self.model.open_session(16000, 1), Sink()
+    def attach(
+        self, budget_ns: int = 10 * MS, max_pending: int = 32, policy: LatePolicy = LatePolicy.PROCESS
+    ) -> tuple[ScheduledStream, Sink, GainSession]:
+        session, sink = self.model.open_session(16000, 1, bypass=policy is LatePolicy.BYPASS), Sink()
         stream = self.scheduler.attach(
             session,
             model="gain",
-            deadlines=Deadlines(budget_ns, 10 * MS),
+            deadlines=Deadlines(budget_ns, 10 * MS, policy),
             sink=sink,
             loop=asyncio.get_running_loop(),
             max_pending=max_pending,
@@ -203,3 +205,26 @@ async def test_what_can_not_be_scheduled_is_refused() -> None:
         )
     with pytest.raises(ValueError, match="at least 1"):
         Scheduler({}, threads=0)
+
+
+async def test_late_frames_are_bypassed_before_others_are_computed(benches: list[Bench]) -> None:
+    bench = Bench(GainModel(max_lanes=1))
+    benches.append(bench)
+    urgent, urgent_sink, _ = bench.attach(budget_ns=-1)  # due before it has come
+    late, late_sink, _ = bench.attach(budget_ns=1, policy=LatePolicy.BYPASS)
+    calm, calm_sink, calm_session = bench.attach(budget_ns=60_000 * MS, policy=LatePolicy.BYPASS)
+    for stream in (urgent, late, calm):
+        stream.feed(np.ones(3 * HOP, np.float32))
+    await asyncio.sleep(0.05)  # until all three frames of `late` are: they follow each other by 10 ms
+    bench.scheduler.start()
+    await until(lambda: all(len(sink.results) == 3 for sink in (urgent_sink, late_sink, calm_sink)))
+    assert [result.outcome for result in urgent_sink.results] == [Outcome.LATE] * 3
+    assert [result.outcome for result in late_sink.results] == [Outcome.BYPASSED] * 3
+    assert [result.outcome for result in calm_sink.results] == [Outcome.MET] * 3
+    assert max(result.arrival_ns + result.queue_time_ns for result in late_sink.results) <= min(
+        result.arrival_ns + result.queue_time_ns for result in urgent_sink.results
+    )
+    assert bench.model.order[3:] == [calm_session] * 3
+    counts = bench.scheduler.counts("gain")
+    assert counts.outcomes == {Outcome.MET: 3, Outcome.LATE: 3, Outcome.SKIPPED: 0, Outcome.BYPASSED: 3}
+    assert (counts.frames, bench.model.batch_sizes) == (6, [1] * 6)
