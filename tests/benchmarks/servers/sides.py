@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.servers.serving import READY
 from wavetile.clients.load import Target, Wire
@@ -79,11 +82,19 @@ def running(command: list[str], repository: Path) -> Iterator[tuple[str, int]]:
         # Triton's Python processes bring a libpython of their own, which may be older than that Python's modules.
         environment["LD_PRELOAD"] = str(library)
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=environment, text=True,
         cwd=repository,
     )  # fmt: skip
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    said: deque[str | None] = deque(maxlen=4)
+    readers = [
+        threading.Thread(target=_read_out, args=(process.stdout, lines.put), daemon=True),
+        threading.Thread(target=_read_out, args=(process.stderr, said.append), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
     try:
-        yield _await_ready(process), process.pid
+        yield _await_ready(lines, said), process.pid
     finally:
         process.terminate()
         try:
@@ -91,6 +102,13 @@ def running(command: list[str], repository: Path) -> Iterator[tuple[str, int]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started and left behind
+        for reader in readers:
+            reader.join()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def resident_bytes(pid: int) -> int:
@@ -102,23 +120,15 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _await_ready(process: subprocess.Popen[str]) -> str:
-    """The address that the server says; its output is read on, so that it never waits for a reader."""
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    said: list[str] = []
+def _read_out(stream: Iterable[str], take: Callable[[Any], object]) -> None:
+    """Read a server's output to its end, so that it never waits for a reader; then comes None."""
+    for line in stream:
+        take(line)
+    take(None)
 
-    def read(stream: object, keep: bool) -> None:
-        for line in stream:  # type: ignore[attr-defined]
-            if keep:
-                lines.put(line)
-            else:
-                said.append(line)
-                del said[:-20]
-        if keep:
-            lines.put(None)
 
-    for stream, keep in ((process.stdout, True), (process.stderr, False)):
-        threading.Thread(target=read, args=(stream, keep), daemon=True).start()
+def _await_ready(lines: queue.SimpleQueue[str | None], said: Iterable[str | None]) -> str:
+    """The address that the server says."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while (left := deadline - time.monotonic()) > 0:
         try:
@@ -126,11 +136,11 @@ def _await_ready(process: subprocess.Popen[str]) -> str:
         except queue.Empty:
             break
         if line is None:
+            time.sleep(0.2)  # what it said last is on its way
             break
         if line.startswith(READY):
             return line.removeprefix(READY).strip()
-    time.sleep(0.2)
-    raise StartError("".join(said[-3:]).strip() or "it said nothing")
+    raise StartError(" ".join(line.strip() for line in said if line) or "it said nothing")
 
 
 def _python_library(python: str) -> Path | None:

@@ -8,6 +8,7 @@ told of no sequence parameters.
 from __future__ import annotations
 
 import importlib
+import signal
 import socket
 import sys
 from typing import Any
@@ -58,6 +59,7 @@ def main(name: str) -> None:
     triton_module: Any = importlib.import_module("pytriton.triton")
     Tensor, ModelConfig = config_module.Tensor, config_module.ModelConfig
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # ends Triton's processes too
     network = load(name)
     ports = _free_ports(3)
     host = "127.0.0.1"
@@ -76,9 +78,7 @@ def main(name: str) -> None:
                 Tensor(name="phase", dtype=np.int32, shape=(1,)),
             ],
             outputs=[Tensor(name="result", dtype=np.float32, shape=(size,))],
-            config=ModelConfig(
-                max_batch_size=MAX_BATCH, batcher=config_module.DynamicBatcher(max_queue_delay_microseconds=0)
-            ),
+            config=ModelConfig(max_batch_size=MAX_BATCH, batcher=config_module.DynamicBatcher(preserve_ordering=True)),
             strict=False,
         )
         triton.run()
