@@ -43,7 +43,7 @@ async def collect(side: Side, network: Network, hops: int) -> np.ndarray:
     call = connection.call(side.wire.path, collector)
     if opening := side.wire.opening(SIGNAL):
         call.send(opening)
-    at_once = 1 if side.name == "triton" else AT_ONCE  # it does not keep the order of requests that wait together
+    at_once = 1 if side.name == "triton" else AT_ONCE
     sent = frames = 0
     pieces: list[np.ndarray] = []
     async with asyncio.timeout(60):

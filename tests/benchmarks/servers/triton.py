@@ -43,7 +43,9 @@ class Streams:
     def _step(self, turn: dict[int, int], requests: list[Any], answers: list[np.ndarray]) -> None:
         phases = {sequence: int(requests[index]["phase"][0, 0]) for sequence, index in turn.items()}
         states = [self._network.begin() if phases[sequence] == 1 else self._states[sequence] for sequence in turn]
-        results = self._network.step(states, [requests[index]["audio"][0] for index in turn.values()])
+        # Copied, for states keep them, and this memory is used again.
+        hops = [requests[index]["audio"][0].copy() for index in turn.values()]
+        results = self._network.step(states, hops)
         for sequence, index, state, numbers in zip(turn, turn.values(), states, results, strict=True):
             self._states[sequence] = state
             if phases[sequence] == 2:
