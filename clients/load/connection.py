@@ -12,6 +12,7 @@ import socket
 import struct
 from collections import deque
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 END_STREAM = ACK = 0x1
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
         if call is None:
             return
         if "grpc-status" in headers:
-            call.status = int(headers["grpc-status"]), headers.get("grpc-message", "")
+            call.status = int(headers["grpc-status"]), unquote(headers.get("grpc-message", ""))
         if opened & END_STREAM:
             self._end(call)
 

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import above_zero, address, positive
+from .arguments import above_zero, address, positive, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     traffic.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="what streams play, over and over")
     traffic.add_argument("--chunk-ms", type=above_zero, metavar="N", help="audio sent at a time (default: a frame's)")
     traffic.add_argument("--bursty", action="store_true", help="three chunks at a time, and up to one chunk late")
-    traffic.add_argument("--cancel-share", type=_share, default=0.0, metavar="P", help="of the streams, cancelled")
+    traffic.add_argument("--cancel-share", type=share, default=0.0, metavar="P", help="of the streams, cancelled")
     traffic.add_argument(
-        "--vanish-share", type=_share, default=0.0, metavar="P", help="of the streams, lost with their connection"
+        "--vanish-share", type=share, default=0.0, metavar="P", help="of the streams, lost with their connection"
     )
     traffic.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
     parser.add_argument(
@@ -189,13 +189,3 @@ def _check_extra() -> None:
 
     if find_spec("hpack") is None:
         raise WavetileError("the load generator needs the package hpack; pip install 'wavetile[load]' would work")
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share; a number from 0 to 1 would be")
-    return number

@@ -188,7 +188,7 @@ async def isolate(
     from wavetile.engine.server import Server, ServerOptions
 
     tally = Tally()
-    server = Server({name: served}, ServerOptions(port=0))
+    server = Server({name: served}, ServerOptions(port=0, max_load=0.0))
     await server.start()
     crowd = Crowd(server.address, name, served.describe().hop_samples, seed)
     try:
@@ -257,6 +257,10 @@ class SpecModel:
         from wavetile.engine.session import Executor
 
         return Executor(self.spec, 16, self.pool)
+
+    def batch_costs(self, executor: Any) -> dict[int, float]:
+        """Not known: any number of streams is let in."""
+        return {}
 
     def open_images(self, form: Any, max_bytes: int) -> Any:
         """It has none."""

@@ -105,7 +105,19 @@ def soak(name: str, *, minutes: float, streams: int, share: float, seed: int) ->
     from tests.benchmarks.servers.sides import resident_bytes, running
     from wavetile.clients.load import Target, Traffic, run_load
 
-    command = [sys.executable, "-m", "wavetile.engine", "serve", name, "--port", "0", "--max-streams", "8192"]
+    command = [
+        sys.executable,
+        "-m",
+        "wavetile.engine",
+        "serve",
+        name,
+        "--port",
+        "0",
+        "--max-streams",
+        "8192",
+        "--max-load",
+        "0",
+    ]
     with running(command, REPOSITORY) as (address, pid):
         target, wire = Target.of(address), _wire(address, name)
         held = streams or _limit(target, wire)

@@ -60,6 +60,8 @@ def commands(model: str) -> dict[str, list[str]]:
             "8192",
             "--max-load",
             "0",
+            "--max-load",
+            "0",
         ],
         "echo": ["-m", f"{here}.echo", model],
         "echo of bytes": ["-m", f"{here}.echo", model, "raw"],
