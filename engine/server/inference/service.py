@@ -167,11 +167,11 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             raise SignalError(
                 "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
             )
-        with self._activity.tracing.inside(context.invocation_metadata() or ()):
-            account = self._admission.account
+        account = self._admission.account
         if account.is_metered:
             await account.pay(request.ByteSize())
-        await self._respond(request, parameters, self._sequences, context.peer(), keep)
+        with self._activity.tracing.inside(context.invocation_metadata() or ()):
+            await self._respond(request, parameters, self._sequences, context.peer(), keep)
         return answers[0]
 
     async def ModelStreamInfer(  # noqa: N802
