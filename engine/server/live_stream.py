@@ -119,15 +119,22 @@ class LiveStream:
 
         Not beside `results`, `feed` or `finish`. Raises what they raise; a stream that raised can not go on.
         """
+        if not end and len(chunk) <= self._session.free_samples:  # the usual case: feeding need not wait for frames
+            await self.feed(chunk)
+            await self._emit_all(emit, lambda: self._scheduled.idle)
+            return
         feeding = asyncio.create_task(self._feed_all(chunk, end))
         feeding.add_done_callback(lambda _: self._available.ring())
         try:
-            while (results := await self._results(lambda: feeding.done() and self._scheduled.idle)) is not None:
-                await emit(results)
-                self.release(results)
+            await self._emit_all(emit, lambda: feeding.done() and self._scheduled.idle)
             await feeding
         finally:
             feeding.cancel()
+
+    async def _emit_all(self, emit: Callable[[Results], Awaitable[None]], nothing_waits: Callable[[], bool]) -> None:
+        while (results := await self._results(nothing_waits)) is not None:
+            await emit(results)
+            self.release(results)
 
     async def _feed_all(self, chunk: np.ndarray, end: bool) -> None:
         await self.feed(chunk)
