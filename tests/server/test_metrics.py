@@ -76,6 +76,17 @@ async def test_frames_streams_and_batches_are_counted_by_model() -> None:
     assert seen["process_resident_memory_bytes",] > 1e6
 
 
+async def test_the_measured_load_is_told() -> None:
+    async with (
+        serving({"gain": GainModel(step_s=0.001)}, metrics=HERE, max_load=0.9) as server,
+        StreamClient(server.address) as client,
+        client.stream("gain", sample_rate_hz=16_000),
+    ):
+        seen = await scrape(server.urls["metrics"])
+    assert seen["wavetile_admission_limit_ratio",] == 0.9
+    assert seen["wavetile_admitted_load_ratio",] > 0.0
+
+
 async def test_what_is_refused_is_counted_by_reason(tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ada="administer", bob="infer")
     security = Security(tokens=tmp_path / "tokens")

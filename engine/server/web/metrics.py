@@ -65,7 +65,11 @@ def metric_families(instruments: Instruments) -> Iterator[Metric]:
     yield _counter("wavetile_evaluations_failed", "Evaluations that gave no answer", failed, ["model", "reason"])
     refused: Values = {(status,): number for status, number in instruments.calls_refused.items()}
     yield _counter("wavetile_calls_refused", "Calls whose caller may not make them", refused, ["status"])
-    yield _gauge("wavetile_draining", "Whether the server is stopping", {(): int(instruments.admission.draining)})
+    admission = instruments.admission
+    admitted, limit = admission.capacity.load().largest, admission.limit
+    yield _gauge("wavetile_admitted_load_ratio", "Load of the open streams, of what can be in time", {(): admitted})
+    yield _gauge("wavetile_admission_limit_ratio", "Load up to which streams come in now; 0: any", {(): limit})
+    yield _gauge("wavetile_draining", "Whether the server is stopping", {(): int(admission.draining)})
     yield _gauge("wavetile_compute_threads", "Compute threads", {(): instruments.options.threads})
     version = instruments.options.version
     yield _gauge("wavetile_info", "The server's version", {(version,): 1}, ["version"])
