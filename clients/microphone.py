@@ -184,11 +184,13 @@ async def run_duplex(  # noqa: PLR0913 - options, by keyword
     output_device: int | None = None,
     duration_s: float | None = None,
     playback_delay_s: float = 0.04,
+    late_policy: str = "process",
     on_result: Callable[[StreamResult], None] | None = None,
 ) -> DuplexReport:
     """Run `model` on a microphone and play what it gives (nothing is played for a model without audio).
 
     Ends after `duration_s` of signal; None: when cancelled. `playback_delay_s` is kept in hand against jitter.
+    `late_policy` as of `StreamClient.stream`: with "bypass" a voice is heard as it is where the server is late.
     Raises BackendError without PyAudio or the devices, ServerError.
     """
     chunk_samples = max(1, round(chunk_s * sample_rate_hz))
@@ -197,7 +199,7 @@ async def run_duplex(  # noqa: PLR0913 - options, by keyword
     samples_in = samples_out = 0
     events: list[Event] = []
     async with (
-        client.stream(model, sample_rate_hz=sample_rate_hz) as stream,
+        client.stream(model, sample_rate_hz=sample_rate_hz, late_policy=late_policy) as stream,
         Microphone(sample_rate_hz=sample_rate_hz, chunk_samples=chunk_samples, device=input_device) as microphone,
     ):
 

@@ -25,7 +25,7 @@ POLICIES = ("process", "skip", "bypass")
 MS = 1_000_000
 MARGIN_S = 0.05
 """What a busy machine may add; a signal that it sends later than this tells nothing, and is sent again."""
-ATTEMPTS = 5
+ATTEMPTS = 3
 
 
 @dataclass
