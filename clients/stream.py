@@ -108,6 +108,7 @@ class StreamClient:
         self._calls: set[StreamCall | ResumableCall] = set()
 
     async def __aenter__(self) -> Self:
+        self._addresses.stub()  # which says what is wrong with the files
         return self
 
     async def __aexit__(
