@@ -40,6 +40,7 @@ class Place:
             self.port = probe.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", "wavetile.engine", "serve", *models, "--port", str(self.port)]
+        self._command += ["--max-load", "0"]  # whoever else computes here, no stream is refused
         self._command += ["--snapshots", str(folder / "kept"), "--snapshot-key", str(folder / "key")]
         self._process: Process | None = None
 
