@@ -82,6 +82,10 @@ class LiveStream:
         self._progress = Bell()  # a frame was computed: there may be room in the ring
         self._available = Bell()  # there is something for `results`
 
+    def go_on(self) -> None:
+        """Begin with what the session was restored with, before anything is fed."""
+        self._scheduled.go_on()
+
     async def feed(self, chunk: np.ndarray) -> None:
         """Feed `chunk`, `[samples]`, `[samples, channels]` or `[frames, features]`, in as many parts as the ring takes.
 

@@ -80,6 +80,8 @@ class SignalCall:
                 resumption.tell(started)
             await self._peer.write(pb.StreamResponse(started=started))
             self._stream.begin()
+            if resumption is not None:
+                live.go_on()
             reader = asyncio.create_task(self._read(live, chunk_field, decode))
             await self._write(live)
         finally:

@@ -153,6 +153,10 @@ class ScheduledStream:
         self.session.feed(chunk)
         self._owner.arrived(self, time.monotonic_ns() if arrival_ns is None else arrival_ns)
 
+    def go_on(self) -> None:
+        """Compute the frames that the session came with: it goes on from a snapshot, whose ring was not empty."""
+        self._owner.arrived(self, time.monotonic_ns())
+
     def flush(self) -> None:
         """End the signal. Only when `idle`."""
         self.session.flush()
