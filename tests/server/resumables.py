@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -113,19 +114,24 @@ def redis_program() -> str | None:
     return found or None
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def running_redis(folder: Path, program: str) -> Iterator[str]:
     """The URL of a Redis of its own, on a socket in `folder`."""
-    socket = folder / "redis.sock"
-    command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    path = folder / "redis.sock"
+    command = [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         deadline_s = time.monotonic() + PATIENCE_S
-        while not socket.exists():
+        while not _listens(path):
             assert process.poll() is None, "redis-server has ended"
             assert time.monotonic() < deadline_s, "redis-server did not start"
             time.sleep(0.01)
-        yield f"unix://{socket}"
+        yield f"unix://{path}"
     finally:
         process.terminate()
         process.wait()
