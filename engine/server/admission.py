@@ -10,11 +10,11 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..session.capacity import Capacity
 from .callers import current_caller
@@ -36,6 +36,21 @@ LONGEST_RECOVERY_S = 160.0
 RECOVERED_SHARE = 0.99
 """Of what the options allow, from which on it is as if the limit had never been lowered."""
 LOWEST_LIMIT_SHARE = 0.1
+RAMP_S = 1.0
+RAMP_SHARE = 0.25
+"""Of the limit, that comes in within RAMP_S: what streams really take shows when they are there."""
+RAMP_STREAMS = 8
+"""Which come in together whatever share they are."""
+
+
+class Pulse(NamedTuple):
+    """What a stream has been given so far, as far as nobody but the server can be the reason."""
+
+    frames: int = 0
+    missed: int = 0
+    results: int = 0
+    waited_ns: int = 0
+    """Added up over results, of whose frames the longest wait for compute counts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,9 +66,8 @@ class Seat:
     lanes: int = 0
     end: Callable[[CallError], None] | None = None
     """Ends the stream; None: it is no load, and not shed."""
-    pulse: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Frames so far, and of those the missed ones, for which nobody but the server can be the reason."""
-    seen: tuple[int, int] = field(default=(0, 0))
+    pulse: Callable[[], Pulse] = Pulse
+    seen: Pulse = field(default_factory=Pulse)
     """What `pulse` said when it was last asked."""
 
     def occupy(
@@ -62,7 +76,7 @@ class Seat:
         lanes: int,
         priority: Priority,
         end: Callable[[CallError], None],
-        pulse: Callable[[], tuple[int, int]],
+        pulse: Callable[[], Pulse],
     ) -> None:
         """Ask for the stream's share of the compute threads; others of lower priority may have to go for it.
 
@@ -102,10 +116,14 @@ class Admission:
         self._lingering = 0
         self._draining = False
         self.capacity = Capacity({}, 1)
+        self.waiting = 0.0
+        """How long frames wait now, in hops: measured, and so there before any of them is late."""
         self._max_load = self._limit = 0.0
         self._recovery_s = FIRST_RECOVERY_S / 2
         self._seats: dict[int, Seat] = {}
         self._numbers = itertools.count()
+        self._fresh: deque[tuple[float, Seat]] = deque()
+        """Those that came within RAMP_S, and when."""
         self._next_retry_s = 0.0
         self.asked = 0
         """Streams that were let in or refused since the server's start."""
@@ -181,24 +199,44 @@ class Admission:
         if not self._max_load or not self._seats:  # alone it breaks nobody else, whatever it takes
             return
         changes = [(model, lanes, 1)]
+        self._check_ramp(changes)
         victims: list[Seat] = []
         needed = self.capacity.load(changes).largest
+        late = self.waiting > self._max_load
         if priority is Priority.HIGH:
             low = [seat for seat in reversed(self.seats) if seat.priority is Priority.LOW]
-            while low and self.capacity.load(changes).largest > self._limit:
+            while low and (late or self.capacity.load(changes).largest > self._limit):
                 victims.append(low.pop(0))
                 changes.append((victims[-1].model, -victims[-1].lanes, -1))
-        if self.capacity.load(changes).largest > self._limit:
+                late = late and sum(seat.lanes for seat in victims) < lanes
+        if late or self.capacity.load(changes).largest > self._limit:
+            retry_after_s = self.retry_after_s()
+            reason = (
+                f"frames wait for {self.waiting:.0%} of the time that they have"
+                if needed <= self._limit
+                else f"the server would be at {needed:.0%} of what it can compute in time with this stream, and takes "
+                f"{self._limit:.0%}"
+            )
+            raise _with_retry(AtCapacityError(f"{reason}; try again in {retry_after_s:.1f} s"), retry_after_s)
+        for seat in victims:
+            self._end(seat, "a stream of HIGH priority needs the place of this one, which is LOW")
+
+    def _check_ramp(self, more: list[tuple[str, int, int]]) -> None:
+        """Raise AtCapacityError while too much has just come in for its load to be measured."""
+        since_s = time.monotonic() - RAMP_S
+        while self._fresh and self._fresh[0][0] < since_s:
+            self._fresh.popleft()
+        fresh = [(seat.model, -seat.lanes, -1) for _, seat in self._fresh if seat.end is not None]
+        grown = self.capacity.load(more).largest - self.capacity.load(fresh).largest
+        if len(fresh) >= RAMP_STREAMS and grown > RAMP_SHARE * self._max_load:
             retry_after_s = self.retry_after_s()
             raise _with_retry(
                 AtCapacityError(
-                    f"the server would be at {needed:.0%} of what it can compute in time with this stream, and takes "
-                    f"{self._limit:.0%}; try again in {retry_after_s:.1f} s"
+                    f"{len(fresh)} streams have just come in, whose load has yet to show; try again in "
+                    f"{retry_after_s:.1f} s"
                 ),
                 retry_after_s,
             )
-        for seat in victims:
-            self._end(seat, "a stream of HIGH priority needs the place of this one, which is LOW")
 
     def shed(self) -> int:
         """End SHED_SHARE of the streams, the lowest and youngest, and let no more come in than are left.
@@ -232,6 +270,7 @@ class Admission:
             return
         self.capacity.add(seat.model, seat.lanes)
         self._seats[seat.number] = seat
+        self._fresh.append((time.monotonic(), seat))
 
     def left(self, seat: Seat) -> None:
         """Count it no more."""

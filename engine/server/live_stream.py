@@ -13,6 +13,7 @@ from ..session.deadlines import Deadlines, Outcome
 from ..session.scheduled import FrameResult
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
+from .admission import Pulse
 from .arrivals import ArrivalClock
 from .bell import Bell
 from .resume import Replay
@@ -73,7 +74,7 @@ class LiveStream:
         # A frame that is due sooner than a hop after it came may be late on a server that has time for all.
         self._tells = deadlines.budget_ns >= deadlines.hop_ns
         self._excused = False
-        self._told_frames = self._told_missed = 0
+        self._pulse = Pulse()
         self._frames: list[FrameResult] = []
         self._tail: SessionOutput | None = None
         self._flushed = False
@@ -179,17 +180,19 @@ class LiveStream:
         if self._tells:
             self._tell(results)
 
-    def pulse(self) -> tuple[int, int]:
-        """Frames so far, and of those the missed ones, for which nobody but the server can be the reason."""
-        return self._told_frames, self._told_missed
+    def pulse(self) -> Pulse:
+        """How its frames fare."""
+        return self._pulse
 
     def _tell(self, results: Results) -> None:
         missed = results.late_frame_count + results.skipped_frame_count + results.bypassed_frame_count
         # Where a client reads too slowly, frames wait for their turn to be computed: that is nobody else's fault.
         self._excused = len(self._frames) >= self._backlog or (self._excused and missed > 0)
         if not self._excused:
-            self._told_frames += results.frame_count
-            self._told_missed += missed
+            frames, all_missed, count, waited_ns = self._pulse
+            self._pulse = Pulse(
+                frames + results.frame_count, all_missed + missed, count + 1, waited_ns + results.queue_time_ns
+            )
 
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which `results` raises."""

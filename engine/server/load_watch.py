@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..session.scheduler import Scheduler
 from .admission import Admission
+from .measured import busy_s
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,9 @@ LATE_SHARE = 0.05
 """Of a tick's frames, above which it is late."""
 CALM_S = 2.0
 """Without a late tick, after which the limit creeps up."""
+LONGER_WAITS = 2.0
+WAITING_S = 1.0
+"""For so long it is remembered that frames had to wait."""
 LEAST_FRAMES = 20
 """In a tick, for its frames to tell what one takes."""
 MOST_OPENINGS = 0.02
@@ -39,8 +45,8 @@ class Look:
     """What there is to see at one moment."""
 
     now_s: float
-    loop_cpu_s: float
-    """Of the event loop's thread since its start."""
+    loop_busy_s: float
+    """See `busy_s`, of the event loop's thread."""
     lag_s: float
     """How late the look itself is: what everything on the loop has to wait."""
     batches: Batches
@@ -59,7 +65,7 @@ class LoadWatch:
         self._late_at_s = float("-inf")
         self._shed_at_s = float("-inf")
         self.loop_share = 0.0
-        """Of the last tick, that the event loop's thread computed."""
+        """Of the last tick, that the event loop's thread computed, or had to wait for a processor."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -69,7 +75,7 @@ class LoadWatch:
             await asyncio.sleep(due_s - time.monotonic())
             now_s = time.monotonic()
             batches = {model: self._scheduler.batches(model) for model in self._capacity.models}
-            self.see(Look(now_s, time.thread_time(), now_s - due_s, batches))
+            self.see(Look(now_s, busy_s(), now_s - due_s, batches))
 
     def see(self, look: Look) -> None:
         """Learn from what has happened since the last look, and act if frames are late."""
@@ -78,12 +84,12 @@ class LoadWatch:
             return
         elapsed_s = look.now_s - last.now_s
         frames = self._learn_batches(last.batches, look.batches, elapsed_s)
-        busy_s = look.loop_cpu_s - last.loop_cpu_s
-        self.loop_share = busy_s / elapsed_s if elapsed_s > 0 else 0.0
+        spent_s = look.loop_busy_s - last.loop_busy_s
+        self.loop_share = spent_s / elapsed_s if elapsed_s > 0 else 0.0
         openings, self._asked = self._admission.asked - self._asked, self._admission.asked
         if frames >= LEAST_FRAMES and openings <= MOST_OPENINGS * frames:
             rate = min(MOST_CORRECTION, 1.0 - (1.0 - FRAME_CORRECTION) ** frames)
-            self._capacity.message_s += rate * (busy_s / frames - self._capacity.message_s)
+            self._capacity.message_s += rate * (spent_s / frames - self._capacity.message_s)
         self._act(look, elapsed_s)
 
     def _learn_batches(self, before: Batches, now: Batches, elapsed_s: float) -> int:
@@ -103,7 +109,7 @@ class LoadWatch:
         return frames
 
     def _act(self, look: Look, elapsed_s: float) -> None:
-        late = self._is_late(look.lag_s)
+        late = self._is_late(look.lag_s, elapsed_s)
         if late is None:
             return
         self._late_ticks = self._late_ticks + 1 if late else 0
@@ -120,17 +126,31 @@ class LoadWatch:
                     "frames are late: %d streams end, and the limit is %.0f %%", count, 100 * limit, extra=about
                 )
 
-    def _is_late(self, lag_s: float) -> bool | None:
-        """Whether the last tick's frames were late; None: there were none."""
-        seats = self._admission.seats
-        if seats and lag_s > min(self._capacity.models[seat.model].hop_s for seat in seats):
-            return True
+    def _is_late(self, lag_s: float, elapsed_s: float) -> bool | None:
+        """Whether the last tick's frames were late; None: there were none. Notes how long they waited."""
         frames = missed = 0
+        waits: list[float] = []
+        shortest_s = math.inf
+        seats = self._admission.seats
         for seat in seats:
-            pulse = seat.pulse()
-            frames += pulse[0] - seat.seen[0]
-            missed += pulse[1] - seat.seen[1]
-            seat.seen = pulse
+            hop_s = self._capacity.models[seat.model].hop_s
+            shortest_s = min(shortest_s, hop_s)
+            before, seat.seen = seat.seen, seat.pulse()
+            frames += seat.seen.frames - before.frames
+            missed += seat.seen.missed - before.missed
+            if results := seat.seen.results - before.results:
+                waits.append((seat.seen.waited_ns - before.waited_ns) / results / 1e9 / hop_s)
+        self._note_waiting(waits, lag_s / shortest_s, elapsed_s)
+        if lag_s > shortest_s:
+            return True
         if not frames:
             return None if seats else False
         return missed > LATE_SHARE * frames
+
+    def _note_waiting(self, waits: list[float], lag: float, elapsed_s: float) -> None:
+        """`waits` of the streams, and what the loop lags, in hops."""
+        # The median: that clients of a few streams send in bursts says nothing of the others. Where half of the frames
+        # wait for so long, some wait for twice as long.
+        now = LONGER_WAITS * statistics.median(waits) + lag if waits else 0.0
+        before = self._admission.waiting
+        self._admission.waiting = max(now, before + (1.0 - math.exp(-elapsed_s / WAITING_S)) * (now - before))

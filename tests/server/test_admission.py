@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import pytest
 
 from wavetile.clients import ClientStream, StreamClient
 from wavetile.engine.errors import ServerError, SignalError
-from wavetile.engine.server.admission import Admission, Seat
+from wavetile.engine.server import admission as admission_module
+from wavetile.engine.server.admission import Admission, Pulse, Seat
 from wavetile.engine.server.load_watch import LATE_TICKS, LoadWatch, Look
 from wavetile.engine.server.priority import Priority, stream_priority
 from wavetile.engine.server.status import AtCapacityError, CallError, ShedError
@@ -39,7 +40,7 @@ class Occupant:
     """A stream that has a seat."""
 
     seat: Seat
-    pulse: tuple[int, int] = (0, 0)
+    pulse: Pulse = field(default_factory=Pulse)
     ended: CallError | None = None
 
 
@@ -139,6 +140,18 @@ def test_the_lowest_and_youngest_are_shed_first() -> None:
     assert house.admission.limit == 0.9
 
 
+def test_a_crowd_comes_in_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(admission_module.time, "monotonic", lambda: now_s)
+    house = House(0.95)
+    for _ in range(8):
+        house.enter(NORMAL)
+    with pytest.raises(AtCapacityError, match="8 streams have just come in, whose load has yet to show"):
+        house.enter(HIGH)
+    now_s += 1.1
+    house.enter(NORMAL)
+
+
 def test_who_is_refused_is_told_to_come_back_one_after_the_other() -> None:
     admission = Admission(1)
     hints = [admission.retry_after_s() for _ in range(1000)]
@@ -152,9 +165,9 @@ def watched(house: House) -> LoadWatch:
 
 
 def look(
-    now_s: float, lag_s: float = 0.0, cpu_s: float = 0.0, sizes: Mapping[int, tuple[int, int]] | None = None
+    now_s: float, lag_s: float = 0.0, busy_s: float = 0.0, sizes: Mapping[int, tuple[int, int]] | None = None
 ) -> Look:
-    return Look(now_s, cpu_s, lag_s, {"gain": sizes or {}})
+    return Look(now_s, busy_s, lag_s, {"gain": sizes or {}})
 
 
 def test_late_frames_in_a_row_shed_and_single_ones_do_not() -> None:
@@ -169,7 +182,7 @@ def test_late_frames_in_a_row_shed_and_single_ones_do_not() -> None:
         nonlocal now_s
         now_s += 0.1
         for occupant in house.occupants:
-            occupant.pulse = (occupant.pulse[0] + frames, occupant.pulse[1] + missed)
+            occupant.pulse = Pulse(occupant.pulse.frames + frames, occupant.pulse.missed + missed)
         watch.see(look(now_s))
 
     for _ in range(5):
@@ -193,6 +206,33 @@ def test_late_frames_in_a_row_shed_and_single_ones_do_not() -> None:
     assert house.admission.limit == pytest.approx(0.9 - 0.6 / math.e, rel=0.02)  # after 2 s, in 10 s
 
 
+def test_nobody_comes_in_while_frames_wait_for_long() -> None:
+    house = House(0.6)
+    for priority in (LOW, LOW, NORMAL):
+        house.enter(priority)
+    watch = watched(house)
+
+    def wait(*waits_ms: float) -> None:
+        for occupant, wait_ms in zip(house.occupants, waits_ms, strict=False):
+            occupant.pulse = Pulse(0, 0, occupant.pulse.results + 10, occupant.pulse.waited_ns + round(1e7 * wait_ms))
+        watch.see(look(house.occupants[0].pulse.results / 100, lag_s=0.001))
+
+    watch.see(look(0.0))
+    wait(0, 2, 100)  # one that sends in bursts is not asked
+    assert house.admission.waiting == pytest.approx(2 * 0.2 + 0.1)
+    wait(4, 0, 4)
+    assert house.admission.waiting == pytest.approx(0.9)
+    with pytest.raises(AtCapacityError, match="frames wait for 90% of the time that they have; try again"):
+        house.enter(NORMAL)
+    assert house.ended == []
+    house.enter(HIGH)
+    assert house.ended == [1]
+    for _ in range(10):
+        wait(0, 0, 0)
+    assert 0.1 < house.admission.waiting < 0.5
+    house.enter(NORMAL)
+
+
 def test_an_event_loop_that_lags_is_overload_too() -> None:
     house = House(0.9)
     house.enter(NORMAL)
@@ -210,15 +250,15 @@ def test_serving_corrects_what_batches_and_messages_take() -> None:
     capacity = house.admission.capacity
     capacity.message_s = 0.001
     batches = computed_ns = 0
-    cpu_s = 0.0
+    busy_s = 0.0
     for tick in range(300):
-        watch.see(look(0.1 * tick, cpu_s=cpu_s, sizes={1: (batches, computed_ns)}))
-        batches, computed_ns, cpu_s = batches + 100, computed_ns + 300_000_000, cpu_s + 0.02
+        watch.see(look(0.1 * tick, busy_s=busy_s, sizes={1: (batches, computed_ns)}))
+        batches, computed_ns, busy_s = batches + 100, computed_ns + 300_000_000, busy_s + 0.02
     assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.003, rel=1e-3)
     assert capacity.message_s == pytest.approx(0.0002, rel=1e-3)
     assert watch.loop_share == pytest.approx(0.2)
     for tick in range(300, 1000):
-        watch.see(look(0.1 * tick, cpu_s=cpu_s, sizes={1: (batches, computed_ns)}))
+        watch.see(look(0.1 * tick, busy_s=busy_s, sizes={1: (batches, computed_ns)}))
     assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.001, rel=1e-2)
 
 
