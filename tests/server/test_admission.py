@@ -1,13 +1,12 @@
-"""Streams that a server can not compute in time: refused, pushed out, shed; and what it learns while it serves."""
+"""Streams that a server can not compute in time: refused, pushed out, shed."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import numpy as np
@@ -17,66 +16,19 @@ from wavetile.clients import ClientStream, StreamClient
 from wavetile.engine.errors import ServerError, SignalError
 from wavetile.engine.server import admission as admission_module
 from wavetile.engine.server import load_watch
-from wavetile.engine.server.admission import Admission, Pulse, Seat
-from wavetile.engine.server.load_watch import LATE_TICKS, LoadWatch, Look
+from wavetile.engine.server.admission import Admission, Pulse
 from wavetile.engine.server.priority import Priority, stream_priority
-from wavetile.engine.server.status import AtCapacityError, CallError, ShedError
-from wavetile.engine.session.capacity import BatchCosts, Capacity, ModelCost
-from wavetile.engine.session.scheduler import Scheduler
+from wavetile.engine.server.status import AtCapacityError, ShedError
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
 from .fakes import HOP, RATE_HZ, GainExecutor, GainModel, GainSession
+from .occupants import TENTHS, House
 from .running import PATIENCE_S, audio_of, exchange, serving, until
 from .test_sequences import request
 from .triton_client import connected
 
 LOW, NORMAL, HIGH = Priority
-TENTHS = {1: 0.001, 16: 0.016}
-"""Of GainModel's hop of 10 ms, a stream."""
 SILENCE = np.zeros(HOP, np.float32)
-
-
-@dataclass
-class Occupant:
-    """A stream that has a seat."""
-
-    seat: Seat
-    pulse: Pulse = field(default_factory=Pulse)
-    ended: CallError | None = None
-
-
-class House:
-    """An admission whose streams are a tenth of the load each, or `lanes` tenths."""
-
-    def __init__(self, max_load: float) -> None:
-        model = ModelCost(BatchCosts(TENTHS), 16, 0.01)
-        self.admission = Admission(100)
-        self.admission.limit_load(Capacity({"gain": model}, 1), max_load)
-        self.occupants: list[Occupant] = []
-        self._stack = ExitStack()
-
-    def enter(self, priority: Priority, lanes: int = 1) -> Occupant:
-        with ExitStack() as entering:
-            occupant = Occupant(entering.enter_context(self.admission.admit()))
-
-            def end(error: CallError) -> None:
-                occupant.ended = error
-
-            occupant.seat.occupy("gain", lanes, priority, end, lambda: occupant.pulse)
-            self._stack.enter_context(entering.pop_all())
-        self.occupants.append(occupant)
-        return occupant
-
-    @property
-    def ended(self) -> list[int]:
-        return [index for index, occupant in enumerate(self.occupants) if occupant.ended is not None]
-
-    @property
-    def load(self) -> float:
-        return self.admission.capacity.load().largest
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 def test_streams_come_in_while_they_fit() -> None:
@@ -159,108 +111,6 @@ def test_who_is_refused_is_told_to_come_back_one_after_the_other() -> None:
     assert hints[0] == pytest.approx(1.0, abs=0.01)
     assert np.allclose(np.diff(hints[:500]), 0.05, atol=0.01)
     assert max(hints) <= 30.0
-
-
-def watched(house: House) -> LoadWatch:
-    return LoadWatch(house.admission, Scheduler({"gain": [GainExecutor(GainModel(), 16)]}))
-
-
-def look(
-    now_s: float, lag_s: float = 0.0, busy_s: float = 0.0, sizes: Mapping[int, tuple[int, int]] | None = None
-) -> Look:
-    return Look(now_s, busy_s, lag_s, {"gain": sizes or {}})
-
-
-def test_late_frames_in_a_row_shed_and_single_ones_do_not() -> None:
-    house = House(0.9)
-    for _ in range(5):
-        house.enter(NORMAL)
-    watch = watched(house)
-    now_s = 10.0
-    watch.see(look(now_s))
-
-    def tick(frames: int, missed: int) -> None:
-        nonlocal now_s
-        now_s += 0.1
-        for occupant in house.occupants:
-            occupant.pulse = Pulse(occupant.pulse.frames + frames, occupant.pulse.missed + missed)
-        watch.see(look(now_s))
-
-    for _ in range(5):
-        tick(10, 3)
-        tick(10, 3)
-        tick(10, 0)
-    assert house.ended == []
-    for _ in range(LATE_TICKS):
-        tick(10, 1)
-    assert house.ended == [4]
-    assert house.admission.limit == pytest.approx(0.4)
-    for _ in range(9):
-        tick(10, 1)
-    assert house.ended == [4]  # time for it to show
-    tick(10, 1)
-    tick(10, 1)
-    assert house.ended == [3, 4]
-    assert house.admission.limit == pytest.approx(0.3)
-    for _ in range(119):
-        tick(10, 0)
-    assert house.admission.limit == pytest.approx(0.9 - 0.6 / math.e, rel=0.02)  # after 2 s, in 10 s
-
-
-def test_nobody_comes_in_while_frames_wait_for_long() -> None:
-    house = House(0.6)
-    for priority in (LOW, LOW, NORMAL):
-        house.enter(priority)
-    watch = watched(house)
-
-    def wait(*waits_ms: float) -> None:
-        for occupant, wait_ms in zip(house.occupants, waits_ms, strict=False):
-            occupant.pulse = Pulse(0, 0, occupant.pulse.results + 10, occupant.pulse.waited_ns + round(1e7 * wait_ms))
-        watch.see(look(house.occupants[0].pulse.results / 100, lag_s=0.001))
-
-    watch.see(look(0.0))
-    wait(0, 2, 100)  # one that sends in bursts is not asked
-    assert house.admission.waiting == pytest.approx(2 * 0.2 + 0.1)
-    wait(4, 0, 4)
-    assert house.admission.waiting == pytest.approx(0.9)
-    with pytest.raises(AtCapacityError, match="frames wait for 90% of the time that they have; try again"):
-        house.enter(NORMAL)
-    assert house.ended == []
-    house.enter(HIGH)
-    assert house.ended == [1]
-    for _ in range(10):
-        wait(0, 0, 0)
-    assert 0.1 < house.admission.waiting < 0.5
-    house.enter(NORMAL)
-
-
-def test_an_event_loop_that_lags_is_overload_too() -> None:
-    house = House(0.9)
-    house.enter(NORMAL)
-    house.enter(LOW)
-    watch = watched(house)
-    for tick in range(LATE_TICKS + 1):
-        watch.see(look(0.1 * tick, lag_s=0.011))
-    assert house.ended == [1]
-
-
-def test_serving_corrects_what_batches_and_messages_take() -> None:
-    house = House(0.9)
-    house.enter(NORMAL)
-    watch = watched(house)
-    capacity = house.admission.capacity
-    capacity.message_s = 0.001
-    batches = computed_ns = 0
-    busy_s = 0.0
-    for tick in range(300):
-        watch.see(look(0.1 * tick, busy_s=busy_s, sizes={1: (batches, computed_ns)}))
-        batches, computed_ns, busy_s = batches + 100, computed_ns + 300_000_000, busy_s + 0.02
-    assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.003, rel=1e-3)
-    assert capacity.message_s == pytest.approx(0.0002, rel=1e-3)
-    assert watch.loop_share == pytest.approx(0.2)
-    for tick in range(300, 1000):
-        watch.see(look(0.1 * tick, busy_s=busy_s, sizes={1: (batches, computed_ns)}))
-    assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.001, rel=1e-2)
 
 
 async def refusal(client: StreamClient, **config: Any) -> ServerError:
