@@ -24,8 +24,10 @@ MODELS = {
 
 
 @pytest.fixture(params=list(MODELS))
-def streamed(request: pytest.FixtureRequest, models: Path) -> tuple[Model, int | None, int]:
-    assert models.is_dir()  # else the fixture skips
+def streamed(
+    request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Model, int | None, int]:
+    monkeypatch.setenv("WAVETILE_MODELS", str(models))
     return wavetile.load(request.param), *MODELS[request.param]
 
 
