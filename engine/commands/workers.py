@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -44,6 +44,7 @@ class Workers:
         self._options = options
         self._context = mp.get_context("spawn")  # a forked process would have half of gRPC's threads
         self._workers: list[tuple[BaseProcess, Connection, float]] = []
+        self._asked: set[BaseProcess] = set()
         self._stopping = False
 
     def run(self, on_ready: Callable[[], None]) -> int:
@@ -52,19 +53,20 @@ class Workers:
         Returns:
             The exit status: 0, or 1 where a worker could not start.
         """
+        failed = False
         with _stop_signals(self._stop):
             for index in range(self._options.workers):
                 self._workers.append(self._started(index))
-            if not self._all_ready():
-                self._stop()
-                self._join()
-                return 1
-            on_ready()
+            if self._all_ready():
+                on_ready()
+            else:
+                failed = not self._stopping
+                self._stopping = True
             while not self._stopping:
                 wait([process.sentinel for process, _, _ in self._workers])
                 self._replace_dead()
-            self._join()
-        return 0
+            self._end()
+        return 1 if failed else 0
 
     def _started(self, index: int) -> tuple[BaseProcess, Connection, float]:
         # The worker's end of the pipe says that it is ready; that it ends tells the worker that nobody watches it.
@@ -93,17 +95,27 @@ class Workers:
                 continue
             logger.error("worker %d ended with exit code %s; another takes its place", index, process.exitcode)
             time.sleep(max(0.0, started_s + SHORTEST_LIFE_S - time.monotonic()))
-            self._workers[index] = self._started(index)
+            if not self._stopping:
+                self._workers[index] = self._started(index)
 
     def _stop(self) -> None:
+        """Ask every worker to stop; asked again, it stops at once."""
         self._stopping = True
         for process, _, _ in self._workers:
-            if process.is_alive():
-                process.terminate()
+            self._ask(process)
 
-    def _join(self) -> None:
+    def _end(self) -> None:
+        """Return when all have stopped; one that was being started when a stop was asked for is asked now."""
+        for process, _, _ in self._workers:
+            if process not in self._asked:
+                self._ask(process)
         for process, _, _ in self._workers:
             process.join()
+
+    def _ask(self, process: BaseProcess) -> None:
+        self._asked.add(process)
+        if process.is_alive():
+            process.terminate()
 
 
 def of_worker(options: argparse.Namespace, index: int) -> argparse.Namespace:
@@ -148,22 +160,30 @@ def shared_port(host: str, port: int) -> Iterator[int]:
     """
     if not hasattr(socket, "SO_REUSEPORT") or os.name != "posix":
         raise WavetileError("this system can not share a port among processes; --workers 1 would work")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as alone:  # without sharing: a server that is there already is an error
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind(address)
-            alone.listen(1)
-            address = alone.getsockname()
-        with socket.socket(family) as kept:  # bound and never listening, it only keeps others away
-            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            kept.bind(address)
-            yield address[1]
-    except OSError as error:
-        raise WavetileError(
-            f"can not listen on {host}:{port}: {error.strerror or error}; is another server there? "
-            "port 0 takes a free one"
-        ) from error
+    with ExitStack() as bound:
+        try:
+            taken = bound.enter_context(_bound(host, port))
+        except OSError as error:
+            raise WavetileError(
+                f"can not listen on {host}:{port}: {error.strerror or error}; is another server there? "
+                "port 0 takes a free one"
+            ) from error
+        yield taken
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[int]:
+    """A port that nobody listens on, kept for those who share it. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as alone:  # without sharing: a server that is there already is an error
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        alone.bind(address)
+        alone.listen(1)
+        address = alone.getsockname()
+    with socket.socket(family) as kept:  # bound and never listening, it only keeps others away
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(address)
+        yield address[1]
 
 
 @contextmanager

@@ -92,13 +92,13 @@ def damaged(rng: random.Random, messages: Sequence[Message]) -> list[bytes]:
     chosen = rng.randrange(len(messages))
     sent: list[bytes] = []
     for place, message in enumerate(messages):
-        data = message.SerializeToString()
+        data = message.SerializeToString(deterministic=True)
         if place == chosen or rng.random() < 0.2:
             if rng.random() < 0.6:
                 copy = type(message)()
                 copy.CopyFrom(message)
                 mutate_fields(rng, copy)
-                data = copy.SerializeToString()
+                data = copy.SerializeToString(deterministic=True)
             else:
                 data = mutated_bytes(rng, data)
         sent += [data] * rng.choice((0, 1, 1, 1, 1, 1, 1, 2))

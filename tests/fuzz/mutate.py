@@ -86,7 +86,8 @@ def _fields(message: Message) -> list[Field]:
         if field.message_type is None:
             continue
         if field.message_type.GetOptions().map_entry:
-            children = value.values() if field.message_type.fields_by_name["value"].message_type else ()
+            messages = field.message_type.fields_by_name["value"].message_type
+            children = [value[key] for key in sorted(value)] if messages else ()
         elif field.is_repeated:
             children = value
         else:

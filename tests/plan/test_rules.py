@@ -51,6 +51,18 @@ REFUSED = {
         {"i": np.zeros((2, 2, 4), np.int64)},
         "of one shape",
     ),
+    "gather_more_rows_than_there_are": (
+        "(float[2,3] x) => (float[5,3] y) { y = GatherElements<axis=1>(x, i) }",
+        {"x": (2, 3)},
+        {"i": np.zeros((5, 3), np.int64)},
+        "none may be longer",
+    ),
+    "scatter_to_more_rows_than_there_are": (
+        "(float[2,3] x, float[5,3] u) => (float[2,3] y) { y = ScatterElements<axis=1>(x, i, u) }",
+        {"x": (2, 3), "u": (5, 3)},
+        {"i": np.zeros((5, 3), np.int64)},
+        "none may be longer",
+    ),
     "resize_antialias": (
         "(float[1,4,9,11] x) => (float[1,4,H,W] y) { y = Resize<antialias=1>(x, , , s) }",
         IMAGE,

@@ -60,7 +60,16 @@ def gather_elements(node: Lowering, builder: Builder) -> View:
 
 
 def along_last_axis(x: View, axis: int, shape: tuple[int, ...]) -> View:
-    """x with its axis last and all others cut to a shape."""
+    """x with its axis last and all others cut to a shape.
+
+    Raises:
+        ValueError: the shape has other axes than x, or is longer along one of them.
+    """
+    others = [(size, length) for index, (size, length) in enumerate(zip(shape, x.shape, strict=False)) if index != axis]
+    if len(shape) != x.rank or any(size > length for size, length in others):
+        raise ValueError(
+            f"indices {list(shape)} do not fit data {list(x.shape)}: but for axis {axis}, none may be longer"
+        )
     cut = tuple(slice(None) if index == axis else slice(size) for index, size in enumerate(shape))
     return x[cut].swap(axis, -1)
 

@@ -71,7 +71,6 @@ class Overlap:
             UnsupportedError: nothing can be shared; the message says why.
         """
         self.graph, self.hop = graph, hop
-        self._halved = halved
         (self.window,) = {tensor.shape[axis.inputs[key]] for key, tensor in graph.inputs.items()}
         self.name = name or graph.name
         if hop >= self.window:
@@ -129,7 +128,7 @@ class Overlap:
         graph = prune(replace(self.graph, inputs=inputs, outputs=outputs, nodes=nodes))
         read = {name for node in graph.nodes for name in node.reads}
         graph = replace(graph, inputs={name: tensor for name, tensor in inputs.items() if name in read})
-        return compile_graph(fuse(graph), name=self.name, halved=self._halved)
+        return self.plan.compile(graph)
 
 
 class _Front:

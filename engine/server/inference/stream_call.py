@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ..peer import Peer
-from ..status import SlowClientError, status_of
+from ..status import CallError, SlowClientError, status_of
 from .parameters import Parameters, read_parameters
 from .sequence_request import Send
 from .sequences import SequenceTable
@@ -34,16 +34,16 @@ class StreamCall:
         self._room = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def run(self, sequences: SequenceTable) -> None:
-        """Answer requests until the client half-closes. Raises DecodeError for what is no message, SlowClientError."""
-        damaged = None
+        """Answer requests until the client half-closes. Raises DecodeError for what is no message, CallError."""
+        failure = None
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     try:
                         request = await self._peer.read()
-                    except DecodeError as error:
+                    except (DecodeError, CallError) as error:
                         # Requests before it are answered first: no call can be ended during a write that was given up.
-                        damaged = error
+                        failure = error
                         break
                     if not isinstance(request, pb.ModelInferRequest):
                         break
@@ -57,8 +57,8 @@ class StreamCall:
             if not isinstance(error, grpc.aio.BaseError):
                 raise error from None
             logger.info("a client of ModelStreamInfer is gone")
-        if damaged is not None:
-            raise damaged
+        if failure is not None:
+            raise failure
 
     async def _answer(self, request: pb.ModelInferRequest, sequences: SequenceTable) -> None:
         async def send(answer: pb.ModelInferResponse, final: bool) -> None:
