@@ -25,7 +25,7 @@ POLICIES = ("process", "skip", "bypass")
 MS = 1_000_000
 MARGIN_S = 0.05
 """What a busy machine may add; a signal that it sends later than this tells nothing, and is sent again."""
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 @dataclass
@@ -109,10 +109,10 @@ async def test_after_an_overload_latency_is_back_within_a_second(policy: str) ->
     before = float(np.median(live.latencies_s[10:begin]))
     healed = live.latencies_s[end + 100 :]
     assert np.median(healed) <= before + MARGIN_S
-    assert live.count("met_frame_count", end + 100) >= 0.5 * len(healed)
+    assert live.count("met_frame_count", end + 100) >= 0.8 * len(healed)
     under_load = live.latencies_s[begin:end]
     if policy == "bypass":  # one hop may wait for its budget and the batch before it, then no longer
-        assert np.quantile(under_load, 0.8) <= 0.01 + 0.03 + 2 * MARGIN_S  # of the others it is 0.6 s
+        assert np.quantile(under_load, 0.9) <= 0.01 + 0.03 + MARGIN_S
         assert live.count("bypassed_frame_count", begin, end) >= 50
         assert live.count("skipped_frame_count") == 0
     else:
@@ -211,7 +211,7 @@ async def test_a_real_model_comes_back_too(policy: str, models: Path, monkeypatc
     live = await when_quiet(model, lambda address: send_live(address, signal, hop, events, late_policy=policy))
     healed = end + RATE_HZ // hop
     assert np.median(live.latencies_s[healed:]) <= np.median(live.latencies_s[5:begin]) + MARGIN_S
-    assert live.count("met_frame_count", healed) >= 0.5 * (len(live.latencies_s) - healed)
+    assert live.count("met_frame_count", healed) >= 0.8 * (len(live.latencies_s) - healed)
     if policy != "bypass":
         check_outputs(live, whole)
         return
