@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,17 +14,23 @@ from tests.commands.said import Command
 from wavetile.engine.commands import measure
 
 
-def test_sides_take_turns_of_several_calls_and_both_begin() -> None:
+@pytest.mark.parametrize(("call_ns", "turn_calls"), [(1_000, measure.TURN_CALLS), (5_000_000, 4), (50_000_000, 1)])
+def test_sides_take_turns_and_both_begin(call_ns: int, turn_calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count(step=call_ns)
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter_ns=lambda: next(ticks)))
     calls: list[tuple[str, int]] = []
     sides = {name: lambda step, name=name: calls.append((name, step)) for name in ("ours", "theirs")}
     timings = measure.take_turns(sides, seconds=0)
     counted = calls[len(sides) * measure.WARM_STEPS :]
-    turns = [counted[first : first + measure.TURN_CALLS] for first in range(0, len(counted), measure.TURN_CALLS)]
-    assert [{name for name, _ in turn} for turn in turns] == [{"theirs"}, {"ours"}, {"ours"}, {"theirs"}]
+    turns = [counted[first : first + turn_calls] for first in range(0, len(counted), turn_calls)]
+    rounds = [("theirs", "ours"), ("ours", "theirs")] * measure.MIN_STEPS
+    beginners = itertools.chain.from_iterable(rounds)
+    assert [{name for name, _ in turn} for turn in turns] == [{next(beginners)} for _ in turns]
     for side in sides:
         steps = [step for name, step in counted if name == side]
         assert steps == list(range(measure.WARM_STEPS, measure.WARM_STEPS + measure.MIN_STEPS))
         assert timings[side].calls == measure.MIN_STEPS
+        assert timings[side].median_us == call_ns / 1e3
 
 
 def test_timing_is_in_microseconds() -> None:
