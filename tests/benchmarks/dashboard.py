@@ -20,7 +20,7 @@ import soundfile
 import tifffile
 from PIL import Image
 
-from tests.conftest import shared_folder
+from tests.conftest import DATA_VARIABLE, shared_folder
 from tests.server.browser import opened
 from wavetile.clients import Part, StreamClient
 
@@ -78,7 +78,7 @@ async def scan(client: StreamClient, path: Path) -> None:
 
 async def load(address: str, denoised: int, detected: int) -> None:
     """All the streams, until somebody ends this process."""
-    data = shared_folder("WAVETILE_DATA", "data")
+    data = shared_folder(DATA_VARIABLE, "data")
     async with StreamClient(address) as client, asyncio.TaskGroup() as group:
         group.create_task(scan(client, data / "nuclei/img2d.tif"))
         for index in range(detected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -14,6 +14,8 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
+from tests.server.running import until
 from wavetile.clients import ClientStream, StreamClient, StreamResult
 from wavetile.clients import call as calls
 from wavetile.clients.call import StreamCall
@@ -21,7 +23,6 @@ from wavetile.engine.errors import ServerError, SignalError
 from wavetile.proto.v1 import wavetile_pb2 as pb
 from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
-PATIENCE_S = 10.0
 CHUNK = np.zeros(100, np.float32)
 FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
@@ -53,7 +54,7 @@ class EndingService(pb_grpc.StreamServiceServicer):
         """End the stream, and let gRPC's core know it, before the client's event loop, which this holds, can."""
         self._may_end.set()
         assert self._has_ended.wait(PATIENCE_S)
-        time.sleep(0.03)  # for the way to the client: were it too short, the client would have nothing to lose
+        time.sleep(0.03)  # for the way to the client: while the end is on it, the client has nothing to lose
 
 
 @pytest.fixture
@@ -71,23 +72,27 @@ def address(service: EndingService) -> Iterator[str]:
     server.stop(grace=None).wait()
 
 
-async def outcome(results: AsyncIterator[StreamResult]) -> tuple[list[int], str]:
-    """The numbers of the results, and how they end."""
-    seen = []
+async def outcome(results: AsyncIterator[StreamResult], seen: list[int] | None = None) -> tuple[list[int], str]:
+    """The numbers of the results, put into `seen` as they come, and how they end."""
+    seen = [] if seen is None else seen
     try:
         async with asyncio.timeout(PATIENCE_S):
             async for result in results:
-                seen.append(result.sequence_number)  # noqa: PERF401 - those before the error count too
+                seen.append(result.sequence_number)
     except ServerError as error:
         return seen, str(error)
     return seen, "OK"
 
 
-async def refusal(attempt: Awaitable[Any]) -> str:
-    """The error with which an attempt is answered."""
+async def refusal(attempt: Callable[[], Awaitable[Any]]) -> str:
+    """The error with which an attempt is answered; it is made again while the end is still on its way."""
+
+    async def try_on() -> None:
+        while True:
+            await attempt()
+
     with pytest.raises(ServerError) as caught:
-        async with asyncio.timeout(PATIENCE_S):
-            await attempt
+        await asyncio.wait_for(try_on(), PATIENCE_S)
     return str(caught.value)
 
 
@@ -101,7 +106,7 @@ async def test_a_chunk_that_meets_the_end(
     async with StreamClient(address) as client, client.stream("any") as stream:
         service.end_unnoticed()
         for _ in range(2):
-            assert await refusal(stream.send(CHUNK)) == expected
+            assert await refusal(lambda: stream.send(CHUNK)) == expected
         assert await outcome(stream) == (list(range(results)), expected)
         assert await outcome(stream) == ([], expected)
 
@@ -111,7 +116,7 @@ async def test_the_end_without_an_error(service: EndingService, address: str, re
     service.results = results
     async with StreamClient(address) as client, client.stream("any") as stream:
         service.end_unnoticed()
-        assert await refusal(stream.send(CHUNK)) == "OK: the server has ended this stream"
+        assert await refusal(lambda: stream.send(CHUNK)) == "OK: the server has ended this stream"
         assert await outcome(stream) == (list(range(results)), "OK")
 
 
@@ -120,10 +125,11 @@ async def test_who_reads_meanwhile_is_told_the_same(service: EndingService, addr
     service.code, service.results = grpc.StatusCode.RESOURCE_EXHAUSTED, results
     expected = "RESOURCE_EXHAUSTED: for this reason"
     async with StreamClient(address) as client, client.stream("any") as stream:
-        reader = asyncio.create_task(outcome(stream))
-        await asyncio.sleep(0.02)  # it reads
+        seen: list[int] = []
+        reader = asyncio.create_task(outcome(stream, seen))
+        await until(lambda: len(seen) == results)
         service.end_unnoticed()
-        assert await refusal(stream.send(CHUNK)) == expected
+        assert await refusal(lambda: stream.send(CHUNK)) == expected
         assert await reader == (list(range(results)), expected)
 
 
@@ -167,7 +173,7 @@ async def test_the_first_request_that_meets_a_refusal(
         call = StreamCall(opened)
         await opened.wait_for_connection()  # what is written from here on does not wait any more
         service.end_unnoticed()
-        for attempt in (call.write(pb.StreamRequest()), call.read()):
+        for attempt in (lambda: call.write(pb.StreamRequest()), call.read):
             assert await refusal(attempt) == f"{code.name}: for this reason"
 
 
@@ -175,11 +181,12 @@ async def test_what_this_client_ended(service: EndingService, address: str) -> N
     service.results = 1
     expected = "CANCELLED: this client has ended the stream"
     async with StreamClient(address) as client, client.stream("any") as stream:
-        reader = asyncio.create_task(outcome(stream))
-        await asyncio.sleep(0.02)  # it reads
+        seen: list[int] = []
+        reader = asyncio.create_task(outcome(stream, seen))
+        await until(lambda: seen == [0])
         await client.close()
         assert await reader == ([0], expected)
-        assert await refusal(stream.send(CHUNK)) == expected
+        assert await refusal(lambda: stream.send(CHUNK)) == expected
         assert await outcome(stream) == ([], expected)
 
 
@@ -221,4 +228,4 @@ class SilentCall:
 async def test_a_status_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_STATUS_TIMEOUT_S", 0.01)
     lost = "INTERNAL: the stream has ended, and gRPC has not said how"
-    assert await refusal(StreamCall(SilentCall()).write(pb.StreamRequest())) == lost
+    assert await refusal(lambda: StreamCall(SilentCall()).write(pb.StreamRequest())) == lost

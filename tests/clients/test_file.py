@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-import time
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from wavetile.clients import StreamClient
+from tests.virtual_time import HeldTime
+from wavetile.clients import StreamClient, StreamResult, latency
+from wavetile.clients import file as file_module
 from wavetile.clients.file import process_file
+from wavetile.clients.pace import at_real_time
 from wavetile.engine.errors import ServerError, SignalError, WavetileError
+from wavetile.engine.server import live_stream
+from wavetile.engine.session import scheduled, scheduler
 
 from ..server.fakes import HOP, GainModel, RowSumModel
-from ..server.running import serving
+from ..server.running import serving, until
 
 
 def write_noise(path: Path, samples: int, channels: int = 1, subtype: str | None = None) -> np.ndarray:
@@ -56,13 +63,20 @@ async def test_output_is_aligned_and_of_the_same_length(
     assert listing(tmp_path) == sorted([source, target])
 
 
-async def test_skipped_frames_are_silent_and_counted(tmp_path: Path) -> None:
+async def test_skipped_frames_are_silent_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = write_noise(tmp_path / "in.wav", 40 * HOP, subtype="FLOAT")[:, 0]
-    model = GainModel(step_s=0.015)  # half as fast as it has to be
+    clock = HeldTime().stand_in(monkeypatch, live_stream, scheduled, scheduler)
+    go_on = threading.Event()
+    model = GainModel(step_s=0.02, spend=clock.pass_by, go_on=go_on)  # half as fast as it has to be
     async with serving({"gain": model}) as server, StreamClient(server.address) as client:
-        report = await process_file(
-            client, "gain", tmp_path / "in.wav", tmp_path / "out.wav", frame_budget_s=0.1, late_policy="skip"
+        processing = asyncio.create_task(
+            process_file(
+                client, "gain", tmp_path / "in.wav", tmp_path / "out.wav", frame_budget_s=0.1, late_policy="skip"
+            )
         )
+        await until(lambda: bool(model.order) and model.order[0].completed >= 19)  # all that there is room for
+        go_on.set()
+        report = await processing
     output, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
     hops, expected = output.reshape(40, HOP), 0.5 * samples.reshape(40, HOP)
     silent = (hops == 0).all(axis=1)
@@ -103,16 +117,37 @@ async def test_a_window_longer_than_a_hop_delays_every_frame(tmp_path: Path, hop
     assert len(report.latencies_s) == 10 - (hops - 1)  # the windows that the file itself completed
 
 
-async def test_real_time_pace_takes_the_files_time(tmp_path: Path) -> None:
+async def test_real_time_pace_takes_the_files_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_noise(tmp_path / "in.wav", 8_000)
+    clock = HeldTime().stand_in(monkeypatch, file_module, latency)
+    sent = received = 0
+
+    async def sleep(seconds: float) -> None:
+        """Let time pass when all is there that was asked for: nothing piles up."""
+        nonlocal sent
+        await until(lambda: received == sent)
+        clock.pass_by(seconds)
+        sent += 2
+
+    def receive(result: StreamResult, latencies_s: list[float]) -> None:
+        nonlocal received
+        received += result.frame_count
+
+    paced = partial(at_real_time, clock=clock.monotonic, sleep=sleep)
+    monkeypatch.setattr(file_module, "at_real_time", paced)
     async with serving({"gain": GainModel()}) as server, StreamClient(server.address) as client:
-        started_s = time.monotonic()
-        report = await process_file(client, "gain", tmp_path / "in.wav", tmp_path / "out.wav", pace="realtime")
-        wall_s = time.monotonic() - started_s
-    assert 0.5 <= report.wall_s <= wall_s
-    assert report.real_time_factor >= 1
-    assert len(report.latencies_s) == 8_000 // HOP
-    assert np.median(report.latencies_s) < 0.25  # nothing piles up
+        report = await process_file(
+            client,
+            "gain",
+            tmp_path / "in.wav",
+            tmp_path / "out.wav",
+            pace="realtime",
+            chunk_s=2 * HOP / 16000,
+            on_result=receive,
+        )
+    assert report.wall_s == pytest.approx(0.5)
+    assert report.real_time_factor == pytest.approx(1)
+    assert report.latencies_s.tolist() == [0.0] * (8_000 // HOP)
 
 
 async def test_an_empty_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
 from wavetile.clients.microphone import list_devices
 from wavetile.engine.errors import BackendError
 
@@ -43,6 +44,7 @@ SCRIPT = """
 import asyncio, json, sys
 import numpy as np
 from wavetile.clients import StreamClient
+from tests.patience import PATIENCE_S
 from wavetile.clients.microphone import list_devices, run_duplex
 
 async def main():
@@ -88,7 +90,7 @@ async def duplex(folder: Path, address: str) -> dict[str, Any]:
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "HOME": str(folder)},
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()[-2000:]
     return json.loads(output.splitlines()[-1])

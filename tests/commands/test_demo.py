@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,10 +183,10 @@ def test_without_weights_it_says_what_to_do(
 
 
 def test_the_demo_from_end_to_end(
-    wavetile_command: Command, models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    wavetile_command: Command, trained: Callable[[str], wavetile.Model], tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib", reason="the report needs matplotlib")
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
+    trained(DENOISER)
     said = wavetile_command("demo", "--fast", "--output", tmp_path)
     assert said.status == 0, said.notices
     assert {path.name for path in tmp_path.iterdir()} == {"noisy.wav", "enhanced.wav", "report.html", "report.png"}

@@ -7,24 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.commands.said import Command
+from tests.patience import PATIENCE_S, wait_until
 from wavetile.engine.commands.workers import of_worker
 from wavetile.proto.v1 import wavetile_pb2 as pb
 from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
 if not hasattr(socket, "SO_REUSEPORT"):
     pytest.skip("this system can not share a port among processes", allow_module_level=True)
-
-PATIENCE_S = 60.0
 
 
 @contextmanager
@@ -43,15 +41,12 @@ def serving(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def children(process: subprocess.Popen[str]) -> set[int]:
     """The workers, by process number."""
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return {int(one) for one in listed if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
+    found = set()
+    for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text():
+                found.add(int(one))
+    return found
 
 
 def models(address: str) -> list[str]:
@@ -71,8 +66,8 @@ def test_workers_share_a_port_and_are_replaced(gain_card: Path) -> None:
         assert {tuple(models(address)) for _ in range(20)} == {("gain",)}
         dead = min(first)
         os.kill(dead, signal.SIGKILL)
-        until(lambda: len(children(process) - {dead}) == 2)
-        until(lambda: models(address) == ["gain"])
+        wait_until(lambda: len(children(process) - {dead}) == 2)
+        wait_until(lambda: models(address) == ["gain"])
         last = children(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
@@ -84,7 +79,7 @@ def test_workers_stop_when_nobody_watches_them(gain_card: Path) -> None:
     with serving(gain_card, "--backend", "reference", "--port", 0, "--workers", 1 + 1) as (process, _):
         orphans = children(process)
         process.kill()
-        until(lambda: not any(Path(f"/proc/{one}/exe").exists() for one in orphans))
+        wait_until(lambda: not any(Path(f"/proc/{one}/exe").exists() for one in orphans))
 
 
 def test_a_port_that_is_taken_is_an_error(gain_card: Path, wavetile_command: Command) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,11 +13,6 @@ from wavetile.engine.session import Executor, Output, Session
 STREAMS = 16
 HOPS = 40
 SIZES = (2, 3, 7, 16)
-
-
-@pytest.fixture(autouse=True)
-def _weights_from_the_tests_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
 
 
 def signals(samples: int) -> list[np.ndarray]:
@@ -54,10 +49,8 @@ def in_batches(executor: Executor, sessions: list[Session], inputs: list[np.ndar
 
 
 @pytest.mark.parametrize("name", ["silero_vad", "gtcrn", "dtln", "nsnet2", "deepfilternet3"])
-def test_batches_change_no_bit(name: str, models: Path) -> None:
-    if not (models / name).is_dir():
-        pytest.skip(f"{name} is not among the trained networks")
-    model = wavetile.load(name)
+def test_batches_change_no_bit(name: str, trained: Callable[[str], wavetile.Model]) -> None:
+    model = trained(name)
     spec = model.stream_spec
     inputs = signals(spec.first_frame_samples + (HOPS - 1) * spec.hop_samples)
     executor = model.executor()

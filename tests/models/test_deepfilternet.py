@@ -26,9 +26,7 @@ RUNTIME_SI_SDR_DB = 40
 CLIPS = ("p232_003", "p232_005", "p232_023")
 
 
-@pytest.fixture(autouse=True)
-def _weights_from_the_tests_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def noisy(data: Path, clip: str) -> np.ndarray:

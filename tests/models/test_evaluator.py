@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from onnx import parser
 
+from tests.patience import PATIENCE_S
 from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models import evaluator as module
 from wavetile.engine.models.evaluator import Evaluator
 from wavetile.engine.plan import compile_graph
-
-WAIT_S = 30.0
 
 
 class SlowCompiler:
@@ -33,7 +32,7 @@ class SlowCompiler:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1
         self.started.set()
-        assert self.gate.wait(WAIT_S)
+        assert self.gate.wait(PATIENCE_S)
         return self._compile(*args, **kwargs)
 
     def close(self) -> None:
@@ -68,22 +67,22 @@ def test_a_known_shape_runs_while_another_is_compiled(compiler: SlowCompiler, po
     evaluator.run(ones(3))
     compiler.close()
     compiling = pool.submit(evaluator.run, ones(5))
-    assert compiler.started.wait(WAIT_S)
+    assert compiler.started.wait(PATIENCE_S)
     for _ in range(2):
-        np.testing.assert_array_equal(pool.submit(evaluator.run, ones(3)).result(WAIT_S)["y"], np.full(3, 2.0))
+        np.testing.assert_array_equal(pool.submit(evaluator.run, ones(3)).result(PATIENCE_S)["y"], np.full(3, 2.0))
     assert not compiling.done()
     compiler.gate.set()
-    np.testing.assert_array_equal(compiling.result(WAIT_S)["y"], np.full(5, 2.0))
+    np.testing.assert_array_equal(compiling.result(PATIENCE_S)["y"], np.full(5, 2.0))
 
 
 def test_two_that_bring_one_new_shape_compile_it_once(compiler: SlowCompiler, pool: ThreadPoolExecutor) -> None:
     evaluator = twice()
     compiler.close()
     both = [pool.submit(evaluator.run, ones(4)) for _ in range(2)]
-    assert compiler.started.wait(WAIT_S)
+    assert compiler.started.wait(PATIENCE_S)
     compiler.gate.set()
     for one in both:
-        np.testing.assert_array_equal(one.result(WAIT_S)["y"], np.full(4, 2.0))
+        np.testing.assert_array_equal(one.result(PATIENCE_S)["y"], np.full(4, 2.0))
     assert compiler.calls == 1
 
 
@@ -100,11 +99,11 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(
     with monkeypatch.context() as patch:
         patch.setattr(module, "compile_graph", refuse)
         both = [pool.submit(evaluator.run, ones(4)) for _ in range(2)]
-        assert compiler.started.wait(WAIT_S)
+        assert compiler.started.wait(PATIENCE_S)
         compiler.gate.set()
         for one in both:
             with pytest.raises(ModelError, match="does not compile"):
-                one.result(WAIT_S)
+                one.result(PATIENCE_S)
     np.testing.assert_array_equal(evaluator.run(ones(4))["y"], np.full(4, 2.0))
 
 
@@ -122,12 +121,12 @@ def test_who_waits_for_one_that_is_interrupted_compiles_it_anew(
 
     monkeypatch.setattr(module, "compile_graph", interrupt_first)
     first = pool.submit(evaluator.run, ones(4))
-    assert compiler.started.wait(WAIT_S)
+    assert compiler.started.wait(PATIENCE_S)
     second = pool.submit(evaluator.run, ones(4))
     compiler.gate.set()
     with pytest.raises(KeyboardInterrupt):
-        first.result(WAIT_S)
-    np.testing.assert_array_equal(second.result(WAIT_S)["y"], np.full(4, 2.0))
+        first.result(PATIENCE_S)
+    np.testing.assert_array_equal(second.result(PATIENCE_S)["y"], np.full(4, 2.0))
 
 
 def test_shapes_that_take_turns_are_compiled_once_each(compiler: SlowCompiler) -> None:

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 import wavetile
+from tests.patience import PATIENCE_S
 from tests.plan.networks import parse, signal
 from wavetile.engine.errors import SignalError
 from wavetile.engine.models import streaming
@@ -25,7 +26,6 @@ DEEP = parse(
     "strides=[2,2]>(a) c = Conv<pads=[3,3,3,3]>(b, l) y = ConvTranspose<strides=[2,2]>(c, m) }",
     constants={"k": signal((8, 1, 7, 7), 1), "l": signal((8, 8, 7, 7), 2), "m": signal((8, 1, 2, 2), 3)},
 )
-PATIENCE_S = 30.0
 
 
 @pytest.fixture

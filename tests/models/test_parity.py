@@ -35,9 +35,7 @@ NETWORKS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _weights_from_the_tests_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
+pytestmark = pytest.mark.usefixtures("models")
 
 
 @cache

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-import wavetile
 from wavetile.engine.models.model import Model
 from wavetile.engine.session import Output, Stream
 
@@ -24,11 +24,8 @@ MODELS = {
 
 
 @pytest.fixture(params=list(MODELS))
-def streamed(
-    request: pytest.FixtureRequest, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Model, int | None, int]:
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
-    return wavetile.load(request.param), *MODELS[request.param]
+def streamed(request: pytest.FixtureRequest, trained: Callable[[str], Model]) -> tuple[Model, int | None, int]:
+    return trained(request.param), *MODELS[request.param]
 
 
 def speech(data: Path, rate_hz: int, channels: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +13,7 @@ from onnx import NodeProto
 from onnx.helper import make_node
 
 from tests.graph.networks import network_proto
+from tests.patience import wait_until
 from wavetile.engine.graph import fuse, load_network, specialise
 from wavetile.engine.models.evaluator import Evaluator
 from wavetile.engine.plan import Program, Workspace, compile_graph
@@ -143,15 +143,11 @@ def test_threads_wait_where_they_must() -> None:
 
 
 def test_threads_end_with_their_runner() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     program = compiled(1, (64, 96), 2)
     outputs(program, "cpu")
     gc.collect()
-    for _ in range(100):
-        if threading.active_count() <= before:
-            break
-        time.sleep(0.02)
-    assert threading.active_count() <= before
+    wait_until(lambda: {thread for thread in threading.enumerate() if thread.name == "wavetile compute"} <= before)
 
 
 def test_calls_at_the_same_time() -> None:

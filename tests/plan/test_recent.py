@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from wavetile.engine.plan.recent import Recent
-
-PATIENCE_S = 10.0
 
 
 def test_the_value_that_was_asked_for_longest_ago_goes_first() -> None:

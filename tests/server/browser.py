@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 30.0
+from tests.patience import PATIENCE_S
 
 
 class Page:

@@ -1,4 +1,4 @@
-"""A Redis for the tests that need one."""
+"""A Redis for the tests that need one, and servers whose load is exact."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.server.resumables import redis_program, running_redis
+from wavetile.engine.server import load_watch
+from wavetile.engine.server import server as server_module
 
 
 @pytest.fixture
@@ -18,3 +20,16 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("redis", reason="the extra cluster is not installed")
     with running_redis(tmp_path, program) as url:
         yield url
+
+
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Have servers neither measure nor correct what a message takes, nor look how they fare; return what it takes."""
+    message_s = 0.0001
+
+    async def known_message_s() -> float:
+        return message_s
+
+    monkeypatch.setattr(server_module, "measured_message_s", known_message_s)
+    monkeypatch.setattr(load_watch, "TICK_S", 3600.0)
+    return message_s

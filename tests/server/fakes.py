@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.patience import PATIENCE_S
+from tests.server.gates import Gate
 from wavetile.engine.errors import CapacityError, SignalError
 from wavetile.engine.pixels import PercentileRange
 from wavetile.engine.server import ModelDescription, ModelKind, TensorDescription
@@ -149,7 +151,7 @@ class GainSession:
 
 
 class GainExecutor:
-    """Steps one session after the other, and takes `step_s` for it, with the GIL released as in a native call."""
+    """Steps one session after the other, and takes the model's time for it, as a native call does without the GIL."""
 
     def __init__(self, model: GainModel, max_lanes: int) -> None:
         self.model = model
@@ -165,10 +167,10 @@ class GainExecutor:
             self.model.order.extend(sessions)
             if self.model.step_error is not None:
                 raise self.model.step_error
-            if self.model.step_s:
-                time.sleep(self.model.step_s)
+            if duration_s := self.model.step_s + self.model.lane_s * len(sessions):
+                self.model.spend(duration_s)
             if self.model.go_on is not None:
-                assert self.model.go_on.wait(10)
+                assert self.model.go_on.wait(PATIENCE_S)
             for session in sessions:
                 session.advance()
         finally:
@@ -180,12 +182,16 @@ class GainModel:
     """The fake itself, and what the tests want to know of its use."""
 
     step_s: float = 0.0
+    """What a step takes, and besides for each session in it `lane_s`."""
+    lane_s: float = 0.0
+    spend: Callable[[float], None] = time.sleep
+    """Lets so many seconds pass."""
     max_lanes: int = 16
     capacity_hops: int = 20
     max_sessions: int = 1000
     first_frame_samples: int = HOP
     step_error: Exception | None = None
-    go_on: threading.Event | None = None
+    go_on: Gate | None = None
     """What a step waits for."""
     costs_s: Mapping[int, float] = field(default_factory=dict)
     open_sessions: int = 0

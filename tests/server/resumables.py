@@ -6,14 +6,13 @@ import asyncio
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.patience import wait_until
 from tests.server.fakes import InvertImages
-from tests.server.running import PATIENCE_S
 from tests.session.programs import RATE_HZ, overlap_spec
 from wavetile.engine.plan import StatePool
 from wavetile.engine.server import ModelDescription, ModelKind
@@ -126,11 +125,8 @@ def running_redis(folder: Path, program: str) -> Iterator[str]:
     command = [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not _listens(path):
-            assert process.poll() is None, "redis-server has ended"
-            assert time.monotonic() < deadline_s, "redis-server did not start"
-            time.sleep(0.01)
+        wait_until(lambda: process.poll() is not None or _listens(path))
+        assert process.poll() is None, "redis-server has ended"
         yield f"unix://{path}"
     finally:
         process.terminate()

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.patience import PATIENCE_S
 from wavetile.clients import ClientStream, StreamClient, StreamResult
 from wavetile.engine.server import Server, ServerOptions
-
-PATIENCE_S = 10.0
 
 
 @asynccontextmanager

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.virtual_time import HeldTime
 from wavetile.clients import ClientStream, StreamClient
 from wavetile.engine.errors import ServerError, SignalError
 from wavetile.engine.server import admission as admission_module
-from wavetile.engine.server import load_watch
+from wavetile.engine.server import load_watch, measured
 from wavetile.engine.server.admission import Admission, Pulse
+from wavetile.engine.server.load_watch import LoadWatch
 from wavetile.engine.server.priority import Priority, stream_priority
-from wavetile.engine.server.status import AtCapacityError, ShedError
+from wavetile.engine.server.status import AtCapacityError, CallError, ShedError
+from wavetile.engine.session.capacity import BatchCosts, Capacity, ModelCost
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
-from .fakes import HOP, RATE_HZ, GainExecutor, GainModel, GainSession
+from .fakes import HOP, RATE_HZ, GainModel
 from .occupants import TENTHS, House
-from .running import PATIENCE_S, audio_of, exchange, serving, until
+from .running import audio_of, exchange, serving, until
+from .simulated import MODEL, SimulatedStream, Simulation
 from .test_sequences import request
 from .triton_client import connected
 
@@ -31,16 +33,22 @@ LOW, NORMAL, HIGH = Priority
 SILENCE = np.zeros(HOP, np.float32)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HeldTime:
+    return HeldTime().stand_in(monkeypatch, admission_module)
+
+
+@pytest.mark.usefixtures("clock")
 def test_streams_come_in_while_they_fit() -> None:
     house = House(0.45)
     for priority in (HIGH, NORMAL, NORMAL, HIGH):
         house.enter(priority)
     with pytest.raises(AtCapacityError, match=r"would be at 50% of what .* takes 45%; try again in 1.0 s") as refused:
         house.enter(NORMAL)
-    assert refused.value.retry_after_s == pytest.approx(1.0, abs=0.01)
+    assert refused.value.retry_after_s == pytest.approx(1.0)
     with pytest.raises(AtCapacityError) as refused:
         house.enter(HIGH)  # there are no LOW ones
-    assert refused.value.retry_after_s == pytest.approx(1.05, abs=0.01)
+    assert refused.value.retry_after_s == pytest.approx(1.05)
     assert house.admission.live == 4
     house.close()
     assert (house.admission.live, house.load) == (0, 0.0)
@@ -93,23 +101,21 @@ def test_the_lowest_and_youngest_are_shed_first() -> None:
     assert house.admission.limit == 0.9
 
 
-def test_a_crowd_comes_in_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = 100.0
-    monkeypatch.setattr(admission_module.time, "monotonic", lambda: now_s)
+def test_a_crowd_comes_in_bit_by_bit(clock: HeldTime) -> None:
     house = House(0.95)
     for _ in range(8):
         house.enter(NORMAL)
     with pytest.raises(AtCapacityError, match="8 streams have just come in, whose load has yet to show"):
         house.enter(HIGH)
-    now_s += 1.1
+    clock.pass_by(1.1)
     house.enter(NORMAL)
 
 
+@pytest.mark.usefixtures("clock")
 def test_who_is_refused_is_told_to_come_back_one_after_the_other() -> None:
     admission = Admission(1)
     hints = [admission.retry_after_s() for _ in range(1000)]
-    assert hints[0] == pytest.approx(1.0, abs=0.01)
-    assert np.allclose(np.diff(hints[:500]), 0.05, atol=0.01)
+    np.testing.assert_allclose(hints[:500], 1.0 + 0.05 * np.arange(500))
     assert max(hints) <= 30.0
 
 
@@ -120,6 +126,7 @@ async def refusal(client: StreamClient, **config: Any) -> ServerError:
     return refused.value
 
 
+@pytest.mark.usefixtures("unwatched")
 async def test_a_client_that_is_refused_is_told_when_to_come_back() -> None:
     model = GainModel(costs_s=TENTHS)
     async with serving({"gain": model}, max_load=0.45) as server, StreamClient(server.address) as client:
@@ -154,68 +161,50 @@ def test_an_unknown_priority_is_refused() -> None:
         stream_priority(config)
 
 
-class LaneModel(GainModel):
-    """A batch takes `lane_s` for each of its lanes."""
-
-    lane_s = 0.0
-
-    def executor(self) -> GainExecutor:
-        model = self
-
-        class LaneExecutor(GainExecutor):
-            def step(self, sessions: Sequence[GainSession]) -> None:
-                time.sleep(model.lane_s * len(sessions))
-                super().step(sessions)
-
-        return LaneExecutor(self, self.max_lanes)
-
-
-async def live(stream: ClientStream, ended: dict[str, ServerError], name: str, until_s: float) -> None:
-    """Send silence in real time; keep how the stream ends, if the server ends it."""
+async def live(stream: SimulatedStream, until_s: float) -> CallError | None:
+    """Send silence in real time; return how the stream ends, if the server ends it."""
     loop = asyncio.get_running_loop()
-    began_s = loop.time()
-
-    async def source() -> AsyncIterator[np.ndarray]:
-        index = 0
-        while loop.time() < until_s:
-            await asyncio.sleep(max(0.0, began_s + index * HOP / RATE_HZ - loop.time()))
-            yield SILENCE
-            index += 1
-
+    serving = asyncio.create_task(stream.run())
+    due_s = loop.time()
+    while due_s < until_s and not serving.done():
+        await asyncio.sleep(due_s - loop.time())
+        stream.send(SILENCE)
+        due_s += HOP / RATE_HZ
+    stream.finish()
     try:
-        async for _ in stream.exchange(source()):
-            pass
-    except ServerError as error:
-        ended[name] = error
+        await serving
+    except CallError as error:
+        return error
+    return None
 
 
-async def test_an_overload_sheds_the_lowest_until_it_heals() -> None:
-    """Six streams at a load of 6 %, until each takes 2.5 ms of 10."""
-    model = LaneModel(costs_s={1: 0.0001, 16: 0.0016})
-    ended: dict[str, ServerError] = {}
+def test_an_overload_sheds_the_lowest_until_it_heals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six streams at a load of 6 %, until each takes 2.5 ms of 10: as of 75 % nobody is late any more."""
+    model = GainModel(lane_s=0.0001)
+    simulation = Simulation(model, monkeypatch)
+    cost = ModelCost(BatchCosts({1: 0.0001, 16: 0.0016}), 16, 0.01)
+    simulation.admission.limit_load(Capacity({MODEL: cost}, 1), 0.7)
+    monkeypatch.setattr(load_watch, "busy_s", lambda: 0.0)
     names = ("high", "normal-old", "normal", "normal-young", "low-old", "low")
-    async with (
-        serving({"gain": model}, max_load=0.7) as server,
-        StreamClient(server.address) as client,
-        AsyncExitStack() as stack,
-    ):
-        streams = [
-            await stack.enter_async_context(client.stream("gain", priority=name.split("-")[0])) for name in names
-        ]
+
+    async def play() -> dict[str, CallError | None]:
+        streams = [SimulatedStream(simulation, priority=name.split("-")[0]) for name in names]
+        watching = asyncio.create_task(LoadWatch(simulation.admission, simulation.scheduler).run())
         until_s = asyncio.get_running_loop().time() + 6.0
-        tasks = [
-            asyncio.create_task(live(stream, ended, name, until_s)) for name, stream in zip(names, streams, strict=True)
-        ]
+        tasks = [asyncio.create_task(live(stream, until_s)) for stream in streams]
         await asyncio.sleep(0.5)
         model.lane_s = 0.0025
-        async with asyncio.timeout(PATIENCE_S):
-            await asyncio.gather(*tasks)
-    assert "high" not in ended
-    assert list(ended)[:2] == ["low", "low-old"]
-    for error in ended.values():
-        assert error.code == "RESOURCE_EXHAUSTED"
+        ended = await asyncio.gather(*tasks)
+        watching.cancel()
+        return dict(zip(names, ended, strict=True))
+
+    ended = simulation.run(play())
+    shed = {name: error for name, error in ended.items() if error is not None}
+    assert shed.keys() == {"normal-young", "low-old", "low"}
+    for error in shed.values():
+        assert isinstance(error, ShedError)
         assert error.retry_after_s is not None
-        assert "can not compute all streams in time" in error.message
+        assert "can not compute all streams in time" in str(error)
 
 
 async def test_a_client_in_a_hurry_tells_nothing_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +231,7 @@ async def exchange_part(stream: ClientStream, hops: int) -> None:
         frames += (await anext(stream)).frame_count
 
 
+@pytest.mark.usefixtures("unwatched")
 async def test_sequences_have_priorities_and_are_shed() -> None:
     model = GainModel(costs_s=TENTHS)
     samples = np.random.default_rng(3).uniform(-1, 1, 8 * HOP).astype(np.float32)
@@ -263,15 +253,20 @@ async def test_sequences_have_priorities_and_are_shed() -> None:
         assert server.activity.of("gain").ended == {"shed": 1, "ok": 2}
 
 
-async def test_a_server_measures_before_it_is_there() -> None:
+async def test_a_server_knows_what_its_streams_take_before_it_is_there(unwatched: float) -> None:
     async with (
         serving({"gain": GainModel(costs_s=TENTHS)}, max_load=0.5) as server,
         StreamClient(server.address) as one,
+        one.stream("gain") as stream,
     ):
-        message_s = server.admission.capacity.message_s
-        assert 1e-5 < message_s < 1e-2
-        async with one.stream("gain") as stream:
-            load = server.admission.capacity.load()
-            assert load.compute == pytest.approx(0.1)
-            assert load.messages == pytest.approx(server.admission.capacity.message_s / 0.01)
-            assert len(audio_of(await exchange(stream, np.zeros(5 * HOP, np.float32), HOP))) == 6 * HOP
+        load = server.admission.capacity.load()
+        assert load.compute == pytest.approx(0.1)
+        assert load.messages == pytest.approx(unwatched / 0.01)
+        assert len(audio_of(await exchange(stream, np.zeros(5 * HOP, np.float32), HOP))) == 6 * HOP
+
+
+async def test_a_message_takes_what_echoes_take_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of 0.4 s for 200 messages is the server's, and reading a frame takes it half as much again."""
+    busy_s = iter((7.0, 7.4))
+    monkeypatch.setattr(measured, "busy_s", lambda: next(busy_s))
+    assert await measured.measured_message_s() == pytest.approx(0.0015)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 
 import numpy as np
 import pytest
 
+from tests.virtual_time import HeldTime
 from wavetile.clients import StreamClient, StreamResult
+from wavetile.engine.server import live_stream
+from wavetile.engine.session import scheduled, scheduler
 from wavetile.engine.session.deadlines import Deadlines
 
 from .fakes import HOP, GainModel
@@ -27,8 +30,14 @@ def test_a_burst_is_due_at_real_time_pace_and_no_clock_drifts_away() -> None:
     assert deadlines.expected_ns(101 * MS, None) == 101 * MS  # nothing waits
 
 
-async def test_frames_are_told_as_met_or_late() -> None:
-    model = GainModel()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HeldTime:
+    """Stop the time by which frames come, are computed and are late."""
+    return HeldTime().stand_in(monkeypatch, live_stream, scheduled, scheduler)
+
+
+async def test_frames_are_told_as_met_or_late(clock: HeldTime) -> None:
+    model = GainModel(spend=clock.pass_by)
     async with serving({"gain": model}) as server, StreamClient(server.address) as client:
         async with client.stream("gain", frame_budget_s=1.0) as stream:
             results = await exchange(stream, SIGNAL, HOP)
@@ -41,8 +50,9 @@ async def test_frames_are_told_as_met_or_late() -> None:
         np.testing.assert_array_equal(audio_of(results), WHOLE[: 6 * HOP])
 
 
-async def test_skipped_frames_leave_a_gap_and_the_state_goes_on() -> None:
+async def test_skipped_frames_leave_a_gap_and_the_state_goes_on(clock: HeldTime) -> None:
     model = GainModel()
+    go_on = threading.Event()
     async with (
         serving({"gain": model}) as server,
         StreamClient(server.address) as client,
@@ -52,12 +62,13 @@ async def test_skipped_frames_leave_a_gap_and_the_state_goes_on() -> None:
         results = [await anext(stream)]
         while sum(result.frame_count for result in results) < 10:
             results.append(await anext(stream))
-        model.step_s = 0.3
+        model.go_on = go_on
         await stream.send(SIGNAL[10 * HOP : 11 * HOP])
         await until(lambda: len(model.batch_sizes) == 11)
         await stream.send(SIGNAL[11 * HOP : 14 * HOP])  # waits for 300 ms, with 100, 110 and 120 ms to go
-        model.step_s = 0.0
-        await asyncio.sleep(0.4)
+        await until(lambda: model.order[0].completed == 14)
+        clock.pass_by(0.3)
+        go_on.set()
         await stream.send(SIGNAL[14 * HOP :])
         await stream.finish()
         results += [result async for result in stream]

@@ -13,9 +13,10 @@ import onnx
 import pytest
 
 import wavetile
+from tests.patience import PATIENCE_S
 from tests.plan.mutations_images import nothing_from_above
 from tests.plan.networks import parse, run_onnxruntime, signal
-from tests.server.running import PATIENCE_S, serving
+from tests.server.running import serving
 from wavetile.clients import ClientStream, Part, StreamClient, StreamResult
 from wavetile.engine.commands.served import Served, served
 from wavetile.engine.errors import ServerError

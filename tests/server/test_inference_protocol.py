@@ -20,12 +20,13 @@ from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 import wavetile
+from tests.patience import PATIENCE_S
 from wavetile.engine.commands.served import evaluated
 from wavetile.engine.server import TensorDescription
 from wavetile.proto.inference.v2 import inference_pb2 as pb
 
 from .fakes import GainModel, InvertModel, RowSumModel
-from .running import PATIENCE_S, serving, until
+from .running import serving, until
 from .triton_client import client_of, connected, tensor
 
 # Generated code, of which no types are known.
@@ -310,22 +311,26 @@ async def test_priorities_and_timeouts_are_kept() -> None:
         return await client.infer("slow", [tensor("x", np.array([number], np.float32), "FP32")], **options)
 
     z = [triton.InferRequestedOutput("z")]
-    async with client_of({"slow": slow}, max_queued_evaluations=4) as client:
+    async with (
+        serving({}, networks={"slow": slow}, max_queued_evaluations=4) as server,
+        connected(server) as client,
+    ):
+        turns = server._inference._turns
         tasks = [asyncio.create_task(ask(0, outputs=z))]
         await until(lambda: bool(slow.order))
         for number, priority in ((1, 3), (2, 0), (3, 1)):
             tasks.append(asyncio.create_task(ask(number, priority=priority, outputs=z)))
-            await asyncio.sleep(0.05)
+        await until(lambda: turns.waiting == 3)
         with pytest.raises(InferenceServerException, match=r"waited longer than its timeout of 0\.02 s") as caught:
             await ask(4, timeout=20_000)
         assert "DEADLINE_EXCEEDED" in str(caught.value.status())
         tasks.append(asyncio.create_task(ask(5, outputs=z)))
-        await asyncio.sleep(0.05)
+        await until(lambda: turns.waiting == 4)
         with pytest.raises(InferenceServerException, match="4 evaluations wait") as caught:
             await ask(6)
         assert "RESOURCE_EXHAUSTED" in str(caught.value.status())
         tasks.pop().cancel()
-        await asyncio.sleep(0.05)
+        await until(lambda: turns.waiting == 3)
         slow.go.set()
         await asyncio.gather(*tasks)
         assert slow.order == [0, 3, 2, 1]

@@ -76,6 +76,7 @@ async def test_frames_streams_and_batches_are_counted_by_model() -> None:
     assert seen["process_resident_memory_bytes",] > 1e6
 
 
+@pytest.mark.usefixtures("unwatched")
 async def test_the_measured_load_is_told() -> None:
     async with (
         serving({"gain": GainModel(step_s=0.001)}, metrics=HERE, max_load=0.9) as server,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,16 +17,9 @@ from .triton_client import connected, tensor
 CHUNKS = (700, 1, 160, 4000)
 
 
-@pytest.fixture(autouse=True)
-def _weights_from_the_tests_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
-
-
 @pytest.mark.parametrize("name", ["silero_vad", "gtcrn"])
-async def test_a_sequence_equals_a_stream(name: str, models: Path) -> None:
-    if not (models / name).is_dir():
-        pytest.skip(f"{name} is not among the trained networks")
-    model = wavetile.load(name)
+async def test_a_sequence_equals_a_stream(name: str, trained: Callable[[str], wavetile.Model]) -> None:
+    model = trained(name)
     samples = np.random.default_rng(1).uniform(-0.3, 0.3, 24000).astype(np.float32)
     cuts = np.cumsum(np.resize(CHUNKS, 40))
     parts = np.split(samples, cuts[cuts < len(samples)])
@@ -53,10 +46,10 @@ async def test_a_sequence_equals_a_stream(name: str, models: Path) -> None:
         assert len(mine) > 0
 
 
-async def test_the_network_of_a_stream_is_evaluated_under_a_name_of_its_own(models: Path) -> None:
-    if not (models / "silero_vad").is_dir():
-        pytest.skip("silero_vad is not among the trained networks")
-    model = wavetile.load("silero_vad")
+async def test_the_network_of_a_stream_is_evaluated_under_a_name_of_its_own(
+    trained: Callable[[str], wavetile.Model],
+) -> None:
+    model = trained("silero_vad")
     networks = evaluated(model)
     assert list(networks) == ["silero_vad.network"]
     async with serving({"silero_vad": served(model)}, networks=networks) as server, connected(server) as client:

@@ -14,15 +14,19 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.server.fakes import GainModel
 from tests.server.guards import write_tokens
 from tests.server.resumables import HOP, OverlapModel, line_to
-from tests.server.running import PATIENCE_S, audio_of, in_chunks, serving, until
+from tests.server.running import audio_of, in_chunks, serving, until
 from tests.session.programs import overlap_spec
+from tests.virtual_time import HeldTime
 from wavetile.clients import StreamClient, StreamResult
 from wavetile.clients.call import StreamCall
 from wavetile.engine.errors import ServerError
-from wavetile.engine.server import ResumeOptions, Security
+from wavetile.engine.server import ResumeOptions, Security, Server
+from wavetile.engine.server.resume import keeper, store, vault
+from wavetile.engine.server.resume.vault import name_of
 from wavetile.proto.v1 import wavetile_pb2 as pb
 from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
@@ -197,6 +201,12 @@ async def left_token(address: str, frames: int = 0, **options: Any) -> bytes:
         return started.resume_token
 
 
+def expiry(server: Server, token: bytes) -> float:
+    """When the time of a token is over that is kept in memory; 0 where it is not known."""
+    _, until_s = server._vault._store._kept.get(name_of(token), (b"", 0.0))  # pyright: ignore[reportAttributeAccessIssue]
+    return until_s
+
+
 async def test_a_token_works_once_and_a_forged_one_never() -> None:
     async with serving({"overlap": OverlapModel()}, resume=OFTEN) as server:
         token = await left_token(server.address, 30)
@@ -216,8 +226,7 @@ async def test_a_client_that_never_heard_of_its_new_token_uses_the_old_one_again
         token = await left_token(server.address, 5)
         async with calling(server.address, config_of(token, 0)):
             pass  # gone before it has said anything
-        await until(lambda: server.live_streams == 0)
-        await asyncio.sleep(0.05)
+        await until(lambda: server.live_streams == 0 and expiry(server, token) > 0)
         async with calling(server.address, config_of(token, 0)) as (_, started):
             assert started.resume_token
 
@@ -238,15 +247,19 @@ async def test_what_differs_can_not_be_resumed_and_costs_the_token_nothing(share
             pass
 
 
-async def test_a_token_ends_with_its_time() -> None:
-    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, resume_for_s=0.2)) as server:
+async def test_a_token_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HeldTime().stand_in(monkeypatch, keeper, vault, store)
+    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, resume_for_s=0.3)) as server:
         async with calling(server.address, config_of()) as (_, started):
-            await asyncio.sleep(0.5)  # a silent stream is alive all the same
             token = started.resume_token
+            for _ in range(3):  # a silent stream is alive all the same
+                clock.pass_by(0.2)
+                await until(lambda: expiry(server, token) >= clock.time() + 0.29)
         await until(lambda: server.live_streams == 0)
         async with calling(server.address, config_of(token)) as (_, started):
             token = started.resume_token
-        await asyncio.sleep(0.4)
+        await until(lambda: server.live_streams == 0)
+        clock.pass_by(0.4)
         assert await code_of(server.address, config_of(token)) == "NOT_FOUND"
 
 

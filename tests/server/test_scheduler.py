@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -79,10 +80,11 @@ async def test_the_earliest_deadline_goes_first(benches: list[Bench]) -> None:
 async def test_a_burst_queues_behind_live_streams(benches: list[Bench]) -> None:
     bench = Bench(GainModel(max_lanes=1))
     benches.append(bench)
+    now_ns = time.monotonic_ns()
     burst, burst_sink, burst_session = bench.attach()
-    burst.feed(np.ones(10 * HOP, np.float32))
+    burst.feed(np.ones(10 * HOP, np.float32), now_ns)
     live, live_sink, live_session = bench.attach()
-    live.feed(HOP_OF_SOUND)
+    live.feed(HOP_OF_SOUND, now_ns)
     bench.scheduler.start()
     await until(lambda: len(burst_sink.results) == 10 and len(live_sink.results) == 1)
     assert bench.model.order[:3] == [burst_session, live_session, burst_session]
@@ -92,8 +94,9 @@ async def test_ready_frames_of_a_model_form_one_batch(benches: list[Bench]) -> N
     bench = Bench(GainModel(max_lanes=4))
     benches.append(bench)
     parts = [bench.attach(budget_ns=SECOND) for _ in range(6)]
+    now_ns = time.monotonic_ns()
     for stream, _, _ in parts:
-        stream.feed(np.ones(2 * HOP, np.float32))
+        stream.feed(np.ones(2 * HOP, np.float32), now_ns)
     bench.scheduler.start()
     await until(lambda: all(len(sink.results) == 2 for _, sink, _ in parts))
     assert bench.model.batch_sizes == [4, 4, 4]  # each stream once a batch, first frames first
@@ -118,8 +121,7 @@ async def test_no_frames_are_computed_beyond_the_pending_ones(benches: list[Benc
     stream, sink, session = bench.attach(max_pending=3)
     stream.feed(np.ones(8 * HOP, np.float32))
     bench.scheduler.start()
-    await until(lambda: len(sink.results) == 3)
-    await asyncio.sleep(0.05)
+    await until(lambda: len(sink.results) == 3 and bench.scheduler._sleeping == 1)
     assert (len(sink.results), session.ready, stream.idle) == (3, 5, False)
     stream.release([result.arrival_ns for result in sink.results[:2]])
     await until(lambda: len(sink.results) == 5)
@@ -213,9 +215,9 @@ async def test_late_frames_are_bypassed_before_others_are_computed(benches: list
     urgent, urgent_sink, _ = bench.attach(budget_ns=-1)  # due before it has come
     late, late_sink, _ = bench.attach(budget_ns=1, policy=LatePolicy.BYPASS)
     calm, calm_sink, calm_session = bench.attach(budget_ns=60_000 * MS, policy=LatePolicy.BYPASS)
+    came_ns = time.monotonic_ns() - SECOND  # so that all frames of `late` are: they follow each other by 10 ms
     for stream in (urgent, late, calm):
-        stream.feed(np.ones(3 * HOP, np.float32))
-    await asyncio.sleep(0.05)  # until all three frames of `late` are: they follow each other by 10 ms
+        stream.feed(np.ones(3 * HOP, np.float32), came_ns)
     bench.scheduler.start()
     await until(lambda: all(len(sink.results) == 3 for sink in (urgent_sink, late_sink, calm_sink)))
     assert [result.outcome for result in urgent_sink.results] == [Outcome.LATE] * 3

@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from tests.patience import PATIENCE_S
 from wavetile.clients import StreamClient
 from wavetile.engine.errors import ServerError, SignalError, WavetileError
 from wavetile.engine.server import Security, Server, ServerOptions
@@ -22,7 +23,7 @@ from wavetile.proto.v1 import wavetile_pb2 as pb
 
 from .fakes import HOP, GainModel
 from .guards import Files, make_files, write_tokens
-from .running import PATIENCE_S, audio_of, process, serving
+from .running import audio_of, process, serving
 
 SAMPLES = np.arange(4 * HOP, dtype=np.float32) / 1000
 

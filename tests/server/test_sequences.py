@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -13,11 +14,14 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.patience import PATIENCE_S
+from tests.virtual_time import DAY_S, HeldTimers
 from wavetile.clients import StreamClient
 from wavetile.proto.inference.v2 import inference_pb2 as pb
 
 from .fakes import HOP, GainModel, RowSumModel
-from .running import PATIENCE_S, audio_of, process, serving, until
+from .gates import Turnstile
+from .running import audio_of, process, serving, until
 from .triton_client import connected, tensor
 
 
@@ -119,13 +123,18 @@ async def test_a_sequence_lives_from_call_to_call_of_a_connection() -> None:
         assert stats.execution_count == sum(batch.compute_infer.count for batch in stats.batch_stats)
 
 
-def stream(address: str, requests: Sequence[dict[str, Any]]) -> list[Any]:
+def stream(address: str, requests: Sequence[dict[str, Any]], on_answer: Callable[[], None] = lambda: None) -> list[Any]:
     """Return the answers that Triton's synchronous client gets, up to the last of each request."""
     answers: queue.Queue[Any] = queue.Queue()
     got: list[Any] = []
     client: Any = triton.InferenceServerClient(address)
+
+    def take(result: Any, error: Any) -> None:
+        answers.put((result, error))
+        on_answer()
+
     with client:
-        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.start_stream(take)
         for one in requests:
             client.async_stream_infer(**one)
         finals = 0
@@ -167,11 +176,15 @@ async def test_results_can_leave_as_they_are_computed() -> None:
     samples = signal(9, 40 * HOP)
     parts = [samples[:1], samples[1 : 30 * HOP], samples[30 * HOP :]]
     requests = [request(1, parts, index, enable_empty_final_response=True) for index in range(3)]
-    async with serving({"gain": GainModel(step_s=0.002)}) as server:
-        got = await asyncio.to_thread(stream, server.address, requests)
+    turnstile = Turnstile()
+    turnstile.turn()  # and then the next frame is computed when an answer has come
+    model = GainModel(go_on=turnstile)
+    async with serving({"gain": model}) as server:
+        got = await asyncio.to_thread(stream, server.address, requests, turnstile.turn)
+        model.go_on = None
         audio, _ = await expected(server.address, samples)
     by_request = {one["request_id"]: [r for r in got if r.get_response().id == one["request_id"]] for one in requests}
-    assert [len(answers) > 3 for answers in by_request.values()] == [False, True, True]
+    assert [len(answers) > 8 for answers in by_request.values()] == [False, True, True]
     for answers in by_request.values():
         finals = [one.get_response().parameters["triton_final_response"].bool_param for one in answers]
         assert finals == [False] * (len(answers) - 1) + [True]
@@ -220,17 +233,19 @@ async def test_an_error_is_a_message_and_the_stream_goes_on() -> None:
     np.testing.assert_array_equal(np.concatenate(pieces), audio)
 
 
-async def test_a_sequence_is_its_connections_alone_and_ends_with_its_call() -> None:
+async def test_a_sequence_is_its_connections_alone_and_ends_with_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     model = GainModel()
     parts = np.array_split(signal(11, 1600), 4)
-    async with serving({"gain": model}, sequence_idle_s=0.2) as server, connected(server) as client:
+    timers = HeldTimers(monkeypatch)
+    async with serving({"gain": model}, sequence_idle_s=DAY_S) as server, connected(server) as client:
         await exchange(client, [request(1, parts, 0), request(2, parts, 0), request(1, parts, 1)])
         await until(lambda: model.open_sessions == 0)  # its client has half-closed
         with pytest.raises(InferenceServerException, match="sequence 1 of model 'gain' is not open here"):
             await client.infer(**request(1, parts, 1))
         await client.infer(**request(1, parts, 0))
         assert server.live_streams == 1
-        await until(lambda: server.live_streams == model.open_sessions == 0)  # nothing came for 0.2 s
+        timers.fire()  # nothing came for a day
+        assert server.live_streams == model.open_sessions == 0
         with pytest.raises(InferenceServerException, match="sequence 1 of model 'gain' is not open here"):
             await client.infer(**request(1, parts, 1))
 
@@ -253,14 +268,20 @@ async def test_sequences_count_as_streams() -> None:
 async def test_a_request_that_waits_too_long_takes_nothing() -> None:
     samples = signal(13, 30 * HOP)
     parts = [samples[: 28 * HOP], samples[28 * HOP : 29 * HOP], samples[29 * HOP :]]
-    async with serving({"gain": GainModel(step_s=0.01)}) as server, connected(server) as client:
-        requests = [
-            request(1, parts, 0),
-            request(1, parts, 1, timeout=20_000),
-            request(1, parts, 1),
-            request(1, parts, 2),
-        ]
-        got = await exchange(client, requests)
+    go_on = threading.Event()
+    requests = [
+        request(1, parts, 0),
+        request(1, parts, 1, timeout=20_000),
+        request(1, parts, 1),
+        request(1, parts, 2),
+    ]
+    got: list[Any] = []
+    async with serving({"gain": GainModel(go_on=go_on)}) as server, connected(server) as client:
+        async with asyncio.timeout(PATIENCE_S):
+            async for answer in client.stream_infer(aiter_of(requests)):
+                got.append(answer)
+                go_on.set()  # the first answer is to the request that does not wait for the one before it
+        assert got[0][1] is not None
         audio, _ = await expected(server.address, samples)
     errors = [str(error) for _, error in got if error is not None]
     assert len(errors) == 1
@@ -280,18 +301,24 @@ async def test_a_failed_step_ends_the_sequence() -> None:
 
 
 async def test_a_client_that_goes_leaves_nothing_behind() -> None:
-    model = GainModel(step_s=0.01)
+    go_on = threading.Event()
+    model = GainModel(go_on=go_on)
     parts = np.array_split(signal(15, 60 * HOP), 3)
     async with serving({"gain": model}) as server, connected(server) as client:
         for number in range(1, 6):  # a call that is cancelled while its frames are computed ends its sequence
             call = asyncio.create_task(client.infer(**request(number, parts, 0)))
             await until(lambda: model.open_sessions == 1)
             call.cancel()
-            await until(lambda: model.open_sessions == server.live_streams == 0)
+            await until(lambda: server.live_streams == 0)
+            go_on.set()  # until here the first of its frames is being computed
+            await until(lambda: model.open_sessions == 0)
+            go_on.clear()
         answers = client.stream_infer(aiter_of([request(number, parts, 0) for number in range(1, 5)]))
         await until(lambda: model.open_sessions == 4)
         answers.cancel()
-        await until(lambda: model.open_sessions == server.live_streams == 0)
+        await until(lambda: server.live_streams == 0)
+        go_on.set()
+        await until(lambda: model.open_sessions == 0)
         await client.infer(**request(7, parts, 0))
     assert model.open_sessions == 0  # the server has stopped
 

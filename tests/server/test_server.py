@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from tests.patience import PATIENCE_S
 from wavetile.clients import ModelSummary, StreamClient, Tensor
 from wavetile.engine.errors import ServerError, SignalError, WavetileError
 from wavetile.engine.server import Server, ServerOptions, serve
@@ -155,12 +156,12 @@ async def test_stop_lets_live_streams_end_and_refuses_new_ones() -> None:
     async with StreamClient(server.address) as client, StreamClient(server.address) as late:
         await late.list_models()  # its connection is there before the stop
         async with client.stream("gain") as stream:
-            stopping = asyncio.create_task(server.stop(grace_s=10.0))
-            await asyncio.sleep(0.1)
+            stopping = asyncio.create_task(server.stop(grace_s=10 * PATIENCE_S))
+            await until(lambda: server.admission.draining)
             with pytest.raises(ServerError, match="UNAVAILABLE"):
                 await late.stream("gain").__aenter__()
             results = await exchange(stream, samples, HOP)
-        async with asyncio.timeout(2.0):  # not the whole grace
+        async with asyncio.timeout(PATIENCE_S):  # not the whole grace
             await stopping
     np.testing.assert_array_equal(audio_of(results)[HOP:], 0.5 * samples)
 
@@ -186,7 +187,7 @@ async def assert_serve_stops_on(number: signal.Signals) -> None:
     async with StreamClient(addresses[0]) as client:
         assert len(await client.list_models()) == 1
     os.kill(os.getpid(), number)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_S):
         await serving_task
 
 
@@ -208,16 +209,14 @@ async def test_serve_stops_where_the_loop_takes_no_signal_handlers(monkeypatch: 
 
 
 async def test_a_second_signal_does_not_wait_for_streams() -> None:
-    addresses: list[str] = []
-    options = ServerOptions(port=0, stop_grace_s=60.0)
-    serving_task = asyncio.create_task(
-        serve({"gain": GainModel()}, options, on_started=lambda server: addresses.append(server.address))
-    )
-    await until(lambda: bool(addresses))
-    async with StreamClient(addresses[0]) as client, client.stream("gain"):
+    servers: list[Server] = []
+    options = ServerOptions(port=0, stop_grace_s=10 * PATIENCE_S)
+    serving_task = asyncio.create_task(serve({"gain": GainModel()}, options, on_started=servers.append))
+    await until(lambda: bool(servers))
+    async with StreamClient(servers[0].address) as client, client.stream("gain"):
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.1)
+        await until(lambda: servers[0].admission.draining)
         assert not serving_task.done()
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_S):
             await serving_task

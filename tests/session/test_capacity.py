@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.virtual_time import HeldTime
+from wavetile.engine.session import capacity as capacity_module
 from wavetile.engine.session.capacity import BatchCosts, Capacity, ModelCost, measure_batches
 
 MS = 1e-3
@@ -136,23 +137,22 @@ class TimedExecutor:
 
     max_lanes = 6
 
-    def __init__(self) -> None:
+    def __init__(self, clock: HeldTime) -> None:
         self.sizes: list[int] = []
+        self._clock = clock
 
     def step(self, sessions: Sequence[Any]) -> None:
         self.sizes.append(len(sessions))
-        time.sleep((2 + len(sessions)) * MS)
+        self._clock.pass_by((2 + len(sessions)) * MS)
         for session in sessions:
             assert session.ready == 1
             session.stepped += 1
 
 
-def test_batches_are_measured_by_running_them() -> None:
-    executor = TimedExecutor()
+def test_batches_are_measured_by_running_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = TimedExecutor(HeldTime().stand_in(monkeypatch, capacity_module))
     open_session: Any = TimedSession
     measured_s = measure_batches(executor, open_session, np.zeros(4, np.float32))
     assert TimedSession.opened == 0
     assert sorted(set(executor.sizes)) == [1, 2, 4, 6]
-    assert list(measured_s) == [1, 2, 4, 6]
-    for lanes, took_s in measured_s.items():
-        assert (2 + lanes) * MS <= took_s < (2 + lanes) * MS + 0.05
+    assert measured_s == pytest.approx({lanes: (2 + lanes) * MS for lanes in (1, 2, 4, 6)})

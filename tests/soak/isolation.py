@@ -252,6 +252,10 @@ class SpecModel:
 
         return Session(self.spec, self.pool, sample_rate_hz=sample_rate_hz, channels=channels)
 
+    def open_kept_session(self, sample_rate_hz: int, channels: int, **options: Any) -> Any:
+        """No stream here asks for it."""
+        raise NotImplementedError
+
     def executor(self) -> Any:
         """See `ServedModel`."""
         from wavetile.engine.session import Executor

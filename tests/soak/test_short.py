@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -49,13 +49,8 @@ async def test_a_touched_state_is_seen() -> None:
     assert not tally.passed
 
 
-async def test_streams_of_a_trained_network_do_not_touch_each_other(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not (models / "gtcrn").is_dir():
-        pytest.skip("gtcrn is not among the trained networks")
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
-    model = wavetile.load("gtcrn")
+async def test_streams_of_a_trained_network_do_not_touch_each_other(trained: Callable[[str], wavetile.Model]) -> None:
+    model = trained("gtcrn")
     pool = model._state_pool()
     tally = await isolate(
         "gtcrn",
@@ -70,11 +65,8 @@ async def test_streams_of_a_trained_network_do_not_touch_each_other(
     assert tally.compared > 10
 
 
-def test_a_server_that_is_churned_gives_what_it_should(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (models / "silero_vad").is_dir():
-        pytest.skip("silero_vad is not among the trained networks")
-    monkeypatch.setenv("WAVETILE_MODELS", str(models))
-    found = soak("silero_vad", minutes=0.08, streams=20, share=0.5, seed=4)
+def test_a_server_that_is_churned_gives_what_it_should(trained: Callable[[str], wavetile.Model]) -> None:
+    found = soak(trained("silero_vad").name, minutes=0.08, streams=20, share=0.5, seed=4)
     counts = found.figures.counts
     assert counts["frames"] > 300
     # Whether deadlines are kept, and memory is flat, some seconds of a busy machine do not tell.

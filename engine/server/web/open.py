@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 
 from ...errors import WavetileError
 from ...loopback import is_loopback
@@ -26,10 +27,8 @@ def check_doors(options: ServerOptions) -> None:
             )
     if options.metrics is None and options.dashboard is None:
         return
-    try:
-        import aiohttp  # noqa: F401
-    except ImportError as error:
-        raise WavetileError("metrics and dashboard need aiohttp (pip install 'wavetile[metrics,dashboard]')") from error
+    if find_spec("aiohttp") is None:
+        raise WavetileError("metrics and dashboard need aiohttp (pip install 'wavetile[metrics,dashboard]')")
 
 
 async def open_doors(instruments: Instruments, stack: AsyncExitStack) -> dict[str, WebDoor]:
