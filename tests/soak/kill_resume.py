@@ -92,15 +92,16 @@ def difference(results: list[StreamResult], expected: list[StreamResult]) -> str
             return "frame numbers"
         frames += result.frame_count
     for name in expected[0].values:
-        if not np.array_equal(*(np.concatenate([one.values[name] for one in side]) for side in (results, expected))):
+        mine, theirs = (np.concatenate([one.values[name] for one in side]) for side in (results, expected))
+        if not np.array_equal(mine, theirs):
             return f"value {name}"
     if [event for one in results for event in one.events] != [event for one in expected for event in one.events]:
         return "events"
     if expected[0].samples is not None:
-        audio = [
+        mine, theirs = (
             np.concatenate([one.samples for one in side if one.samples is not None]) for side in (results, expected)
-        ]
-        if not np.array_equal(*audio):
+        )
+        if not np.array_equal(mine, theirs):
             return "audio"
     return ""
 
