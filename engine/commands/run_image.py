@@ -41,7 +41,7 @@ def run_image(options: argparse.Namespace) -> None:
 async def _run(options: argparse.Namespace) -> ImageReport:
     if not options.server:
         return await _processed(_Model(load_visibly(options.model, backend=options.backend)), options)
-    async with remote_client(options) as client:
+    async with remote_client(options, options.server) as client:
         return await _processed(ServedImages(client, options.model), options)
 
 
