@@ -186,7 +186,6 @@ async def test_events_come_as_texts() -> None:
         requests = [request(3, parts, index, enable_empty_final_response=True) for index in range(3)]
         answers = await asyncio.to_thread(stream, server.address, requests)
     each = [result for result in answers if result.get_response().outputs]
-    assert [event.kind for event in theirs] == ["speech_start", "speech_end"] * 3
     assert [len(result.as_numpy("events")) for result in whole] == [0, 3, 3]
     for results in (whole, alone, each):
         texts = [text for result in results for text in result.as_numpy("events")]
