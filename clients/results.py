@@ -30,6 +30,7 @@ class StreamInfo:
 
     stream_id: str
     model: str
+    model_version: str
     kind: str
     sample_rate_hz: int
     channels: int
@@ -128,6 +129,8 @@ class ModelSummary:
     name: str
     kind: str
     sample_rate_hz: int
+    version: str
+    """Of new streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ def stream_info(started: pb.StreamStarted) -> StreamInfo:
     return StreamInfo(
         stream_id=started.stream_id,
         model=started.model,
+        model_version=started.model_version,
         kind=_MODEL_KINDS.get(started.kind, "unknown"),
         sample_rate_hz=started.sample_rate_hz,
         channels=started.channels,
@@ -224,7 +228,9 @@ def stream_result(result: pb.StreamResult, info: StreamInfo, encoding: str) -> S
 
 def model_summary(summary: pb.ModelSummary) -> ModelSummary:
     """ModelSummary as plain data."""
-    return ModelSummary(summary.name, _MODEL_KINDS.get(summary.kind, "unknown"), summary.sample_rate_hz)
+    return ModelSummary(
+        summary.name, _MODEL_KINDS.get(summary.kind, "unknown"), summary.sample_rate_hz, summary.version
+    )
 
 
 def model_description(model: pb.ModelDescription) -> ModelDescription:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...engine.errors import ServerError
-from ..transport import Transport
 from .figures import INTERVALS, Figures
 from .plan import NS, Traffic, arrange
 from .wire import Wire
@@ -27,17 +26,16 @@ class Target:
 
     host: str
     port: int
-    transport: Transport = field(default_factory=Transport)
+    metadata: tuple[tuple[str, str], ...] = ()
     streams_per_connection: int = 32
     processes: int = 1
 
     @classmethod
-    def of(cls, address: str, transport: Transport | None = None, **more: int) -> Target:
-        """The server at HOST:PORT. Raises SignalError as `Transport.check`."""
-        transport = transport or Transport()
-        transport.check(address)
+    def of(cls, address: str, token: str | None = None, **more: int) -> Target:
+        """The server at HOST:PORT, told `token` with each call."""
         host, _, port = address.rpartition(":")
-        return cls(host.removeprefix("[").removesuffix("]"), int(port), transport, **more)
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        return cls(host.removeprefix("[").removesuffix("]"), int(port), metadata, **more)
 
 
 def run_load(target: Target, wire: Wire, traffic: Traffic, *, deadline_s: float = 0.0) -> Figures:
@@ -55,7 +53,7 @@ def run_load(target: Target, wire: Wire, traffic: Traffic, *, deadline_s: float 
         Share(
             host=target.host,
             port=target.port,
-            transport=target.transport,
+            metadata=target.metadata,
             streams_per_connection=target.streams_per_connection,
             wire=wire,
             plans=plans[number :: target.processes],

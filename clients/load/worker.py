@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 
-from ..transport import Transport
 from .figures import Figures
 from .pacer import Pacer
 from .plan import NS, Plan
@@ -27,7 +26,7 @@ class Share:
 
     host: str
     port: int
-    transport: Transport
+    metadata: tuple[tuple[str, str], ...]
     streams_per_connection: int
     wire: Wire
     plans: Sequence[Plan]
@@ -57,7 +56,7 @@ async def play(share: Share, begin_ns: int) -> Figures:
     """Play all plans of a share from `begin_ns` on `time.monotonic_ns` on."""
     loop = asyncio.get_running_loop()
     figures = Figures(share.deadline_ns, share.measured_from_ns, share.interval_ns)
-    pool = Pool(share.host, share.port, share.streams_per_connection, share.transport)
+    pool = Pool(share.host, share.port, share.streams_per_connection, share.metadata)
     pacer = Pacer(loop, pool.flush)
     live: set[Player] = set()
     left = len(share.plans)

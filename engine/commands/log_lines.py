@@ -13,6 +13,7 @@ FIELDS = (
     "protocol",
     "stream",
     "model",
+    "model_version",
     "models",
     "address",
     "peer",

@@ -3,8 +3,10 @@
 Streams are served by wavetile.v1 and, as sequences, by the Open Inference Protocol (KServe v2) that Triton's clients
 speak; networks are evaluated whole by the latter, a bare one (.onnx) under its name, a stream's under MODEL.network.
 Without a model, all known ones are served whose weights are here; the weights of those that are named are fetched if
-need be. The first start on a machine compiles the kernels; later ones load them. When the server can be used, a line
-"ready on HOST:PORT" goes to standard output.
+need be. --repository serves models in versions from a folder instead, or besides: of each the highest version that can
+be served. SIGHUP has the folder read again, and administrators can load and unload its models: new streams then get the
+new version, and those that are open stay with theirs. The first start on a machine compiles the kernels; later ones
+load them. When the server can be used, a line "ready on HOST:PORT" goes to standard output.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..models.description import ModelDescription
-    from ..server import ResumeOptions, Security, Tracing
+    from ..server import ResumeOptions, Security, ServerOptions, Tracing
+    from .repository import FolderRepository
 
 NAME = "serve"
 DASHBOARD_PORT = 50080
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slow-client-timeout", type=above_zero, default=60.0, metavar="S",
         help="end streams whose results nobody reads for S seconds (default: 60)",
     )  # fmt: skip
+    _add_repository(parser)
     _add_security(parser)
     _add_seeing(parser)
     _add_resume(parser)
@@ -68,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="lines for people, or JSON (default: text)"
     )
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("versions", "models that can be changed while they are served")
+    group.add_argument(
+        "--repository", type=Path, metavar="DIR",
+        help="a folder of models: DIR/NAME/VERSION/ holds a card (.toml) or a network (.onnx), VERSION being 1, 2, ...",
+    )  # fmt: skip
+    group.add_argument(
+        "--watch", type=above_zero, default=0.0, metavar="S",
+        help="look into it every S seconds, and serve what is new there and no longer being written (default: only at "
+        "SIGHUP, and where administrators ask for it)",
+    )  # fmt: skip
 
 
 def _add_security(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +154,7 @@ def execute(options: argparse.Namespace) -> int:
     _configure_log(options)
     _security(options).check(options.host)  # before the models, which may take minutes
     _resume(options).check()
+    _check_repository(options)
     if options.workers == 1:
         return _serve(options, announce)
     from ..server.options import join_address
@@ -165,12 +183,23 @@ def _shared_snapshots(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+def _check_repository(options: argparse.Namespace) -> None:
+    from ..errors import WavetileError
+
+    if options.watch and options.repository is None:
+        raise WavetileError("--watch without a folder to watch; --repository DIR besides would work")
+    if options.repository is not None and not options.repository.is_dir():
+        raise WavetileError(f"--repository {options.repository} is no folder; one with a folder a model would work")
+
+
 def _configure_log(options: argparse.Namespace) -> None:
     import logging
 
     from .log_lines import configure_log
 
     configure_log(options.log_format, logging.INFO if options.verbose else logging.WARNING)
+    # Which version of a model serves is news that whoever has changed it waits for.
+    logging.getLogger("wavetile.engine.server.updates").setLevel(logging.INFO)
 
 
 def _security(options: argparse.Namespace) -> Security:
@@ -205,12 +234,42 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
     import gc
     import sys
 
-    from ... import __version__
-    from ..server import NoTracing, Server, ServerOptions, WebAddress, serve
+    from ..server import Server, serve
     from ..server.web import check_doors
     from .console import notices
 
-    server_options = ServerOptions(
+    server_options = _server_options(options)
+    check_doors(server_options)
+    models, networks = _load(options)
+
+    def announce(server: Server) -> None:
+        # What is loaded by now stays: the garbage collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        for name, url in server.urls.items():
+            notices().print(f"{name} on {url}", soft_wrap=True)
+        on_ready(server.address)
+
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    serving = serve(models, server_options, networks=networks, repository=_repository(options), on_started=announce)
+    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+        runner.run(serving)
+    return 0
+
+
+def _repository(options: argparse.Namespace) -> FolderRepository | None:
+    if options.repository is None:
+        return None
+    from .repository import FolderRepository
+
+    return FolderRepository(options.repository, backend=options.backend, threads=options.threads)
+
+
+def _server_options(options: argparse.Namespace) -> ServerOptions:
+    from ... import __version__
+    from ..server import NoTracing, ServerOptions, WebAddress
+
+    return ServerOptions(
         host=options.host,
         port=options.port,
         shares_port=options.workers > 1,
@@ -226,22 +285,8 @@ def _serve(options: argparse.Namespace, on_ready: Callable[[str], None]) -> int:
         tracing=_tracing(__version__) if options.traces else NoTracing(),
         dashboard=options.dashboard and WebAddress(*options.dashboard),
         metrics=options.metrics and WebAddress(*options.metrics),
+        watch_repository_s=options.watch,
     )
-    check_doors(server_options)
-    models, networks = _load(options)
-
-    def announce(server: Server) -> None:
-        for name, url in server.urls.items():
-            notices().print(f"{name} on {url}", soft_wrap=True)
-        on_ready(server.address)
-
-    # What is loaded by now stays: the garbage collector need not look through it again and again.
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(serve(models, server_options, networks=networks, on_started=announce))
-    return 0
 
 
 def _tracing(version: str) -> Tracing:
@@ -267,8 +312,9 @@ def _load(options: argparse.Namespace) -> tuple[dict, dict]:
     from .warmup import warm_up_visibly
     from .weights import load_visibly, names_here
 
-    names = options.models or names_here()
-    if not names:
+    known = not options.models and options.repository is None
+    names = names_here() if known else options.models
+    if known and not names:
         raise ModelError(
             f"no weights are here of any known model ({', '.join(card_names())}); `wavetile models pull` fetches them, "
             "and `wavetile serve MODEL` fetches those of one"
@@ -286,7 +332,7 @@ def _load(options: argparse.Namespace) -> tuple[dict, dict]:
         if model.card is not None:
             models[about.name] = served(model)
         notices().print(f"{about.name}: {_cost(about)}, {model.backend}")
-    if not options.models and (missing := [name for name in card_names() if name not in names]):
+    if known and (missing := [name for name in card_names() if name not in names]):
         notices().print(f"not here: {', '.join(missing)}; `wavetile models pull` fetches them", style="dim")
     return models, networks
 

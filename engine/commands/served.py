@@ -15,7 +15,7 @@ from ..server import ModelDescription, ModelKind, TensorDescription
 from ..session import Executor, ImageFormat, Session
 from ..session.capacity import measure_batches
 from ..session.kept_session import KeptSession
-from ..session.scheduler import StepExecutor
+from ..session.scheduled_model import StepExecutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,6 @@ def served(model: Model) -> Served:
         feature_count=about.feature_count,
         returns_audio=about.returns_audio,
         value_names=about.value_names,
-        gives_events=model.card.decoder is not None,
         multiply_adds=about.multiply_adds,
         weight_bytes=about.weight_bytes,
         state_bytes=about.state_bytes,

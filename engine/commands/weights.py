@@ -51,7 +51,7 @@ def names_here() -> list[str]:
 
 def load_visibly(name_or_path: str, *, backend: str = "cpu", threads: int = 1) -> Model:
     """`wavetile.load`, with a bar if weights are fetched. Raises ModelError, BackendError."""
-    from ..models.model import load
+    from ..models.load import load
 
     with bytes_progress(f"fetching the weights of {name_or_path}") as progress:
         return load(name_or_path, backend=backend, threads=threads, progress=progress)

@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -54,7 +54,7 @@ class Workers:
             The exit status: 0, or 1 where a worker could not start.
         """
         failed = False
-        with _stop_signals(self._stop):
+        with _handled({signal.SIGINT: self._stop, signal.SIGTERM: self._stop, **self._passed_on()}):
             for index in range(self._options.workers):
                 self._workers.append(self._started(index))
             if self._all_ready():
@@ -76,7 +76,9 @@ class Workers:
             args=(self._prepare, self._serve, of_worker(self._options, index), there),
             name=f"wavetile-worker-{index}",
         )
-        process.start()
+        # A signal that a worker hears for its repository waits until it listens, instead of ending it.
+        with _held_back(self._passed_on()):
+            process.start()
         there.close()
         return process, here, time.monotonic()
 
@@ -103,6 +105,15 @@ class Workers:
         self._stopping = True
         for process, _, _ in self._workers:
             self._ask(process)
+
+    def _passed_on(self) -> dict[signal.Signals, Callable[[], None]]:
+        """What the workers are to hear as this process does: that their repository is to be read again."""
+        return {signal.SIGHUP: self._reread} if self._options.repository is not None else {}
+
+    def _reread(self) -> None:
+        for process, _, _ in self._workers:
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def _end(self) -> None:
         """Return when all have stopped; one that was being started when a stop was asked for is asked now."""
@@ -187,16 +198,26 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 @contextmanager
-def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Inside the context, SIGINT and SIGTERM call `stop`, a second time too."""
+def _handled(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Inside the context, each of these signals calls its handler, a second time too."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop()
+        del frame
+        handlers[signal.Signals(number)]()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in handlers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _held_back(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Inside the context, these signals wait, and those of processes that are started until these take them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

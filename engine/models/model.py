@@ -5,32 +5,20 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
-from os import PathLike, fspath
-from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from ..errors import BackendError, ModelError, SignalError
-from ..graph import Network, load_network
+from ..errors import ModelError, SignalError
+from ..graph import Network
 from ..graph.network import DeclaredType
-from ..plan import BACKENDS, Program, StatePool
+from ..plan import Program, StatePool
 from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
 from ..session.kept_session import KeptSession
 from .axes import AxisChoice, Sizes
-from .card import (
-    WEIGHT_STORAGES,
-    Card,
-    ImageSignal,
-    WeightStorage,
-    find_card,
-    read_card,
-)
-from .catalogue import weights_path
+from .card import Card, ImageSignal, WeightStorage
 from .description import ModelDescription, described
 from .evaluator import Evaluator
-from .fetch import Progress
 from .images import TakesImages
 from .pipeline import build_stream
 from .signal_path import check_signal_path
@@ -43,55 +31,8 @@ DEFAULT_STATE_SLOTS = 4096
 """Channels of sessions that can be open at once; memory is touched only by those that are."""
 
 
-def load(
-    name_or_path: str | PathLike[str],
-    *,
-    backend: str = "cpu",
-    threads: int = 1,
-    weights: WeightStorage | None = None,
-    progress: Progress | None = None,
-) -> Model:
-    """Load a model, and refuse one that can not be computed as far as that shows without a signal (`Model.check`).
-
-    Args:
-        name_or_path: the name of a card that comes with wavetile, such as "silero_vad"; the path of a card of your own
-            (.toml); or the path of a network (.onnx), which can be run, but for want of a card not streamed.
-        backend: "cpu", or "reference": plain NumPy, slow, the definition of what every kernel computes.
-        threads: how many cores `run` may use. A network of at least 20 million multiply-adds is computed by all of
-            them together, with the same bits as by one. Of smaller ones, that many calls compute at the same time, each
-            on one core; more calls wait for their turn. Streams are computed in the thread that calls them, and back
-            end "reference" on one core.
-        weights: "float16" keeps the weights of products and recurrent layers in half the memory, each rounded by at
-            most one part in 2048; "float32" as they are. None: as the card says for each network, float32 without one.
-        progress: called with (bytes so far, bytes in all or None) while weights are being fetched.
-
-    Raises:
-        ModelError: there is no such model, or it can not be used (CardError, WeightsError, LimitError,
-            UnsupportedError say why).
-        BackendError: the back end is not there, or `threads` is not a number of threads.
-    """
-    _check_backend(backend, threads)
-    if weights not in (None, *WEIGHT_STORAGES):
-        raise ModelError(f"weights is {weights!r}; one of {', '.join(WEIGHT_STORAGES)} would work")
-    text = fspath(name_or_path)
-    if text.endswith(".onnx"):
-        network = load_network(Path(text))
-        model = Model(
-            network.name, {network.name: network}, None, backend=backend, threads=threads, weights=weights or "float32"
-        )
-        model.check()
-        return model
-    card = read_card(Path(text)) if text.endswith(".toml") else find_card(text)
-    if weights is not None:
-        card = replace(card, networks={name: replace(one, weights=weights) for name, one in card.networks.items()})
-    networks = {name: load_network(weights_path(card, one, progress)) for name, one in card.networks.items()}
-    model = Model(card.name, networks, card, backend=backend, threads=threads)
-    model.check()
-    return model
-
-
 class Model(TakesImages):
-    """A loaded model; made by `load`. Safe to use from several threads."""
+    """A loaded model; made by `wavetile.load`. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -379,15 +320,6 @@ class Model(TakesImages):
             dims is not None and all(isinstance(dim, int) and dim > 0 for dim in dims)
             for _, dims in self.inputs.values()
         )
-
-
-def _check_backend(backend: str, threads: int) -> None:
-    if backend == "cuda":
-        raise BackendError(f"the back end 'cuda' is not part of this version; choose one of {', '.join(BACKENDS)}")
-    if backend not in BACKENDS:
-        raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise BackendError(f"threads is {threads!r}; a whole number of at least 1 would work")
 
 
 def _declared(of_networks: Mapping[str, Mapping[str, DeclaredType]]) -> dict[str, DeclaredType]:

@@ -57,6 +57,7 @@ class OpenStream:
     model: str = ""
     """Empty: none that is served here."""
     kind: ModelKind = ModelKind.AUDIO
+    model_version: str = ""
     came_ns: int = field(default_factory=time.monotonic_ns)
     began: bool = False
     sample_rate_hz: int = 0
@@ -125,7 +126,12 @@ class OpenStream:
         return {f"wavetile.{name}": value for name, value in {**self._about(), **numbers}.items()}
 
     def _about(self) -> dict[str, str]:
-        return {"protocol": self.protocol, "stream": self.stream_id, "model": self.model}
+        return {
+            "protocol": self.protocol,
+            "stream": self.stream_id,
+            "model": self.model,
+            "model_version": self.model_version,
+        }
 
     def begin(self) -> None:
         """Say that the client knows that the stream has begun."""
@@ -211,9 +217,15 @@ class Activity:
         self.tracing = tracing or _NO_TRACING
         self.open: dict[str, OpenStream] = {}
         """By id, in the order in which they came."""
-        self.by_model = {name: ModelActivity() for name in models}
+        self.by_model: dict[str, ModelActivity] = {}
+        self.know(models)
         self.unknown = ModelActivity()
         """Of models that are not here: what clients call them is not kept."""
+
+    def know(self, models: Iterable[str]) -> None:
+        """Count these from now on, unless that is done already."""
+        for name in models:
+            self.by_model.setdefault(name, ModelActivity())
 
     def of(self, model: str) -> ModelActivity:
         """The counts of `model`."""

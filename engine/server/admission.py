@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -62,7 +62,8 @@ class Seat:
     number: int
     """Streams that came later have higher ones."""
     priority: Priority = Priority.NORMAL
-    model: str = ""
+    model: Hashable = None
+    """As `Capacity` knows it."""
     lanes: int = 0
     end: Callable[[CallError], None] | None = None
     """Ends the stream; None: it is no load, and not shed."""
@@ -72,7 +73,7 @@ class Seat:
 
     def occupy(
         self,
-        model: str,
+        model: Hashable,
         lanes: int,
         priority: Priority,
         end: Callable[[CallError], None],
@@ -97,7 +98,7 @@ class Seat:
     def leave(self) -> None:
         """Give the share back; once."""
         if self.end is not None:
-            self.end = None
+            self.end, self.pulse = None, Pulse  # which keep the stream here
             self.admission.left(self)
 
 
@@ -127,8 +128,6 @@ class Admission:
         self._next_retry_s = 0.0
         self.asked = 0
         """Streams that were let in or refused since the server's start."""
-        self.shed_streams: Counter[str] = Counter()
-        """By model."""
 
     def limit_load(self, capacity: Capacity, max_load: float) -> None:
         """Let streams in up to `max_load`, a share of what can be computed in time. Before the first one comes."""
@@ -194,11 +193,11 @@ class Admission:
         finally:
             self._lingering -= 1
 
-    def make_room(self, model: str, lanes: int, priority: Priority) -> None:
+    def make_room(self, model: Hashable, lanes: int, priority: Priority) -> None:
         """Return when a stream more fits, for which LOW ones may have to go if it is HIGH. Raises AtCapacityError."""
         if not self._max_load or not self._seats:  # alone it breaks nobody else, whatever it takes
             return
-        changes = [(model, lanes, 1)]
+        changes: list[tuple[Hashable, int, int]] = [(model, lanes, 1)]
         self._check_ramp(changes)
         victims: list[Seat] = []
         needed = self.capacity.load(changes).largest
@@ -221,7 +220,7 @@ class Admission:
         for seat in victims:
             self._end(seat, "a stream of HIGH priority needs the place of this one, which is LOW")
 
-    def _check_ramp(self, more: list[tuple[str, int, int]]) -> None:
+    def _check_ramp(self, more: list[tuple[Hashable, int, int]]) -> None:
         """Raise AtCapacityError while too much has just come in for its load to be measured."""
         since_s = time.monotonic() - RAMP_S
         while self._fresh and self._fresh[0][0] < since_s:
@@ -279,7 +278,6 @@ class Admission:
         self.capacity.remove(seat.model, seat.lanes)
 
     def _end(self, seat: Seat, why: str) -> None:
-        self.shed_streams[seat.model] += 1
         seat.shed(f"{why}; try again later")
 
     def _full(self, why: str) -> TooManyStreamsError:

@@ -65,6 +65,8 @@ METHODS: Mapping[str, Permission | Requirement] = {
     f"/{_INFERENCE}/ModelConfig": Requirement.ANY_CALLER,
     f"/{_INFERENCE}/ModelStatistics": Requirement.ANY_CALLER,
     f"/{_INFERENCE}/RepositoryIndex": Requirement.ANY_CALLER,
+    f"/{_INFERENCE}/RepositoryModelLoad": Permission.ADMINISTER,
+    f"/{_INFERENCE}/RepositoryModelUnload": Permission.ADMINISTER,
     f"/{_INFERENCE}/ModelInfer": Permission.INFER,
     f"/{_INFERENCE}/ModelStreamInfer": Permission.INFER,
 }

@@ -16,7 +16,8 @@ from .messages import ImageResultCounter, image_output, kind_number
 from .options import ServerOptions
 from .peer import Peer
 from .quotas import Account
-from .served import ServedImages, ServedModel
+from .release import Release
+from .served import ServedImages
 from .signal_call import wrong_request
 
 
@@ -37,7 +38,7 @@ class ImageCall:
         peer: Peer,
         stream: OpenStream,
         config: pb.StreamConfig,
-        served: ServedModel,
+        release: Release,
         pools: ImagePools,
         account: Account,
         options: ServerOptions,
@@ -45,8 +46,9 @@ class ImageCall:
         self._peer = peer
         self._stream = stream
         self._config = config
-        self._served = served
-        self._description = served.describe()
+        self._served = release.stream
+        self._description = release.description
+        self._version = release.version
         self._pools = pools
         self._account = account
         self._options = options
@@ -80,6 +82,7 @@ class ImageCall:
         return pb.StreamStarted(
             stream_id=self._stream.stream_id,
             model=self._config.model,
+            model_version=self._version,
             kind=kind_number(self._description.kind),
             value_names=self._description.value_names,
             image_outputs=[image_output(output) for output in images.outputs],

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..session.deadlines import Deadlines, Outcome
 from ..session.scheduled import FrameResult
+from ..session.scheduled_model import ScheduledModel
 from ..session.scheduler import Scheduler
 from .activity import OpenStream
 from .admission import Pulse
@@ -51,7 +52,7 @@ class LiveStream:
         session: ServedSession,
         stream: OpenStream,
         *,
-        model: str,
+        model: ScheduledModel,
         deadlines: Deadlines,
         max_pending: int,
         replay: Replay | None = None,

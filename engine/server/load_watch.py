@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..session.scheduler import Scheduler
 from .admission import Admission
@@ -36,8 +37,8 @@ FRAME_CORRECTION = 0.001
 """What a frame adds to what is known of the event loop's time for one."""
 MOST_CORRECTION = 0.5
 
-Batches = Mapping[str, Mapping[int, tuple[int, int]]]
-"""Model -> streams in a batch -> batches, and the ns that they computed, since the server's start."""
+Batches = Mapping[Any, Mapping[int, tuple[int, int]]]
+"""Model -> streams in a batch -> batches, and the ns that they computed, since the model came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,12 @@ class LoadWatch:
     def _learn_batches(self, before: Batches, now: Batches, elapsed_s: float) -> int:
         """Correct the costs; returns the frames of the batches."""
         frames = 0
-        for name, model in self._capacity.models.items():
-            lanes_each = self._capacity.lanes_a_stream(name)
+        for key, model in self._capacity.models.items():
+            lanes_each = self._capacity.lanes_a_stream(key)
             served = False
-            for size, (batches, compute_ns) in now[name].items():
-                batches_before, ns_before = before[name].get(size, (0, 0))
+            known = before.get(key, {})
+            for size, (batches, compute_ns) in now[key].items():
+                batches_before, ns_before = known.get(size, (0, 0))
                 if new := batches - batches_before:
                     model.batches.observe(round(size * lanes_each), new, (compute_ns - ns_before) / new / 1e9)
                     frames += size * new

@@ -1,18 +1,12 @@
-"""Measures, before a server takes its first stream, how many it can take."""
+"""Measures what a server's machine gives, and what a message takes of it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import grpc
-
-from ..session.capacity import BatchCosts, Capacity, ModelCost
-from ..session.scheduler import StepExecutor
-from .deadlines import hop_ns
-from .served import ServedModel
 
 ECHO_STREAMS = 4
 ECHO_MESSAGES = 50
@@ -20,17 +14,6 @@ ECHO_BYTES = 2048
 HANDLING = 1.5
 """A frame's message by one that is only echoed: it is read into a session, and its result made, besides."""
 _ECHO = "Echo"
-
-
-def measured_capacity(
-    models: Mapping[str, ServedModel], executors: Mapping[str, Sequence[StepExecutor]], threads: int, message_s: float
-) -> Capacity:
-    """What the models' batches cost here now."""
-    costs = {}
-    for name, pool in executors.items():
-        batches = BatchCosts(models[name].batch_costs(pool[0]))
-        costs[name] = ModelCost(batches, min(one.max_lanes for one in pool), hop_ns(models[name].describe()) / 1e9)
-    return Capacity(costs, threads, message_s)
 
 
 def busy_s() -> float:

@@ -192,15 +192,18 @@ def kind_number(kind: ModelKind) -> pb.ModelKind:
     return _MODEL_KINDS[kind]
 
 
-def summary_message(name: str, description: ModelDescription) -> pb.ModelSummary:
+def summary_message(name: str, version: str, description: ModelDescription) -> pb.ModelSummary:
     """A model's line in ListModels."""
-    return pb.ModelSummary(name=name, kind=_MODEL_KINDS[description.kind], sample_rate_hz=description.sample_rate_hz)
+    return pb.ModelSummary(
+        name=name, kind=_MODEL_KINDS[description.kind], sample_rate_hz=description.sample_rate_hz, version=version
+    )
 
 
-def description_message(name: str, description: ModelDescription) -> pb.ModelDescription:
-    """A model's whole description; `name` is the one that it is served under."""
+def description_message(name: str, version: str, description: ModelDescription) -> pb.ModelDescription:
+    """A model's whole description; `name` and `version` are those that it is served under."""
     return pb.ModelDescription(
         name=name,
+        version=version,
         kind=_MODEL_KINDS[description.kind],
         sample_rate_hz=description.sample_rate_hz,
         hop_samples=description.hop_samples,

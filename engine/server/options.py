@@ -78,6 +78,8 @@ class ServerOptions:
     tracing: Tracing = field(default_factory=NoTracing)
     # Whether administrators can ask gRPC itself for its connections and calls (grpc.channelz.v1).
     channelz: bool = False
+    # How often to look for new versions of models in the repository; 0: only when asked to.
+    watch_repository_s: float = 0.0
     # Streams that ask for it can be resumed.
     resume: ResumeOptions = field(default_factory=ResumeOptions)
     # Who the server is, and who may call it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -14,7 +14,7 @@ from ..pixels import PixelNormalisation
 from ..session import ImageFormat, ImageOutput, ImageResult
 from ..session.kept_session import KeptSnapshot
 from ..session.scheduled import ScheduledSession
-from ..session.scheduler import StepExecutor
+from ..session.scheduled_model import StepExecutor
 
 
 class ModelKind(Enum):
@@ -53,8 +53,6 @@ class ModelDescription:
     feature_count: int = 0
     returns_audio: bool = False
     value_names: tuple[str, ...] = ()
-    gives_events: bool = False
-    """Whether something can happen in its signal that its streams tell (`SessionEvent`)."""
     multiply_adds: int = 0
     weight_bytes: int = 0
     state_bytes: int = 0
@@ -221,4 +219,32 @@ class ServedNetwork(Protocol):
         Raises SignalError: an input is missing, unknown or of another type or shape than declared; ModelError: shapes
         that contradict each other.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that is served of one version of a model."""
+
+    stream: ServedModel | None = None
+    """Under the model's name."""
+    networks: Mapping[str, ServedNetwork] = field(default_factory=dict)
+    """Under names of their own."""
+    mark: Hashable = None
+    """Of the files that it was loaded from; see `ModelRepository`."""
+
+
+Listing = Mapping[str, Mapping[int, Hashable]]
+"""Model -> version -> a mark that changes when its files do."""
+
+
+class ModelRepository(Protocol):
+    """Models in versions, from which a server loads while it serves. Both methods block; for any thread."""
+
+    def look(self) -> Listing:
+        """What is there now; of versions that are still being written too. Raises OSError."""
+        ...
+
+    def load(self, name: str, version: int) -> Loaded:
+        """Load a version, and prove what can be proved of it without a signal. Raises WavetileError, OSError."""
         ...

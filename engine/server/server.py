@@ -6,9 +6,10 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,6 +18,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from ...proto.v1 import wavetile_pb2 as pb
 from ...proto.v1 import wavetile_pb2_grpc as pb_grpc
 from ..errors import WavetileError
+from ..session.capacity import Capacity
 from ..session.scheduler import Scheduler
 from . import inference
 from .activity import Activity
@@ -25,13 +27,16 @@ from .authorisation import Authorisation
 from .channelz import add_channelz
 from .image_call import ImagePools
 from .load_watch import LoadWatch
-from .measured import measured_capacity, measured_message_s
+from .measured import measured_message_s
+from .model_table import ModelTable
 from .options import ServerOptions, join_address
 from .parsing import Parsing
 from .quotas import Accounts, Quotas
+from .release import FIRST_VERSION, prepare
 from .resume import Vault
-from .served import ModelKind, ServedModel, ServedNetwork
+from .served import Loaded, ModelKind, ModelRepository, ServedModel, ServedNetwork
 from .service import StreamService
+from .updates import Updates
 from .web import Instruments, check_doors, open_doors
 
 logger = logging.getLogger(__name__)
@@ -45,7 +50,8 @@ SERVICE_NAMES = (pb.DESCRIPTOR.services_by_name["StreamService"].full_name, infe
 class Server:
     """A gRPC server over `models` (name to model). Make, start and stop it on one event loop.
 
-    `networks` are evaluated whole, for clients of the Open Inference Protocol.
+    `networks` are evaluated whole, for clients of the Open Inference Protocol. The models of `repository` are served
+    besides, in versions that can change.
     """
 
     def __init__(
@@ -53,14 +59,16 @@ class Server:
         models: Mapping[str, ServedModel],
         options: ServerOptions | None = None,
         networks: Mapping[str, ServedNetwork] | None = None,
+        repository: ModelRepository | None = None,
     ) -> None:
         self._options = options or ServerOptions()
-        self._models = dict(models)
-        self._networks = dict(networks or {})
+        self._fixed = _by_name(models, networks or {})
         self._admission = Admission(self._options.max_streams)
         self._activity = Activity({*models, *(networks or {})}, self._options.tracing)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
-        self._watching: asyncio.Task[None] | None = None
+        self._repository = repository
+        self._updates: Updates | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
         self._doors = AsyncExitStack()
         self._urls: dict[str, str] = {}
@@ -91,6 +99,11 @@ class Server:
         return self._admission
 
     @property
+    def models(self) -> ModelTable:
+        """What is served, in which versions; there from `start` on."""
+        return self._models
+
+    @property
     def activity(self) -> Activity:
         """The open streams, and what was refused and computed."""
         return self._activity
@@ -103,35 +116,37 @@ class Server:
         authorisation = options.security.authorisation(options.host)
         credentials = options.security.credentials()
         self._vault = Vault(options.resume)
-        executors = {
-            name: [served.executor() for _ in range(options.threads)]
-            for name, served in self._models.items()
-            if served.describe().kind is not ModelKind.IMAGE
-        }
+        measure = options.max_load > 0
+        prepared = [
+            prepare(name, FIRST_VERSION, loaded, threads=options.threads, measure=measure)
+            for name, loaded in self._fixed.items()
+        ]
         self._grpc = grpc.aio.server(interceptors=(authorisation, Parsing()), options=options.channel_options())
-        self._scheduler = Scheduler(executors, options.threads)
+        self._scheduler = Scheduler(options.threads)
+        self._models = ModelTable(self._scheduler, self._admission, self._activity)
         quotas = None if options.quotas is None else Quotas.read(options.quotas)
         self._admission.accounts = Accounts(quotas, PLANNING_THREADS - options.security.has_tokens)
-        if options.max_load:
-            message_s = await measured_message_s()
-            self._admission.limit_load(
-                measured_capacity(self._models, executors, options.threads, message_s), options.max_load
-            )
+        if measure:
+            capacity = Capacity({}, options.threads, await measured_message_s())
+            self._admission.limit_load(capacity, options.max_load)
+        for one in prepared:
+            self._models.install(one)
+        await self._open_repository(measure)
         self._image_pool = ThreadPoolExecutor(options.threads, thread_name_prefix="wavetile-image")
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
         pools = ImagePools(self._image_pool, self._planning_pool)
         service = StreamService(
-            self._models, self._scheduler, self._admission, pools, self._activity, self._vault, options
+            self._models, self._scheduler, self._admission, pools, self._activity, self._vault, options, self._updates
         )
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
         self._inference = inference.InferenceService(
             self._models,
-            self._networks,
             self._scheduler,
             self._admission,
             self._image_pool,
             self._activity,
             options,
+            self._updates,
         )
         inference.add_to_server(self._inference, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
@@ -147,16 +162,43 @@ class Server:
         self._scheduler.start()
         await self._grpc.start()
         if options.max_load:
-            self._watching = asyncio.create_task(LoadWatch(self._admission, self._scheduler).run())
+            self._go_on_with(LoadWatch(self._admission, self._scheduler).run())
+        if self._updates is not None and options.watch_repository_s:
+            self._go_on_with(self._updates.watch(options.watch_repository_s))
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        names = sorted({*self._models, *self._networks})
+        names = sorted(self._models.serving)
         about = {"event": "server_started", "models": names, "address": self.address}
         logger.info("serving %s on %s", ", ".join(names) or "no model", self.address, extra=about)
 
+    def reread(self) -> None:
+        """Look into the repository, if there is one, and serve what is new there. Returns at once."""
+        if self._updates is not None:
+            self._go_on_with(self._reread(self._updates))
+
+    async def _reread(self, updates: Updates) -> None:
+        try:
+            await updates.reread()
+        except OSError as error:
+            logger.error("the model repository can not be read: %s", error)
+
+    def _go_on_with(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside all else, until it ends or the server stops."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open_repository(self, measure: bool) -> None:
+        if self._repository is None:
+            return
+        self._updates = Updates(self._repository, self._models, threads=self._options.threads, measure=measure)
+        try:
+            await self._updates.reread()
+        except OSError as error:
+            raise WavetileError(f"the model repository can not be read: {error}") from error
+
     async def _open_doors(self, authorisation: Authorisation) -> None:
         instruments = Instruments(
-            models={name: served.describe() for name, served in self._models.items()},
-            networks=tuple(self._networks),
+            models=self._models,
             scheduler=self._scheduler,
             activity=self._activity,
             admission=self._admission,
@@ -175,8 +217,10 @@ class Server:
         self._admission.drain()
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace_s)
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._updates is not None:
+            self._updates.close()
         self._inference.close()
         await asyncio.to_thread(self._scheduler.stop)
         self._vault.close()
@@ -211,25 +255,42 @@ class Server:
             await self._health.set(service, status)
 
 
+def _by_name(models: Mapping[str, ServedModel], networks: Mapping[str, ServedNetwork]) -> dict[str, Loaded]:
+    """What is served under each name. Raises ValueError: it would be two things of one protocol."""
+    for name in models.keys() & networks.keys():
+        if models[name].describe().kind is not ModelKind.IMAGE:
+            raise ValueError(f"a network and a stream are both called {name!r}; two names would work")
+    return {
+        name: Loaded(models.get(name), {name: networks[name]} if name in networks else {})
+        for name in sorted({*models, *networks})
+    }
+
+
 async def serve(
     models: Mapping[str, ServedModel],
     options: ServerOptions | None = None,
     *,
     networks: Mapping[str, ServedNetwork] | None = None,
+    repository: ModelRepository | None = None,
     on_started: Callable[[Server], None] | None = None,
 ) -> None:
     """Serve `models` and `networks` until SIGINT or SIGTERM, then stop gracefully; a second signal stops at once.
 
+    SIGHUP rereads `repository`, if there is one.
+
     `on_started` is called once with the server when it listens. Raises WavetileError when the port can not be had.
     """
-    server = Server(models, options, networks)
+    server = Server(models, options, networks, repository)
     stop_asked = asyncio.Event()
     stop_at_once = asyncio.Event()
 
     def ask() -> None:
         (stop_at_once if stop_asked.is_set() else stop_asked).set()
 
-    with _on_stop_signals(ask):
+    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask}
+    if repository is not None and hasattr(signal, "SIGHUP"):  # which Windows does not have
+        handlers[signal.SIGHUP] = server.reread
+    with _on_signals(handlers):
         await server.start()
         if on_started is not None:
             on_started(server)
@@ -244,15 +305,18 @@ async def serve(
 
 
 @contextmanager
-def _on_stop_signals(ask: Callable[[], None]) -> Iterator[None]:
-    """Inside the context, SIGINT and SIGTERM call `ask` on the running loop."""
+def _on_signals(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Inside the context, signals call their handlers on the running loop."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in handlers.items():
             try:
-                loop.add_signal_handler(number, ask)
+                loop.add_signal_handler(number, handler)
                 stack.callback(loop.remove_signal_handler, number)
             except NotImplementedError:  # the event loops of Windows have none
-                before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(ask))
+                before = signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
                 stack.callback(signal.signal, number, before)
+        if hasattr(signal, "pthread_sigmask"):
+            # A worker is started with some of them held back, for it could not handle them before.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 import grpc
 
@@ -16,12 +15,15 @@ from .activity import Activity, OpenStream
 from .admission import Admission
 from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
+from .model_table import ModelTable
 from .options import ServerOptions
 from .peer import Peer
+from .release import Release
 from .resume import Vault, resumption
-from .served import ModelDescription, ModelKind, ServedModel
+from .served import ModelDescription, ModelKind
 from .signal_call import SignalCall
-from .status import ConfigTimeoutError, OrderError, UnknownModelError, abort
+from .status import CannotResumeError, ConfigTimeoutError, OrderError, abort
+from .updates import Updates
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +33,21 @@ _SIGNAL_FIELDS = {ModelKind.AUDIO: "audio", ModelKind.FEATURES: "features", Mode
 
 
 class StreamService(pb_grpc.StreamServiceServicer):
-    """The public service over `models`."""
+    """The public service over the models of a table."""
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
+        models: ModelTable,
         scheduler: Scheduler,
         admission: Admission,
         image_pools: ImagePools,
         activity: Activity,
         vault: Vault,
         options: ServerOptions,
+        updates: Updates | None,
     ) -> None:
         self._vault = vault
+        self._updates = updates
         self._models = models
         self._scheduler = scheduler
         self._admission = admission
@@ -70,7 +74,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
     ) -> pb.ListModelsResponse:
         """The served models, sorted by name."""
         return pb.ListModelsResponse(
-            models=[summary_message(name, served.describe()) for name, served in sorted(self._models.items())]
+            models=[summary_message(name, one.version, one.description) for name, one in self._models.streams.items()]
         )
 
     async def DescribeModel(  # noqa: N802 - the service definition's name
@@ -78,28 +82,46 @@ class StreamService(pb_grpc.StreamServiceServicer):
     ) -> pb.DescribeModelResponse:
         """One model's description."""
         try:
-            served = self._find(request.model)
-            return pb.DescribeModelResponse(model=description_message(request.model, served.describe()))
+            release = self._models.find(request.model, request.model_version)
+            message = description_message(request.model, release.version, release.description)
+            return pb.DescribeModelResponse(model=message)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             await abort(context, "DescribeModel", error, PACKAGE)
 
     async def _serve(self, stream: OpenStream, context: grpc.aio.ServicerContext) -> None:
         config = await self._read_config(context)
-        served = self._find(config.model)
-        description = served.describe()
-        stream.model, stream.kind = config.model, description.kind
-        _check_signal(config, description)
+        if config.HasField("resume"):
+            release = self._models.last(config.model)
+        else:
+            release = self._models.find(config.model, config.model_version)
+        stream.model, stream.model_version, stream.kind = config.model, release.version, release.description.kind
+        _check_signal(config, release.description)
         with self._admission.admit() as seat:
             stream.admitted(context.peer())
-            peer = Peer(context, self._options, seat.account)
-            if description.kind is ModelKind.IMAGE:
-                if config.resumable or config.HasField("resume"):
-                    raise SignalError(f"model {config.model!r} takes images, whose streams can not be resumed")
-                call = ImageCall(peer, stream, config, served, self._image_pools, seat.account, self._options)
-            else:
+            kept = None
+            if stream.kind is not ModelKind.IMAGE:
                 kept = await resumption(self._vault, config, context)
-                call = SignalCall(peer, stream, config, served, self._scheduler, seat, self._options, kept)
-            await call.run()
+            elif config.resumable or config.HasField("resume"):
+                raise SignalError(f"model {config.model!r} takes images, whose streams can not be resumed")
+            if kept is not None and kept.model_version is not None:  # a resumed stream: nothing else has waited so far
+                release = await self._own_version(config.model, kept.model_version)
+                stream.model_version = release.version
+            with release.lease():
+                peer = Peer(context, self._options, seat.account)
+                if stream.kind is ModelKind.IMAGE:
+                    call = ImageCall(peer, stream, config, release, self._image_pools, seat.account, self._options)
+                else:
+                    call = SignalCall(peer, stream, config, release, self._scheduler, seat, self._options, kept)
+                await call.run()
+
+    async def _own_version(self, model: str, version: str) -> Release:
+        """The version that a stream goes on with. Raises CannotResumeError."""
+        kept = self._models.kept(model, version)
+        if kept is not None:
+            return kept
+        if self._updates is None:
+            raise CannotResumeError(f"the stream was on version {version} of model {model!r}, which is not here")
+        return await self._updates.version_for(model, version)
 
     async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:
         timeout_s = self._options.config_timeout_s
@@ -116,12 +138,6 @@ class StreamService(pb_grpc.StreamServiceServicer):
         if field != "config":
             raise OrderError(f"the first message holds {field or 'nothing'!r}; a stream's first message is its config")
         return request.config
-
-    def _find(self, model: str) -> ServedModel:
-        served = self._models.get(model)
-        if served is None:
-            raise UnknownModelError(f"no model {model!r}; this server has {', '.join(sorted(self._models)) or 'none'}")
-        return served
 
 
 def _check_signal(config: pb.StreamConfig, description: ModelDescription) -> None:

@@ -22,8 +22,9 @@ from .messages import ResultCounter, kind_number
 from .options import ServerOptions
 from .peer import Peer
 from .priority import stream_priority
+from .release import Release
 from .resume import Resumption
-from .served import ModelKind, ServedKeptSession, ServedModel, ServedSession
+from .served import ModelKind, ServedKeptSession, ServedSession
 from .status import TooManyStreamsError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class SignalCall:
         peer: Peer,
         stream: OpenStream,
         config: pb.StreamConfig,
-        served: ServedModel,
+        release: Release,
         scheduler: Scheduler,
         seat: Seat,
         options: ServerOptions,
@@ -47,8 +48,10 @@ class SignalCall:
         self._peer = peer
         self._stream = stream
         self._config = config
-        self._served = served
-        self._description = served.describe()
+        self._served = release.stream
+        self._description = release.description
+        self._scheduled = release.scheduled
+        self._version = release.version
         self._scheduler = scheduler
         self._seat = seat
         self._options = options
@@ -68,15 +71,15 @@ class SignalCall:
                 self._scheduler,
                 session,
                 self._stream,
-                model=self._config.model,
+                model=self._scheduled,
                 deadlines=deadlines,
                 max_pending=self._options.max_pending_frames,
                 replay=resumption.replay if resumption else None,
             )
-            self._seat.occupy(self._config.model, session.lanes, priority, live.fail, live.pulse)
+            self._seat.occupy(self._scheduled, session.lanes, priority, live.fail, live.pulse)
             started = self._started(session)
             if resumption is not None:
-                await resumption.begin(cast("ServedKeptSession", session), live)
+                await resumption.begin(cast("ServedKeptSession", session), live, self._version)
                 resumption.tell(started)
             await self._peer.write(pb.StreamResponse(started=started))
             self._stream.begin()
@@ -137,6 +140,7 @@ class SignalCall:
         started = pb.StreamStarted(
             stream_id=self._stream.stream_id,
             model=self._config.model,
+            model_version=self._version,
             kind=kind_number(description.kind),
             hop_samples=description.hop_samples,
             delay_samples=session.delay_samples,

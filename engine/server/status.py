@@ -28,6 +28,12 @@ class UnknownModelError(CallError):
     code = grpc.StatusCode.NOT_FOUND
 
 
+class RefusedVersionError(CallError):
+    """A version of a model can not be served."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
 class OrderError(CallError):
     """A chunk came before the config."""
 

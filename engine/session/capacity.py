@@ -16,13 +16,14 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .scheduled import ScheduledSession
-from .scheduler import StepExecutor
+from .scheduled_model import StepExecutor
 
 WARM_UP_RUNS = 3
 WARM_UP_BUDGET_S = 0.1
@@ -115,32 +116,35 @@ class Load:
 
 
 class Capacity:
-    """The streams that were let in, and the load that they are."""
+    """The streams that were let in, and the load that they are. Models are told apart by whatever they are keyed by."""
 
-    def __init__(self, models: Mapping[str, ModelCost], threads: int, message_s: float = 0.0) -> None:
-        self.models = models
+    def __init__(self, models: Mapping[Any, ModelCost], threads: int, message_s: float = 0.0) -> None:
+        self.models: dict[Any, ModelCost] = dict(models)
+        """What is known of each; others may be put here, or taken away once they have no streams."""
         self.message_s = message_s
         """What reading and answering a frame takes the event loop."""
         self._threads = threads
-        self._lanes: Counter[str] = Counter()
-        self._streams: Counter[str] = Counter()
+        self._lanes: Counter[Hashable] = Counter()
+        self._streams: Counter[Hashable] = Counter()
 
-    def add(self, model: str, lanes: int) -> None:
+    def add(self, model: Hashable, lanes: int) -> None:
         """A stream comes in."""
         self._lanes[model] += lanes
         self._streams[model] += 1
 
-    def remove(self, model: str, lanes: int) -> None:
+    def remove(self, model: Hashable, lanes: int) -> None:
         """A stream has gone."""
         self._lanes[model] -= lanes
         self._streams[model] -= 1
+        if not self._streams[model]:  # a model that is taken away is not kept here
+            del self._lanes[model], self._streams[model]
 
-    def lanes_a_stream(self, model: str) -> float:
+    def lanes_a_stream(self, model: Hashable) -> float:
         """On average; 1 of a model without streams."""
         streams = self._streams[model]
         return self._lanes[model] / streams if streams else 1.0
 
-    def load(self, changes: Sequence[tuple[str, int, int]] = ()) -> Load:
+    def load(self, changes: Sequence[tuple[Hashable, int, int]] = ()) -> Load:
         """The load of the streams; `changes` are models with lanes and streams more, or fewer."""
         lanes, streams = self._lanes, self._streams
         if changes:
@@ -154,7 +158,7 @@ class Capacity:
             messages += streams[name] * self.message_s / model.hop_s
         return Load(compute, messages, self._blocking(lanes, streams))
 
-    def _blocking(self, lanes: Mapping[str, int], streams: Mapping[str, int]) -> float:
+    def _blocking(self, lanes: Mapping[Hashable, int], streams: Mapping[Hashable, int]) -> float:
         live = [name for name, count in streams.items() if count > 0]
         worst = 0.0
         for name in live:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .deadlines import Outcome
 from .histogram import TimeHistogram
@@ -19,7 +19,7 @@ class BatchCount:
 
 @dataclass(slots=True)
 class ModelCounts:
-    """Frames of one model since the server's start. Whoever adds and reads holds the scheduler's lock."""
+    """Frames of one model. Whoever adds and reads holds the scheduler's lock."""
 
     frames: int = 0
     """Computed ones."""
@@ -49,16 +49,24 @@ class ModelCounts:
         for outcome in outcomes:
             self.outcomes[outcome] += 1
 
+    def merge(self, other: ModelCounts) -> None:
+        """Count all that `other` has counted."""
+        self.frames += other.frames
+        for outcome, count in other.outcomes.items():
+            self.outcomes[outcome] += count
+        self.queue.merge(other.queue)
+        self.compute.merge(other.compute)
+        self.end_to_end.merge(other.end_to_end)
+        for size, batch in other.by_size.items():
+            mine = self.by_size.setdefault(size, BatchCount())
+            mine.batches += batch.batches
+            mine.compute_ns += batch.compute_ns
+
     def copy(self) -> ModelCounts:
         """The same, from now on counted apart."""
-        return replace(
-            self,
-            outcomes=dict(self.outcomes),
-            queue=self.queue.copy(),
-            compute=self.compute.copy(),
-            end_to_end=self.end_to_end.copy(),
-            by_size={size: replace(batch) for size, batch in self.by_size.items()},
-        )
+        copied = ModelCounts()
+        copied.merge(self)
+        return copied
 
     @property
     def queue_ns(self) -> int:

@@ -27,6 +27,11 @@ class ReadyQueue:
         heap = self._bypassable if stream.deadlines.policy is LatePolicy.BYPASS else self._entries
         heapq.heappush(heap, (stream.frames[0].deadline_ns, next(self._order), stream))
 
+    def clear(self) -> None:
+        """Drop all entries."""
+        self._entries.clear()
+        self._bypassable.clear()
+
     def first(self) -> tuple[int, int] | None:
         """Deadline and number of the first stream; None: there is none."""
         heap = self._first_heap()

@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .deadlines import Deadlines, Outcome
+
+if TYPE_CHECKING:
+    from .scheduled_model import ScheduledModel
 
 
 class ScheduledSession(Protocol):
@@ -123,7 +126,7 @@ class ScheduledStream:
         self,
         owner: StreamOwner,
         session: ScheduledSession,
-        model: str,
+        model: ScheduledModel,
         deadlines: Deadlines,
         max_pending: int,
         sink: FrameSink,
@@ -134,7 +137,8 @@ class ScheduledStream:
         self.model = model
         self.deadlines = deadlines
         self.max_pending = max_pending
-        self.sink = sink
+        self.sink: FrameSink | None = sink
+        """None: it was closed."""
         self.loop = loop
         self.pending = 0  # frames that are computing or were computed and not released yet
         self.unfinished = 0  # frames that have arrived and were not handed to the sink yet; the event loop's

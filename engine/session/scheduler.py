@@ -22,15 +22,16 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import SignalError
 from .counts import ModelCounts
 from .deadlines import Deadlines, LatePolicy, Outcome
 from .ready_queue import ReadyQueue
 from .scheduled import Frame, FrameResult, FrameSink, ScheduledSession, ScheduledStream
+from .scheduled_model import ScheduledModel, StepExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -38,30 +39,16 @@ Taken = list[tuple[ScheduledStream, Frame]]
 """Streams, each with the frame that is to be computed of it."""
 
 
-class StepExecutor(Protocol):
-    """One workspace of a compiled program."""
-
-    max_lanes: int
-
-    def step(self, sessions: Sequence[Any], /) -> None:
-        """Run one hop of each of these distinct sessions in one native call."""
-        ...
-
-
 class Scheduler:
-    """Earliest deadline first over the ready sessions of all models, on `threads` compute threads.
+    """Earliest deadline first over the ready sessions of all models, on `threads` compute threads."""
 
-    `executors` maps a model's name to its executors; with n of them, n threads can compute that model at once.
-    """
-
-    def __init__(self, executors: Mapping[str, Sequence[StepExecutor]], threads: int = 1) -> None:
+    def __init__(self, threads: int = 1) -> None:
         if threads < 1:
             raise ValueError(f"threads is {threads}; at least 1 works")
-        self._idle_executors = {model: list(pool) for model, pool in executors.items()}
-        self._max_lanes = {model: min(executor.max_lanes for executor in pool) for model, pool in executors.items()}
-        order = itertools.count()
-        self._ready = {model: ReadyQueue(order) for model in executors}
-        self._counts = {model: ModelCounts() for model in executors}
+        self._models: list[ScheduledModel] = []
+        self._past: dict[str, ModelCounts] = {}
+        """By name: what was computed of models that were removed."""
+        self._order = itertools.count()
         self._lock = threading.Lock()
         self._inbox: deque[tuple[ScheduledStream, int, int]] = deque()
         """Stream, frames that arrived (below 0: were released), and when: from event loops, without the lock."""
@@ -89,11 +76,35 @@ class Scheduler:
             if thread.is_alive():
                 thread.join()
 
+    def add(self, name: str, executors: Sequence[StepExecutor]) -> ScheduledModel:
+        """Compute a model more from now on; with n executors, n threads can compute it at once.
+
+        Streams of models that were added apart never share a batch, also where the models have the same name.
+        """
+        model = ScheduledModel(
+            name,
+            len(executors),
+            list(executors),
+            min(executor.max_lanes for executor in executors),
+            ReadyQueue(self._order),
+        )
+        with self._lock:
+            self._models.append(model)
+        return model
+
+    def remove(self, model: ScheduledModel) -> None:
+        """Forget a model that has no streams any more, and let go of its executors; what it computed stays counted."""
+        with self._lock:
+            self._take_in()  # what its last streams have said would keep them here until somebody looks
+            self._wake_another()  # there may have been more to take in
+            model.removed = True
+            self._forget_idle(model)
+
     def attach(
         self,
         session: ScheduledSession,
         *,
-        model: str,
+        model: ScheduledModel,
         deadlines: Deadlines,
         sink: FrameSink,
         loop: asyncio.AbstractEventLoop,
@@ -103,25 +114,36 @@ class Scheduler:
 
         Raises SignalError when the session needs more lanes than the model's executors have.
         """
-        max_lanes = self._max_lanes[model]
-        if session.lanes > max_lanes:
-            raise SignalError(f"{session.lanes} channels; model {model!r} computes at most {max_lanes} at once")
+        if session.lanes > model.max_lanes:
+            raise SignalError(
+                f"{session.lanes} channels; model {model.name!r} computes at most {model.max_lanes} at once"
+            )
         return ScheduledStream(self, session, model, deadlines, max_pending, sink, loop)
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the models that frames are computed of."""
-        return tuple(self._max_lanes)
-
-    def counts(self, model: str) -> ModelCounts:
-        """What was computed of `model` so far; a copy."""
+    def names(self) -> tuple[str, ...]:
+        """Of the models that frames are or were computed of."""
         with self._lock:
-            return self._counts[model].copy()
+            return tuple({**self._past, **dict.fromkeys(model.name for model in self._models)})
 
-    def batches(self, model: str) -> dict[int, tuple[int, int]]:
+    def counts(self, name: str) -> ModelCounts:
+        """What was computed so far of all models of that name, removed ones too; a copy."""
+        with self._lock:
+            total = ModelCounts()
+            for counts in (self._past.get(name), *(model.counts for model in self._models if model.name == name)):
+                if counts is not None:
+                    total.merge(counts)
+            return total
+
+    def counts_of(self, model: ScheduledModel) -> ModelCounts:
+        """What was computed of this one alone; a copy."""
+        with self._lock:
+            return model.counts.copy()
+
+    def batches(self, model: ScheduledModel) -> dict[int, tuple[int, int]]:
         """Streams in a batch -> such batches of `model` so far, and the ns that they computed in all."""
         with self._lock:
-            by_size = self._counts[model].by_size
+            by_size = model.counts.by_size
             return {size: (batch.batches, batch.compute_ns) for size, batch in by_size.items()}
 
     # What `ScheduledStream` calls, on event loops.
@@ -139,7 +161,7 @@ class Scheduler:
     def release(self, stream: ScheduledStream, arrivals_ns: Sequence[int]) -> None:
         """See `ScheduledStream.release`."""
         now_ns = time.monotonic_ns()
-        self._counts[stream.model].end_to_end.add([now_ns - arrival_ns for arrival_ns in arrivals_ns])
+        stream.model.counts.end_to_end.add([now_ns - arrival_ns for arrival_ns in arrivals_ns])
         self._inbox.append((stream, -len(arrivals_ns), now_ns))
         if stream.pending >= stream.max_pending:  # else it does not wait for this
             self._ring(stream.loop)
@@ -150,6 +172,7 @@ class Scheduler:
             if stream.closed:
                 return
             stream.closed = True
+            stream.sink = None  # which most often knows the stream: neither keeps the other in memory
             stream.frames.clear()
             if stream.running:
                 return  # _finish closes the session
@@ -176,31 +199,34 @@ class Scheduler:
 
     def _enqueue(self, stream: ScheduledStream) -> None:
         if stream.can_run and not stream.queued:
-            self._ready[stream.model].push(stream)
+            stream.model.ready.push(stream)
 
-    def _first_model(self) -> str | None:
+    def _forget_idle(self, model: ScheduledModel) -> None:
+        """Forget a model that was removed, unless a batch of it is still computed, for streams that were closed."""
+        if len(model.idle) == model.executors:
+            self._models.remove(model)
+            model.let_go()
+            self._past.setdefault(model.name, ModelCounts()).merge(model.counts)
+
+    def _first_model(self) -> ScheduledModel | None:
         """The model with a free executor whose first ready frame is due earliest."""
-        firsts = [
-            (first, model)
-            for model, ready in self._ready.items()
-            if self._idle_executors[model] and (first := ready.first()) is not None
-        ]
+        firsts = [(first, model) for model in self._models if model.idle and (first := model.ready.first()) is not None]
         return min(firsts)[1] if firsts else None
 
-    def _take_batch(self) -> tuple[str, StepExecutor, Taken] | None:
+    def _take_batch(self) -> tuple[ScheduledModel, StepExecutor, Taken] | None:
         """An executor and what it shall compute; None: nothing to do."""
         model = self._first_model()
         if model is None:
             return None
-        executor = self._idle_executors[model].pop()
-        taken = self._ready[model].take_batch(executor.max_lanes)
+        executor = model.idle.pop()
+        taken = model.ready.take_batch(executor.max_lanes)
         self._wake_another()
         return model, executor, taken
 
-    def _take_late(self) -> tuple[str, Taken] | None:
+    def _take_late(self) -> tuple[ScheduledModel, Taken] | None:
         """A model's streams whose late frames are to be bypassed."""
-        for model, ready in self._ready.items():
-            if taken := ready.take_late(time.monotonic_ns()):
+        for model in self._models:
+            if taken := model.ready.take_late(time.monotonic_ns()):
                 self._wake_another()
                 return model, taken
         return None
@@ -241,37 +267,43 @@ class Scheduler:
             return partial(self._compute, *batch)
         return None
 
-    def _compute(self, model: str, executor: StepExecutor, taken: Taken) -> None:
+    def _compute(self, model: ScheduledModel, executor: StepExecutor, taken: Taken) -> None:
         started_ns = time.monotonic_ns()
         outcomes: list[FrameResult | Exception]
         try:
             executor.step([stream.session for stream, _ in taken])
         except Exception as error:
             # Input is checked when it is fed, so this is a defect of the program; no state of the batch can be trusted.
-            about = {"event": "step_failed", "model": model, "streams": len(taken)}
-            logger.exception("a step of model %r failed with %d streams in it", model, len(taken), extra=about)
+            about = {"event": "step_failed", "model": model.name, "streams": len(taken)}
+            logger.exception("a step of model %r failed with %d streams in it", model.name, len(taken), extra=about)
             outcomes = [error] * len(taken)
         else:
             ended_ns = time.monotonic_ns()
             outcomes = [_computed(stream, frame, started_ns, ended_ns) for stream, frame in taken]
         self._finish(model, executor, taken, outcomes)
 
-    def _bypass(self, model: str, taken: Taken) -> None:
+    def _bypass(self, model: ScheduledModel, taken: Taken) -> None:
         started_ns = time.monotonic_ns()
         outcomes = [_bypassed(stream, frame, started_ns) for stream, frame in taken]
         self._finish(model, None, taken, outcomes)
 
     def _finish(
-        self, model: str, executor: StepExecutor | None, taken: Taken, outcomes: list[FrameResult | Exception]
+        self,
+        model: ScheduledModel,
+        executor: StepExecutor | None,
+        taken: Taken,
+        outcomes: list[FrameResult | Exception],
     ) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[ScheduledStream, FrameResult | Exception | None]]] = {}
         results = [outcome for outcome in outcomes if isinstance(outcome, FrameResult)]
         with self._lock:
             if executor is not None:
-                self._idle_executors[model].append(executor)
+                model.idle.append(executor)
                 if results:
-                    self._counts[model].add_batch([one.queue_time_ns for one in results], results[0].compute_time_ns)
-            self._counts[model].add_outcomes(one.outcome for one in results)
+                    model.counts.add_batch([one.queue_time_ns for one in results], results[0].compute_time_ns)
+            model.counts.add_outcomes(one.outcome for one in results)
+            if model.removed:
+                self._forget_idle(model)
             for (stream, _), outcome in zip(taken, outcomes, strict=True):
                 stream.running = False
                 stream.failed = isinstance(outcome, Exception)
@@ -291,14 +323,15 @@ class Scheduler:
         for stream, _ in handed:
             stream.unfinished -= 1
         for stream, outcome in handed:
+            sink = stream.sink
             if outcome is None:
                 stream.session.close()
-            elif stream.closed:
+            elif sink is None:
                 continue  # closed after the step, session and all
             elif isinstance(outcome, Exception):
-                stream.sink.frame_failed(outcome)
+                sink.frame_failed(outcome)
             else:
-                stream.sink.frame_done(outcome)
+                sink.frame_done(outcome)
 
 
 def _computed(stream: ScheduledStream, frame: Frame, started_ns: int, ended_ns: int) -> FrameResult | Exception:
@@ -331,6 +364,6 @@ def _drained(stream: ScheduledStream, *, bypass: bool = False) -> Any:
             stream.session.bypass()
         return stream.session.drain()
     except Exception as error:
-        about = {"event": "step_failed", "model": stream.model, "streams": 1}
-        logger.exception("a session of model %r failed to give its output", stream.model, extra=about)
+        about = {"event": "step_failed", "model": stream.model.name, "streams": 1}
+        logger.exception("a session of model %r failed to give its output", stream.model.name, extra=about)
         return error

@@ -102,7 +102,7 @@ class Received(_message.Message):
     def __init__(self, next_frame_index: _Optional[int] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy", "priority", "resumable", "resume")
+    __slots__ = ("model", "audio", "features", "image", "frame_budget_ns", "late_policy", "priority", "resumable", "resume", "model_version")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class StreamConfig(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     RESUMABLE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: AudioConfig
     features: FeatureConfig
@@ -121,7 +122,8 @@ class StreamConfig(_message.Message):
     priority: StreamPriority
     resumable: bool
     resume: Resume
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., priority: _Optional[_Union[StreamPriority, str]] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+    model_version: str
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[_Union[AudioConfig, _Mapping]] = ..., features: _Optional[_Union[FeatureConfig, _Mapping]] = ..., image: _Optional[_Union[ImageConfig, _Mapping]] = ..., frame_budget_ns: _Optional[int] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., priority: _Optional[_Union[StreamPriority, str]] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class Resume(_message.Message):
     __slots__ = ("token", "next_frame_index", "next_sequence_number", "next_sample_index")
@@ -212,7 +214,7 @@ class StreamResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes", "resume_token", "resume_from", "next_sequence_number")
+    __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes", "resume_token", "resume_from", "next_sequence_number", "model_version")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +231,7 @@ class StreamStarted(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RESUME_FROM_FIELD_NUMBER: _ClassVar[int]
     NEXT_SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     model: str
     kind: ModelKind
@@ -245,7 +248,8 @@ class StreamStarted(_message.Message):
     resume_token: bytes
     resume_from: int
     next_sequence_number: int
-    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ..., kept_bytes: _Optional[int] = ..., resume_token: _Optional[bytes] = ..., resume_from: _Optional[int] = ..., next_sequence_number: _Optional[int] = ...) -> None: ...
+    model_version: str
+    def __init__(self, stream_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ..., hop_samples: _Optional[int] = ..., model_sample_rate_hz: _Optional[int] = ..., delay_samples: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., first_frame_samples: _Optional[int] = ..., image_outputs: _Optional[_Iterable[_Union[ImageOutput, _Mapping]]] = ..., kept_bytes: _Optional[int] = ..., resume_token: _Optional[bytes] = ..., resume_from: _Optional[int] = ..., next_sequence_number: _Optional[int] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class ImageOutput(_message.Message):
     __slots__ = ("name", "height", "width", "depth", "channels", "delay_rows", "delay_columns", "delay_slices")
@@ -336,20 +340,24 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[ModelSummary, _Mapping]]] = ...) -> None: ...
 
 class ModelSummary(_message.Message):
-    __slots__ = ("name", "kind", "sample_rate_hz")
+    __slots__ = ("name", "kind", "sample_rate_hz", "version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     sample_rate_hz: int
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ...) -> None: ...
+    version: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
 
 class DescribeModelRequest(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "model_version")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     model: str
-    def __init__(self, model: _Optional[str] = ...) -> None: ...
+    model_version: str
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class DescribeModelResponse(_message.Message):
     __slots__ = ("model",)
@@ -358,7 +366,7 @@ class DescribeModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelDescription, _Mapping]] = ...) -> None: ...
 
 class ModelDescription(_message.Message):
-    __slots__ = ("name", "kind", "sample_rate_hz", "hop_samples", "delay_samples", "feature_count", "returns_audio", "value_names", "inputs", "outputs", "operators", "multiply_adds", "weight_bytes", "state_bytes", "license", "pixel_normalization")
+    __slots__ = ("name", "kind", "sample_rate_hz", "hop_samples", "delay_samples", "feature_count", "returns_audio", "value_names", "inputs", "outputs", "operators", "multiply_adds", "weight_bytes", "state_bytes", "license", "pixel_normalization", "version")
     class OperatorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -382,6 +390,7 @@ class ModelDescription(_message.Message):
     STATE_BYTES_FIELD_NUMBER: _ClassVar[int]
     LICENSE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     sample_rate_hz: int
@@ -398,7 +407,8 @@ class ModelDescription(_message.Message):
     state_bytes: int
     license: str
     pixel_normalization: PixelNormalization
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., delay_samples: _Optional[int] = ..., feature_count: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., operators: _Optional[_Mapping[str, int]] = ..., multiply_adds: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., state_bytes: _Optional[int] = ..., license: _Optional[str] = ..., pixel_normalization: _Optional[_Union[PixelNormalization, _Mapping]] = ...) -> None: ...
+    version: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., delay_samples: _Optional[int] = ..., feature_count: _Optional[int] = ..., returns_audio: bool = ..., value_names: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., operators: _Optional[_Mapping[str, int]] = ..., multiply_adds: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., state_bytes: _Optional[int] = ..., license: _Optional[str] = ..., pixel_normalization: _Optional[_Union[PixelNormalization, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
 
 class PixelNormalization(_message.Message):
     __slots__ = ("percentiles", "standard_score")

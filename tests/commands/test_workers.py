@@ -5,57 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import grpc
 import pytest
 
+from tests.commands.processes import children, models, serving
 from tests.commands.said import Command
 from tests.patience import PATIENCE_S, wait_until
 from wavetile.engine.commands.workers import of_worker
-from wavetile.proto.v1 import wavetile_pb2 as pb
-from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
 if not hasattr(socket, "SO_REUSEPORT"):
     pytest.skip("this system can not share a port among processes", allow_module_level=True)
-
-
-@contextmanager
-def serving(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`wavetile serve` in a process of its own; it and its address."""
-    command = [sys.executable, "-m", "wavetile.engine", "serve", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().removeprefix("ready on ").strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE_S)
-
-
-def children(process: subprocess.Popen[str]) -> set[int]:
-    """The workers, by process number."""
-    found = set()
-    for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text():
-                found.add(int(one))
-    return found
-
-
-def models(address: str) -> list[str]:
-    """What a server says that it has, over a connection of its own."""
-    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        answer = pb_grpc.StreamServiceStub(channel).ListModels(
-            pb.ListModelsRequest(), timeout=PATIENCE_S, wait_for_ready=True
-        )
-    return [model.name for model in answer.models]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc to find workers in")
@@ -67,7 +28,7 @@ def test_workers_share_a_port_and_are_replaced(gain_card: Path) -> None:
         dead = min(first)
         os.kill(dead, signal.SIGKILL)
         wait_until(lambda: len(children(process) - {dead}) == 2)
-        wait_until(lambda: models(address) == ["gain"])
+        wait_until(lambda: models(address) == {"gain": "1"})
         last = children(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0

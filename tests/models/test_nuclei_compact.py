@@ -13,7 +13,8 @@ from tests.models.networks import onnx_outputs
 from tests.training.fields import draw_field, normalise
 from wavetile.engine.models import catalogue
 from wavetile.engine.models.card import CARDS_FOLDER, find_card
-from wavetile.engine.models.model import Model, load
+from wavetile.engine.models.load import load
+from wavetile.engine.models.model import Model
 from wavetile.kernels.cache import CACHE_VARIABLE
 
 NAME = "nuclei_compact"

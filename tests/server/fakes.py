@@ -21,7 +21,7 @@ from wavetile.engine.pixels import PercentileRange
 from wavetile.engine.server import ModelDescription, ModelKind, TensorDescription
 from wavetile.engine.server.served import ServedKeptSession
 from wavetile.engine.session import ImageFormat, ImageOutput, ImageResult, Region
-from wavetile.engine.session.scheduler import StepExecutor
+from wavetile.engine.session.scheduled_model import StepExecutor
 
 HOP = 160
 RATE_HZ = 16000
@@ -207,7 +207,6 @@ class GainModel:
             delay_samples=HOP,
             returns_audio=True,
             value_names=("peak",),
-            gives_events=True,
             inputs=(TensorDescription("x", "float32", ("1", "160")),),
             outputs=(TensorDescription("y", "float32", ("1", "160")),),
             operators={"Mul": 1},

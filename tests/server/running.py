@@ -16,10 +16,13 @@ from wavetile.engine.server import Server, ServerOptions
 
 @asynccontextmanager
 async def serving(
-    models: Mapping[str, Any], *, networks: Mapping[str, Any] | None = None, **options: Any
+    models: Mapping[str, Any], *, networks: Mapping[str, Any] | None = None, repository: Any = None, **options: Any
 ) -> AsyncIterator[Server]:
-    """Serve `models` and `networks` until the context ends; to any load, unless the options say how much."""
-    server = Server(models, ServerOptions(port=0, **{"max_load": 0.0, **options}), networks)
+    """Serve `models`, `networks` and the models of `repository` until the context ends.
+
+    To any load, unless the options say how much.
+    """
+    server = Server(models, ServerOptions(port=0, **{"max_load": 0.0, **options}), networks, repository)
     await server.start()
     try:
         yield server

@@ -13,9 +13,11 @@ from tests.server.fakes import RATE_HZ
 from tests.virtual_time import VirtualTime
 from wavetile.clients import StreamResult
 from wavetile.clients.results import StreamInfo, stream_info, stream_result
-from wavetile.engine.server import ServerOptions, admission, live_stream, load_watch
+from wavetile.engine.server import Loaded, ServerOptions, admission, live_stream, load_watch
 from wavetile.engine.server.activity import Activity
 from wavetile.engine.server.admission import Admission
+from wavetile.engine.server.model_table import ModelTable
+from wavetile.engine.server.release import FIRST_VERSION, prepare
 from wavetile.engine.server.signal_call import SignalCall
 from wavetile.engine.session import scheduled, scheduler
 from wavetile.engine.session.scheduler import Scheduler
@@ -32,11 +34,12 @@ class Simulation:
     def __init__(self, model: Any, patch: pytest.MonkeyPatch) -> None:
         """`model.spend` is what its steps let time pass with."""
         self.time = VirtualTime(threads=1).stand_in(patch, admission, live_stream, load_watch, scheduled, scheduler)
-        self.model = model
         model.spend = self.time.compute
         self.admission = Admission(max_streams=100)
         self.activity = Activity({MODEL})
-        self.scheduler = Scheduler({MODEL: [model.executor()]})
+        self.scheduler = Scheduler()
+        prepared = prepare(MODEL, FIRST_VERSION, Loaded(model), threads=1, measure=False)
+        self.release = ModelTable(self.scheduler, self.admission, self.activity).install(prepared)
         self.scheduler._wakes = self.time  # pyright: ignore[reportAttributeAccessIssue] - it has what is used of a queue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -84,7 +87,7 @@ class SimulatedStream:
         peer: Any = self
         with simulation.admission.admit() as seat:
             await SignalCall(
-                peer, stream, self._config, simulation.model, simulation.scheduler, seat, ServerOptions()
+                peer, stream, self._config, simulation.release, simulation.scheduler, seat, ServerOptions()
             ).run()
 
     async def read(self) -> Any:

@@ -25,7 +25,7 @@ from wavetile.proto.v1 import wavetile_pb2 as pb
 from .fakes import HOP, RATE_HZ, GainModel
 from .occupants import TENTHS, House
 from .running import audio_of, exchange, serving, until
-from .simulated import MODEL, SimulatedStream, Simulation
+from .simulated import SimulatedStream, Simulation
 from .test_sequences import request
 from .triton_client import connected
 
@@ -183,7 +183,7 @@ def test_an_overload_sheds_the_lowest_until_it_heals(monkeypatch: pytest.MonkeyP
     model = GainModel(lane_s=0.0001)
     simulation = Simulation(model, monkeypatch)
     cost = ModelCost(BatchCosts({1: 0.0001, 16: 0.0016}), 16, 0.01)
-    simulation.admission.limit_load(Capacity({MODEL: cost}, 1), 0.7)
+    simulation.admission.limit_load(Capacity({simulation.release.scheduled: cost}, 1), 0.7)
     monkeypatch.setattr(load_watch, "busy_s", lambda: 0.0)
     names = ("high", "normal-old", "normal", "normal-young", "low-old", "low")
 

@@ -13,14 +13,13 @@ from wavetile.engine.server.priority import Priority
 from wavetile.engine.server.status import AtCapacityError
 from wavetile.engine.session.scheduler import Scheduler
 
-from .fakes import GainExecutor, GainModel
 from .occupants import House
 
 LOW, NORMAL, HIGH = Priority
 
 
 def watched(house: House) -> LoadWatch:
-    return LoadWatch(house.admission, Scheduler({"gain": [GainExecutor(GainModel(), 16)]}))
+    return LoadWatch(house.admission, Scheduler())
 
 
 def look(

@@ -39,7 +39,8 @@ class Bench:
 
     def __init__(self, model: GainModel, threads: int = 1) -> None:
         self.model = model
-        self.scheduler = Scheduler({"gain": [model.executor() for _ in range(threads)]}, threads)
+        self.scheduler = Scheduler(threads)
+        self.scheduled = self.scheduler.add("gain", [model.executor() for _ in range(threads)])
 
     def attach(
         self, budget_ns: int = 10 * MS, max_pending: int = 32, policy: LatePolicy = LatePolicy.PROCESS
@@ -47,7 +48,7 @@ class Bench:
         session, sink = self.model.open_session(16000, 1, bypass=policy is LatePolicy.BYPASS), Sink()
         stream = self.scheduler.attach(
             session,
-            model="gain",
+            model=self.scheduled,
             deadlines=Deadlines(budget_ns, 10 * MS, policy),
             sink=sink,
             loop=asyncio.get_running_loop(),
@@ -203,10 +204,10 @@ async def test_what_can_not_be_scheduled_is_refused() -> None:
     session = bench.model.open_session(16000, 2)
     with pytest.raises(SignalError, match="2 channels; model 'gain' computes at most 1"):
         bench.scheduler.attach(
-            session, model="gain", deadlines=Deadlines(1, 1), sink=Sink(), loop=asyncio.get_running_loop()
+            session, model=bench.scheduled, deadlines=Deadlines(1, 1), sink=Sink(), loop=asyncio.get_running_loop()
         )
     with pytest.raises(ValueError, match="at least 1"):
-        Scheduler({}, threads=0)
+        Scheduler(threads=0)
 
 
 async def test_late_frames_are_bypassed_before_others_are_computed(benches: list[Bench]) -> None:

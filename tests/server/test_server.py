@@ -26,9 +26,9 @@ async def test_models_are_listed_by_name() -> None:
     models = {"b": GainModel(), "a": InvertModel(), "c": RowSumModel()}
     async with serving(models) as server, StreamClient(server.address) as client:
         assert await client.list_models() == [
-            ModelSummary("a", "image", 0),
-            ModelSummary("b", "audio", 16000),
-            ModelSummary("c", "features", 100),
+            ModelSummary("a", "image", 0, "1"),
+            ModelSummary("b", "audio", 16000, "1"),
+            ModelSummary("c", "features", 100, "1"),
         ]
 
 

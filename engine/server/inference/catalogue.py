@@ -9,18 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import CapacityError
-from ..served import ModelDescription, ModelKind, ServedModel, ServedNetwork, ServedSession, TensorDescription
+from ..model_table import ModelTable, check_version
+from ..release import Release
+from ..served import ModelKind, ServedSession, TensorDescription
 from ..status import TooManyStreamsError, UnknownModelError
-from .tensors import TEXT, datatype_of
+from .statistics import RequestCounts
+from .tensors import datatype_of
 
-VERSION = "1"
-"""Of every model: a server has one of each."""
 ANY_SIZE = -1
 AUDIO = "audio"
 """Name of a stream's samples, in and out."""
 FEATURES = "features"
-EVENTS = "events"
-"""Name of what has happened in a stream's signal, out: text, a JSON object an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +32,25 @@ class TensorSignature:
 
 
 class NetworkEntry:
-    """A network that is evaluated whole."""
+    """A network that is evaluated whole, of one version."""
 
-    def __init__(self, name: str, network: ServedNetwork) -> None:
+    def __init__(self, name: str, release: Release) -> None:
         self.name = name
-        self.network = network
-        self.inputs = tuple(_signature(one) for one in network.inputs)
-        self.outputs = tuple(_signature(one) for one in network.outputs)
+        self.release = release
+        self.counts = RequestCounts()
+        self.network = release.networks[name]
+        self.inputs = tuple(_signature(one) for one in self.network.inputs)
+        self.outputs = tuple(_signature(one) for one in self.network.outputs)
 
 
 class StreamEntry:
-    """A model of audio or feature frames, whose requests belong to sequences."""
+    """A model of audio or feature frames, of one version, whose requests belong to sequences."""
 
-    def __init__(self, name: str, served: ServedModel) -> None:
+    def __init__(self, name: str, release: Release) -> None:
         self.name = name
-        self.served = served
-        self.description: ModelDescription = served.describe()
+        self.release = release
+        self.counts = RequestCounts()
+        self.description = release.description
 
     @property
     def takes_features(self) -> bool:
@@ -64,66 +66,82 @@ class StreamEntry:
 
     @cached_property
     def outputs(self) -> tuple[TensorSignature, ...]:
-        """`audio` `[samples]` if the model gives any, each value `[frames, ...]`, and `events` `[events]` if it does.
-
-        Raises TooManyStreamsError.
-        """
+        """`audio` `[samples]` if the model gives any, and each value `[frames, ...]`. Raises TooManyStreamsError."""
         session = self.open(0, 1)
         try:
             nothing = session.drain()  # the arrays of no frame have the shapes of those of frames
         finally:
             session.close()
         audio = [TensorSignature(AUDIO, "FP32", (ANY_SIZE,))] if self.description.returns_audio else []
-        events = [TensorSignature(EVENTS, TEXT, (ANY_SIZE,))] if self.description.gives_events else []
-        named: Mapping[str, np.ndarray] = nothing.values
-        values = (TensorSignature(name, "FP32", (ANY_SIZE, *one.shape[1:])) for name, one in named.items())
-        return (*audio, *values, *events)
+        values: Mapping[str, np.ndarray] = nothing.values
+        return (*audio, *(TensorSignature(name, "FP32", (ANY_SIZE, *one.shape[1:])) for name, one in values.items()))
 
     def open(self, sample_rate_hz: int, channels: int) -> ServedSession:
         """A new session; 0 Hz is the model's own rate. Raises SignalError, TooManyStreamsError."""
         rate_hz = 0 if self.takes_features else sample_rate_hz or self.description.sample_rate_hz
         try:
-            return self.served.open_session(rate_hz, channels)
+            return self.release.stream.open_session(rate_hz, channels)
         except CapacityError as error:
             raise TooManyStreamsError(
                 f"model {self.name!r} has as many streams as it has room for; try again later"
             ) from error
 
 
-class Catalogue:
-    """Entries by name: `networks`, and those of `models` that stream audio or feature frames."""
+Entry = NetworkEntry | StreamEntry
 
-    def __init__(self, models: Mapping[str, ServedModel], networks: Mapping[str, ServedNetwork]) -> None:
-        self._entries: dict[str, NetworkEntry | StreamEntry] = {
-            name: StreamEntry(name, served)
-            for name, served in models.items()
-            if served.describe().kind is not ModelKind.IMAGE
-        }
-        for name, network in networks.items():
-            if name in self._entries:
-                raise ValueError(f"a network and a stream are both called {name!r}; two names would work")
-            self._entries[name] = NetworkEntry(name, network)
+
+class Catalogue:
+    """The networks of a table's releases, and their streams of audio and feature frames, as entries."""
+
+    def __init__(self, models: ModelTable) -> None:
+        self._models = models
+        self._made: dict[Release, dict[str, Entry]] = {}
+        """As asked for: an entry lives as long as its release."""
+        models.on_freed.append(lambda release: self._made.pop(release, None))
 
     @property
-    def entries(self) -> list[NetworkEntry | StreamEntry]:
-        """All, by name."""
-        return [self._entries[name] for name in sorted(self._entries)]
+    def entries(self) -> list[Entry]:
+        """All that serve what is new, by name."""
+        serving = self._models.serving
+        return [entry for name in sorted(serving) if (entry := self._entry(name, serving[name])) is not None]
+
+    @property
+    def draining(self) -> list[Entry]:
+        """All that go on until their last stream ends, the oldest first."""
+        serving = set(self._models.serving.values())
+        return [entry for release in self._models.live if release not in serving for entry in self.of(release)]
+
+    def of(self, release: Release) -> list[Entry]:
+        """Those of one release, by name."""
+        return [entry for name in sorted(release.names) if (entry := self._entry(name, release)) is not None]
 
     def has(self, name: str, version: str) -> bool:
         """Whether `find` would find it."""
-        return name in self._entries and version in ("", VERSION)
+        try:
+            self.find(name, version)
+        except UnknownModelError:
+            return False
+        return True
 
-    def find(self, name: str, version: str) -> NetworkEntry | StreamEntry:
-        """The entry. Raises UnknownModelError."""
-        if name not in self._entries:
-            raise UnknownModelError(
-                f"no model {name!r} for this protocol; this server has {', '.join(sorted(self._entries)) or 'none'}"
-            )
-        if version not in ("", VERSION):
-            raise UnknownModelError(
-                f"model {name!r} has no version {version!r}; {VERSION!r}, or none given, would work"
-            )
-        return self._entries[name]
+    def find(self, name: str, version: str) -> Entry:
+        """The entry that serves what is new; `version` may be empty. Raises UnknownModelError."""
+        release = self._models.serving.get(name)
+        entry = None if release is None else self._entry(name, release)
+        if release is None or entry is None:
+            names = ", ".join(one.name for one in self.entries)
+            raise UnknownModelError(f"no model {name!r} for this protocol; this server has {names or 'none'}")
+        check_version(name, version, release)
+        return entry
+
+    def _entry(self, name: str, release: Release) -> Entry | None:
+        """The entry of one of a release's names; None: a stream of images, which this protocol does not have."""
+        made = self._made.setdefault(release, {})
+        if name not in made:
+            if name in release.networks:
+                made[name] = NetworkEntry(name, release)
+            elif release.description.kind is not ModelKind.IMAGE:
+                made[name] = StreamEntry(name, release)
+        return made.get(name)
 
 
 def _signature(tensor: TensorDescription) -> TensorSignature:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import ModelError, SignalError
 from ..activity import Evaluation
-from .catalogue import VERSION, NetworkEntry
+from .catalogue import NetworkEntry
 from .parameters import Parameters
-from .statistics import RequestCounts
 from .tensors import read_inputs, requested_outputs, write_outputs
 from .turns import TurnQueue
 
@@ -35,7 +34,6 @@ async def evaluate(
     parameters: Parameters,
     turns: TurnQueue,
     pool: Executor,
-    counts: RequestCounts,
     evaluation: Evaluation,
     max_bytes: int,
 ) -> pb.ModelInferResponse:
@@ -51,6 +49,7 @@ async def evaluate(
     async with turns.turn(parameters.priority, parameters.timeout_s):
         loop = asyncio.get_running_loop()
         done = await loop.run_in_executor(pool, _evaluate, entry, request, max_bytes)
+    counts = entry.counts
     queue_ns = done.started_ns - arrived_ns
     evaluation.computed(arrived_ns, queue_ns, done.computed_ns - done.read_ns)
     counts.queue.add(queue_ns)
@@ -75,6 +74,6 @@ def _evaluate(entry: NetworkEntry, request: pb.ModelInferRequest, max_bytes: int
             f"model {entry.name!r} can not be computed for inputs of these shapes: {shapes}; the server's log says why"
         ) from error
     computed_ns = time.monotonic_ns()
-    response = pb.ModelInferResponse(model_name=entry.name, model_version=VERSION, id=request.id)
+    response = pb.ModelInferResponse(model_name=entry.name, model_version=entry.release.version, id=request.id)
     write_outputs(response, {name: outputs[name] for name in names}, max_bytes)
     return _Evaluated(response, started_ns, read_ns, computed_ns, time.monotonic_ns())

@@ -15,7 +15,6 @@ PACKAGE = "inference"
 SERVICE_NAME = f"{PACKAGE}.GRPCInferenceService"
 
 _MEMORY = "clients can not have this server open regions of memory; tensors in the messages would work"
-_REPOSITORY = "models are chosen by who starts the server; clients neither load nor unload them"
 _SETTINGS = "clients neither trace this server nor change what it logs"
 _REFUSED = {
     "SystemSharedMemoryStatus": _MEMORY,
@@ -24,8 +23,6 @@ _REFUSED = {
     "CudaSharedMemoryStatus": _MEMORY,
     "CudaSharedMemoryRegister": _MEMORY,
     "CudaSharedMemoryUnregister": _MEMORY,
-    "RepositoryModelLoad": _REPOSITORY,
-    "RepositoryModelUnload": _REPOSITORY,
     "TraceSetting": _SETTINGS,
     "LogSettings": _SETTINGS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....proto.inference.v2 import inference_pb2 as pb
-from .catalogue import VERSION, NetworkEntry, StreamEntry
+from .catalogue import NetworkEntry, StreamEntry
 
 PLATFORM = "wavetile"
 EXTENSIONS = ("sequence", "schedule_policy", "model_configuration", "statistics", "binary_tensor_data", "parameters")
@@ -30,7 +30,7 @@ def metadata_message(entry: NetworkEntry | StreamEntry) -> pb.ModelMetadataRespo
     """Name, version and tensors. Raises TooManyStreamsError when a stream's outputs are not known and none has room."""
     return pb.ModelMetadataResponse(
         name=entry.name,
-        versions=[VERSION],
+        versions=[entry.release.version],
         platform=PLATFORM,
         inputs=[
             pb.ModelMetadataResponse.TensorMetadata(name=one.name, datatype=one.datatype, shape=one.shape)

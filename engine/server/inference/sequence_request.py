@@ -9,10 +9,9 @@ import numpy as np
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import SignalError
-from .catalogue import VERSION, StreamEntry
+from .catalogue import StreamEntry
 from .parameters import Parameters
 from .sequences import SequenceTable
-from .statistics import RequestCounts
 from .tensors import read_inputs, requested_outputs, write_outputs
 
 Send = Callable[[pb.ModelInferResponse, bool], Awaitable[None]]
@@ -26,13 +25,13 @@ async def advance(
     sequences: SequenceTable,
     owner: str,
     send: Send,
-    counts: RequestCounts,
     max_bytes: int,
 ) -> None:
     """Feed a request's input to its sequence among those of `owner`, and send the answer, or the answers.
 
     Raises SignalError for what is wrong with the request, CallError when the sequence can not be opened.
     """
+    counts = entry.counts
     started_ns = time.monotonic_ns()
     names = requested_outputs(request, [one.name for one in entry.outputs])
     inputs = read_inputs(request)
@@ -56,4 +55,4 @@ async def advance(
 
 
 def _answer(entry: StreamEntry, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
-    return pb.ModelInferResponse(model_name=entry.name, model_version=VERSION, id=request.id)
+    return pb.ModelInferResponse(model_name=entry.name, model_version=entry.release.version, id=request.id)

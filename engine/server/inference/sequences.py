@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -20,9 +19,9 @@ from ..deadlines import hop_ns
 from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
 from ..priority import Priority
-from ..served import SessionEvent, SessionOutput
+from ..served import SessionOutput
 from ..status import CallError, QueueTimeoutError
-from .catalogue import AUDIO, EVENTS, StreamEntry
+from .catalogue import AUDIO, StreamEntry
 from .handlers import PACKAGE
 from .parameters import Parameters
 
@@ -54,7 +53,9 @@ class LiveSequence:
         self._closing = ExitStack()
         self._shed: CallError | None = None
         stream = activity.stream(PACKAGE, entry.name, entry.description.kind)
+        stream.model_version = entry.release.version
         with ExitStack() as opening:
+            opening.enter_context(entry.release.lease())
             opening.enter_context(stream.counted())
             seat = opening.enter_context(admission.admit())
             session = entry.open(sample_rate_hz, channels)
@@ -68,18 +69,18 @@ class LiveSequence:
                 scheduler,
                 session,
                 stream,
-                model=entry.name,
+                model=entry.release.scheduled,
                 deadlines=Deadlines(one_hop_ns, one_hop_ns),
                 max_pending=options.max_pending_frames,
             )
             failed.pop_all()  # from here on, the stream closes its session
             failed.callback(self._live.close)
-            seat.occupy(entry.name, session.lanes, priority, self.shed, self._live.pulse)
+            seat.occupy(entry.release.scheduled, session.lanes, priority, self.shed, self._live.pulse)
             failed.pop_all()
             stream.begin()
             self._closing = opening.pop_all()
             self._closing.callback(self._live.close)
-        self._nothing = _no_frames(self._first[0], entry.description.gives_events)
+        self._nothing = _no_frames(self._first[0])
         self.channels = channels
 
     async def exchange(self, chunk: np.ndarray, *, end: bool, emit: Emit, each: bool) -> None:
@@ -119,6 +120,8 @@ class LiveSequence:
 class _Slot:
     """What is known of one id: its sequence, once started, and the requests that are being answered or wait."""
 
+    entry: StreamEntry
+    """Of the sequence that the last request belongs to, also while it waits to be started: others may serve by now."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: int = 0
     sequence: LiveSequence | None = None
@@ -135,6 +138,11 @@ class SequenceTable:
         self._options = options
         self._slots: dict[Key, _Slot] = {}
 
+    def entry(self, owner: str, model: str, sequence_id: int | str | None) -> StreamEntry | None:
+        """What a sequence is computed by that was started, or is about to be; None: there is none of that id."""
+        slot = None if sequence_id is None else self._slots.get((owner, model, sequence_id))
+        return None if slot is None else slot.entry
+
     async def exchange(
         self, owner: str, entry: StreamEntry, parameters: Parameters, chunk: np.ndarray, emit: Emit
     ) -> None:
@@ -150,7 +158,8 @@ class SequenceTable:
             )
         _check_chunk(entry, chunk, self._options.max_channels)
         key = (owner, entry.name, parameters.sequence_id)
-        slot = self._slots.setdefault(key, _Slot())
+        slot = self._slots.setdefault(key, _Slot(entry))
+        slot.entry = entry
         slot.requests += 1
         try:
             await _take_turn(slot, parameters.timeout_s)
@@ -253,11 +262,10 @@ def _check_chunk(entry: StreamEntry, chunk: np.ndarray, max_channels: int) -> No
         raise SignalError(f"input {signature.name!r} has numbers that are NaN or infinite; finite ones would work")
 
 
-def _no_frames(output: SessionOutput, gives_events: bool) -> dict[str, np.ndarray]:
+def _no_frames(output: SessionOutput) -> dict[str, np.ndarray]:
     """Arrays like the output's, of no frame."""
     audio = {} if output.samples is None else {AUDIO: output.samples[:0]}
-    events = {EVENTS: np.empty(0, object)} if gives_events else {}
-    return {**audio, **{name: values[:0] for name, values in output.values.items()}, **events}
+    return {**audio, **{name: values[:0] for name, values in output.values.items()}}
 
 
 def _joined(nothing: Mapping[str, np.ndarray], outputs: Sequence[SessionOutput]) -> dict[str, np.ndarray]:
@@ -268,17 +276,4 @@ def _joined(nothing: Mapping[str, np.ndarray], outputs: Sequence[SessionOutput])
             pieces[AUDIO].append(output.samples)
         for name, values in output.values.items():
             pieces[name].append(values)
-        if output.events and EVENTS in pieces:
-            pieces[EVENTS].append(np.array([_text(event) for event in output.events], object))
     return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
-
-
-def _text(event: SessionEvent) -> bytes:
-    """An event as JSON, with the names that `clients.Event` gives its parts."""
-    parts = {
-        "kind": event.kind,
-        "sample_index": event.sample,
-        "time_seconds": event.seconds,
-        "probability": event.probability,
-    }
-    return json.dumps(parts).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -17,18 +17,20 @@ from ...session.scheduler import Scheduler
 from ..activity import Activity
 from ..admission import Admission
 from ..messages import MESSAGE_ROOM_BYTES
+from ..model_table import ModelTable, check_version
 from ..options import ServerOptions
 from ..peer import Peer
-from ..served import ServedModel, ServedNetwork
 from ..status import abort
-from .catalogue import VERSION, Catalogue, NetworkEntry, StreamEntry
+from ..updates import Updates
+from .catalogue import Catalogue, Entry, NetworkEntry, StreamEntry
 from .evaluation import evaluate
 from .handlers import PACKAGE
 from .metadata import EXTENSIONS, PLATFORM, config_message, metadata_message
 from .parameters import Parameters, read_parameters
+from .repository import READY, changeable, check_unload, repository_index, wanted_version
 from .sequence_request import Send, advance
 from .sequences import SequenceTable
-from .statistics import RequestCounts, statistics_message
+from .statistics import statistics_message
 from .stream_call import StreamCall
 from .turns import TurnQueue
 
@@ -49,27 +51,28 @@ def _answered(method: MethodT) -> MethodT:
 
 
 class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
-    """The Open Inference Protocol over `networks`, and over those of `models` that stream audio or feature frames."""
+    """The Open Inference Protocol over a table's networks, and over its streams of audio or feature frames."""
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
-        networks: Mapping[str, ServedNetwork],
+        models: ModelTable,
         scheduler: Scheduler,
         admission: Admission,
         pool: Executor,
         activity: Activity,
         options: ServerOptions,
+        updates: Updates | None,
     ) -> None:
-        self._catalogue = Catalogue(models, networks)
+        self._models = models
+        self._catalogue = Catalogue(models)
         self._scheduler = scheduler
         self._admission = admission
         self._pool = pool
         self._activity = activity
         self._options = options
+        self._updates = updates
         self._turns = TurnQueue(options.threads, options.max_queued_evaluations)
         self._sequences = SequenceTable(scheduler, admission, activity, options)
-        self._counts = {entry.name: RequestCounts() for entry in self._catalogue.entries}
 
     # What the server is and has.
 
@@ -121,16 +124,21 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     async def ModelStatistics(  # noqa: N802
         self, request: pb.ModelStatisticsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ModelStatisticsResponse:
-        """One model's counters, or those of all."""
-        entries = [self._catalogue.find(request.name, request.version)] if request.name else self._catalogue.entries
+        """The counters of one model, or of all, of each version apart; those that drain come after those that serve."""
+        entries = [entry for release in self._models.live for entry in self._catalogue.of(release)]
+        asked = (request.name, request.version)
+        found = [one for one in entries if asked[0] in ("", one.name) and asked[1] in ("", one.release.version)]
+        if request.name and not found:
+            found = [self._catalogue.find(*asked)]  # which says what is there
         return pb.ModelStatisticsResponse(
             model_stats=[
                 statistics_message(
                     entry.name,
-                    self._counts[entry.name],
-                    self._scheduler.counts(entry.name) if isinstance(entry, StreamEntry) else None,
+                    entry.release.version,
+                    entry.counts,
+                    self._scheduler.counts_of(entry.release.scheduled) if isinstance(entry, StreamEntry) else None,
                 )
-                for entry in entries
+                for entry in found
             ]
         )
 
@@ -138,17 +146,32 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     async def RepositoryIndex(  # noqa: N802
         self, request: pb.RepositoryIndexRequest, context: grpc.aio.ServicerContext
     ) -> pb.RepositoryIndexResponse:
-        """All models; while the server drains none is ready."""
-        draining = self._admission.draining
+        """All models in all versions that are served or in the repository; while the server drains none is ready."""
         index = pb.RepositoryIndexResponse()
-        for entry in [] if draining and request.ready else self._catalogue.entries:
-            index.models.add(
-                name=entry.name,
-                version=VERSION,
-                state="UNAVAILABLE" if draining else "READY",
-                reason="the server is stopping" if draining else "",
-            )
+        states = repository_index(self._catalogue, self._updates, self._admission.draining)
+        for state in sorted(states, key=lambda one: (one.name, int(one.version))):
+            if state.state == READY or not request.ready:
+                index.models.add(name=state.name, version=state.version, state=state.state, reason=state.reason)
         return index
+
+    @_answered
+    async def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RepositoryModelLoadResponse:
+        """Serve a version of a model; answered once it does."""
+        updates = changeable(self._updates, self._options)
+        await updates.load(request.model_name, wanted_version(request.parameters))
+        return pb.RepositoryModelLoadResponse()
+
+    @_answered
+    async def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Serve nothing new of a model; what it has goes on."""
+        updates = changeable(self._updates, self._options)
+        check_unload(request.parameters)
+        await updates.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
 
     # Requests.
 
@@ -203,20 +226,32 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         send: Send,
     ) -> None:
         """Answer a request, and count it; `send` takes each answer, and whether it is the last."""
-        entry = self._catalogue.find(request.model_name, request.model_version)
-        counts = self._counts[entry.name]
+        entry = self._entry(request, parameters, sequences, owner)
         max_bytes = self._options.max_message_bytes - MESSAGE_ROOM_BYTES
         started_ns = time.monotonic_ns()
         answered = False
-        try:
-            if isinstance(entry, NetworkEntry):
-                with self._activity.evaluation(entry.name) as evaluation:
-                    answer = await evaluate(
-                        entry, request, parameters, self._turns, self._pool, counts, evaluation, max_bytes
-                    )
-                await send(answer, True)
-            else:
-                await advance(entry, request, parameters, sequences, owner, send, counts, max_bytes)
-            answered = True
-        finally:
-            counts.answered(started_ns, answered)
+        with entry.release.lease():
+            try:
+                if isinstance(entry, NetworkEntry):
+                    with self._activity.evaluation(entry.name) as evaluation:
+                        answer = await evaluate(
+                            entry, request, parameters, self._turns, self._pool, evaluation, max_bytes
+                        )
+                    await send(answer, True)
+                else:
+                    await advance(entry, request, parameters, sequences, owner, send, max_bytes)
+                answered = True
+            finally:
+                entry.counts.answered(started_ns, answered)
+
+    def _entry(
+        self, request: pb.ModelInferRequest, parameters: Parameters, sequences: SequenceTable, owner: str
+    ) -> Entry:
+        """What answers a request: a sequence goes on with the version that it was started with."""
+        name, version = request.model_name, request.model_version
+        if not parameters.sequence_start:
+            entry = sequences.entry(owner, name, parameters.sequence_id)
+            if entry is not None:
+                check_version(name, version, entry.release)
+                return entry
+        return self._catalogue.find(name, version)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...session.counts import ModelCounts
-from .catalogue import VERSION
 
 
 @dataclass(slots=True)
@@ -46,8 +45,10 @@ class RequestCounts:
         self.last_ms = time.time_ns() // 1_000_000
 
 
-def statistics_message(name: str, requests: RequestCounts, frames: ModelCounts | None) -> pb.ModelStatistics:
-    """The statistics of a network, or of a stream, whose `frames` the scheduler has counted."""
+def statistics_message(
+    name: str, version: str, requests: RequestCounts, frames: ModelCounts | None
+) -> pb.ModelStatistics:
+    """The statistics of one version of a network, or of a stream, whose `frames` the scheduler has counted."""
     queue, infer = requests.queue, requests.compute_infer
     executions = infer.count
     batches: list[pb.InferBatchStatistics] = []
@@ -61,7 +62,7 @@ def statistics_message(name: str, requests: RequestCounts, frames: ModelCounts |
         ]
     return pb.ModelStatistics(
         name=name,
-        version=VERSION,
+        version=version,
         last_inference=requests.last_ms,
         inference_count=infer.count,
         execution_count=executions,

@@ -30,7 +30,9 @@ class Ended(Protocol):
 class Keeper:
     """For the event loop's thread; files and networks are waited for in others."""
 
-    def __init__(self, vault: Vault, session: ServedKeptSession, caller: str, config: bytes, token: bytes) -> None:
+    def __init__(
+        self, vault: Vault, session: ServedKeptSession, caller: str, config: bytes, model_version: str, token: bytes
+    ) -> None:
         self.token = token
         self.replay_from = 0
         """Input before this will never be asked for again."""
@@ -38,6 +40,7 @@ class Keeper:
         self._session = session
         self._caller = caller
         self._config = config
+        self._model_version = model_version
         self._name = name_of(token)
         self._snapshots: list[KeptSnapshot] = []
         self._next_frame = 0
@@ -86,7 +89,7 @@ class Keeper:
 
     def _stream(self) -> KeptStream:
         expires_s = time.time() + self._vault.resume_for_s
-        return KeptStream(expires_s, self._caller, self._config, tuple(self._snapshots))
+        return KeptStream(expires_s, self._caller, self._config, self._model_version, tuple(self._snapshots))
 
     async def _save(self) -> None:
         oldest = self._snapshots[0]

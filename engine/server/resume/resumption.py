@@ -46,6 +46,11 @@ class Resumption:
         self._snapshot = choose(self._found, resume.next_frame_index, resume.next_sample_index)
 
     @property
+    def model_version(self) -> str | None:
+        """That the stream to resume was on; None: it is a new one."""
+        return None if self._found is None else self._found.model_version
+
+    @property
     def snapshot(self) -> bytes | None:
         """What the session goes on from; None: it begins."""
         return None if self._snapshot is None else self._snapshot.data
@@ -68,12 +73,12 @@ class Resumption:
             return 0, 0, 0
         return resume.next_sequence_number, resume.next_frame_index, resume.next_sample_index
 
-    async def begin(self, session: ServedKeptSession, live: Ended) -> None:
+    async def begin(self, session: ServedKeptSession, live: Ended, model_version: str) -> None:
         """Take the stream over from whoever had it, and keep it. Raises UnknownTokenError, NotKeptError."""
         if self._resume is not None:
             await self._vault.take(self._resume.token)
             self._taken = True
-        keeper = Keeper(self._vault, session, self._caller, self._config, new_token())
+        keeper = Keeper(self._vault, session, self._caller, self._config, model_version, new_token())
         try:
             await keeper.begin(live)
         except OSError as error:

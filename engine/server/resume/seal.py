@@ -10,7 +10,7 @@ from ...errors import SnapshotError
 from ...session.kept_session import KeptSnapshot
 from ...session.record import Record, pack
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"WTSEAL" + bytes((VERSION,))
 _TAG_BYTES = 32
 
@@ -24,6 +24,8 @@ class KeptStream:
     caller: str
     config: bytes
     """The stream's config, less what belongs to one call alone."""
+    model_version: str
+    """That the stream is on."""
     snapshots: tuple[KeptSnapshot, ...]
 
     def sealed(self, key: bytes, name: str) -> bytes:
@@ -32,6 +34,7 @@ class KeptStream:
             "expires_s": self.expires_s,
             "caller": self.caller,
             "config": self.config,
+            "model_version": self.model_version,
             "count": len(self.snapshots),
         }
         for index, snapshot in enumerate(self.snapshots):
@@ -61,7 +64,13 @@ class KeptStream:
             )
             for index in range(record.number("count"))
         )
-        return cls(record.real("expires_s"), record.text("caller"), record.data("config"), snapshots)
+        return cls(
+            record.real("expires_s"),
+            record.text("caller"),
+            record.data("config"),
+            record.text("model_version"),
+            snapshots,
+        )
 
 
 def _tag(key: bytes, name: str, data: bytes) -> bytes:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from ...session.scheduler import Scheduler
 from ..activity import Activity
 from ..admission import Admission
+from ..model_table import ModelTable
 from ..options import ServerOptions
-from ..served import ModelDescription
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
     """Read on the event loop's thread."""
 
-    models: Mapping[str, ModelDescription]
-    networks: tuple[str, ...]
+    models: ModelTable
     scheduler: Scheduler
     activity: Activity
     admission: Admission

@@ -54,13 +54,16 @@ def metrics_handler(instruments: Instruments) -> Callable[[web.Request], Awaitab
 
 def metric_families(instruments: Instruments) -> Iterator[Metric]:
     """All of the server's own metrics."""
-    counts = {name: instruments.scheduler.counts(name) for name in instruments.scheduler.models}
+    counts = {name: instruments.scheduler.counts(name) for name in instruments.scheduler.names}
     yield from _frames(counts)
     yield from _streams(instruments)
     activity = instruments.activity.by_model
     yield from _work("image_part", {name: one.parts for name, one in activity.items() if one.parts.compute.count})
-    networks = {name: activity[name].evaluations for name in instruments.networks}
-    yield from _work("evaluation", networks)
+    networks = {name for release in instruments.models.live for name in release.networks}
+    evaluations = {name: one.evaluations for name, one in activity.items()}
+    yield from _work(
+        "evaluation", {name: one for name, one in evaluations.items() if name in networks or one.compute.count}
+    )
     failed: Values = {(name, why): n for name, one in activity.items() for why, n in one.evaluations_failed.items()}
     yield _counter("wavetile_evaluations_failed", "Evaluations that gave no answer", failed, ["model", "reason"])
     refused: Values = {(status,): number for status, number in instruments.calls_refused.items()}
@@ -110,6 +113,13 @@ def _streams(instruments: Instruments) -> Iterator[Metric]:
     yield _gauge("wavetile_streams_active", "Streams that are open", _by_name(active))
     yield _gauge("wavetile_streams_limit", "Streams that may be open", {(): instruments.options.max_streams})
     yield _gauge("wavetile_state_bytes", "What the open streams keep between frames", _by_name(state))
+    releases = instruments.models.live
+    serving = set(instruments.models.serving.values())
+    leases: Values = {
+        (one.name, one.version, "serving" if one in serving else "draining"): one.leases for one in releases
+    }
+    labels = ["model", "version", "state"]
+    yield _gauge("wavetile_version_uses", "Streams, and evaluations under way, of each version", leases, labels)
     opened = {name: one.opened for name, one in by_model.items()}
     yield _counter("wavetile_streams_opened", "Streams that have begun", _by_name(opened))
     everything: dict[str, ModelActivity] = {**by_model, "": instruments.activity.unknown}

@@ -86,6 +86,16 @@ class GRPCInferenceServiceStub(object):
                 request_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexRequest.SerializeToString,
                 response_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexResponse.FromString,
                 _registered_method=True)
+        self.RepositoryModelLoad = channel.unary_unary(
+                '/wavetile.inference.v2.GRPCInferenceService/RepositoryModelLoad',
+                request_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadRequest.SerializeToString,
+                response_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadResponse.FromString,
+                _registered_method=True)
+        self.RepositoryModelUnload = channel.unary_unary(
+                '/wavetile.inference.v2.GRPCInferenceService/RepositoryModelUnload',
+                request_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadRequest.SerializeToString,
+                response_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadResponse.FromString,
+                _registered_method=True)
 
 
 class GRPCInferenceServiceServicer(object):
@@ -157,6 +167,21 @@ class GRPCInferenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RepositoryModelLoad(self, request, context):
+        """For administrators of a server that was started with a repository: answered once the version serves, or is refused,
+        in which case the one before goes on. Streams that are open stay with their version until they end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepositoryModelUnload(self, request, context):
+        """The model serves nothing new, until it is loaded again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GRPCInferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -209,6 +234,16 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     servicer.RepositoryIndex,
                     request_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexRequest.FromString,
                     response_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexResponse.SerializeToString,
+            ),
+            'RepositoryModelLoad': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryModelLoad,
+                    request_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadRequest.FromString,
+                    response_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadResponse.SerializeToString,
+            ),
+            'RepositoryModelUnload': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryModelUnload,
+                    request_deserializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadRequest.FromString,
+                    response_serializer=wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -483,6 +518,60 @@ class GRPCInferenceService(object):
             '/wavetile.inference.v2.GRPCInferenceService/RepositoryIndex',
             wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexRequest.SerializeToString,
             wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryModelLoad(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wavetile.inference.v2.GRPCInferenceService/RepositoryModelLoad',
+            wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadRequest.SerializeToString,
+            wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelLoadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryModelUnload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wavetile.inference.v2.GRPCInferenceService/RepositoryModelUnload',
+            wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadRequest.SerializeToString,
+            wavetile_dot_proto_dot_inference_dot_v2_dot_inference__pb2.RepositoryModelUnloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,6 +13,7 @@ import numpy as np
 from ....session.counts import ModelCounts
 from ....session.histogram import TimeHistogram
 from ...activity import Activity, OpenStream, WorkCounts
+from ...model_table import ModelTable
 from ..instruments import Instruments
 
 MAX_STREAMS = 200
@@ -34,10 +35,10 @@ def overview(instruments: Instruments) -> dict[str, Any]:
             "threads": options.threads,
             "memory_bytes": resident_bytes(),
         },
-        "models": [_model(name, instruments, streams) for name in sorted(instruments.models)],
+        "models": [_model(name, instruments, streams) for name in _names(instruments.models)],
         "networks": [
             {"name": name, "evaluations": _work(instruments.activity.of(name).evaluations)}
-            for name in sorted(instruments.networks)
+            for name in sorted({name for one in instruments.models.live for name in one.networks})
         ],
         "unknown_refused": dict(instruments.activity.unknown.refused),
         "streams": [_stream(stream) for stream in reversed(streams[-MAX_STREAMS:])],
@@ -54,14 +55,23 @@ def resident_bytes() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def _names(models: ModelTable) -> list[str]:
+    """Of all models that have, or take, streams."""
+    return sorted({one.name for one in models.live if one.has_stream})
+
+
 def _model(name: str, instruments: Instruments, streams: list[OpenStream]) -> dict[str, Any]:
-    about = instruments.models[name]
+    releases = [one for one in instruments.models.live if one.name == name and one.has_stream]
+    about = releases[0].description
+    serving = instruments.models.serving.get(name)
     activity: Activity = instruments.activity
     counts = activity.of(name)
     mine = [stream for stream in streams if stream.model == name]
     answer: dict[str, Any] = {
         "name": name,
         "kind": about.kind.value,
+        "version": None if serving is None else serving.version,
+        "draining": [{"version": one.version, "uses": one.leases} for one in releases if one is not serving],
         "hop_ms": 1000 * about.hop_samples / about.sample_rate_hz if about.sample_rate_hz else None,
         "active": len(mine),
         "state_bytes": sum(stream.state_bytes for stream in mine),
@@ -69,7 +79,7 @@ def _model(name: str, instruments: Instruments, streams: list[OpenStream]) -> di
         "refused": dict(counts.refused),
         "ended": dict(counts.ended),
     }
-    if name in instruments.scheduler.models:
+    if releases[0].has_frames:
         return {**answer, **_frames(instruments.scheduler.counts(name))}
     return {**answer, **_work(counts.parts)}
 
@@ -112,6 +122,7 @@ def _stream(stream: OpenStream) -> dict[str, Any]:
     return {
         "id": stream.stream_id,
         "model": stream.model,
+        "model_version": stream.model_version,
         "kind": stream.kind.value,
         "protocol": stream.protocol,
         "age_s": stream.age_s,

@@ -61,7 +61,7 @@ function quantile(counts, share) {
 
 // One model between two answers.
 function change(now, answers) {
-  const then = answers.models.find((one) => one.name === now.name);
+  const then = answers.models.find((one) => one.name === now.name) || now; // it came since
   const batches = total(now.batches) - total(then.batches);
   const framesIn = (model) => Object.entries(model.batches).reduce((sum, [size, one]) => sum + size * one, 0);
   const outcomes = Object.fromEntries(Object.entries(now.outcomes).map(([name, one]) => [name, one - then.outcomes[name]]));

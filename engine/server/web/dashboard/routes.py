@@ -70,7 +70,10 @@ def _stream(instruments: Instruments) -> Callable[[web.Request], Awaitable[web.S
             raise web.HTTPNotFound
         if len(request.query) > MAX_POSITIONS or not all(value.isdecimal() for value in request.query.values()):
             raise web.HTTPBadRequest
-        tap = looking.tap(stream, instruments.models[stream.model])
+        release = instruments.models.kept(stream.model, stream.model_version)
+        if release is None:
+            raise web.HTTPNotFound
+        tap = looking.tap(stream, release.description)
         if tap is None:
             raise web.HTTPTooManyRequests
         seen = await tap.read({name: int(value[:18]) for name, value in request.query.items()})
