@@ -13,6 +13,7 @@ from onnx.numpy_helper import from_array
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from ..errors import ModelError, UnsupportedError
+from .agreement import check_agreement
 from .attributes import read_attributes, schema_of
 from .contrib import CONTRIB_DOMAIN, CONTRIB_VERSION, contrib_types
 from .ir import TensorType
@@ -82,6 +83,8 @@ class TypeInference:
             raise ModelError(
                 f"{node.op_type} '{node.name}' can not take the inputs {given}: {_first_line(error)}"
             ) from None
+        given_types = [types[scope[name]] if name else None for name in node.input]
+        check_agreement(node, given_types, read_attributes(node, self._opset))
         if node.domain == CONTRIB_DOMAIN:
             return contrib_types(node, {name: types[scope[name]] for name in node.input if name})
         if node.op_type in LIKE_THEIR_INPUT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -154,7 +155,7 @@ def convert(model: ModelProto, what: str) -> ModelProto:
 
 
 def check_names(model: ModelProto, what: str) -> None:
-    """Raise ModelError for a name that is not UTF-8: protobuf hands these out as bytes."""
+    """Raise ModelError for a name that is not UTF-8, which protobuf hands out as bytes, and for an output's second."""
     names = [model.graph.name, *(text for function in model.functions for text in (function.domain, function.name))]
     for graph in all_graphs(model):
         names += [tensor.name for tensor in graph.initializer]
@@ -167,6 +168,9 @@ def check_names(model: ModelProto, what: str) -> None:
     for name in names:
         if not isinstance(name, str):
             raise ModelError(f"{what} is damaged: {name!r} is no text")
+    for name, count in Counter(value.name for value in model.graph.output).items():
+        if count > 1:
+            raise ModelError(f"{what} has {count} outputs '{name}'; one would work")
 
 
 def check_operators(model: ModelProto, opset: int) -> None:
