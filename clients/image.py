@@ -9,56 +9,32 @@ from pathlib import Path
 import numpy as np
 
 from ..engine.pixels import PixelNormalisation
-from .image_parts import ImageOrder, Normalisation, PartSession, process_parts
+from .image_options import ImageOptions, ImageOrder
+from .image_parts import PartSession, process_parts
 from .image_writer import ImageReport
 from .images import ImageSource
 from .results import StreamResult
 from .stream import StreamClient
 
 
-async def process_image(  # noqa: PLR0913 - options, by keyword
+async def process_image(
     client: StreamClient,
     model: str,
     input_path: Path | str,
     output_path: Path | str,
+    options: ImageOptions | None = None,
     *,
-    order: ImageOrder | None = None,
-    tile: int | None = None,
-    normalise: Normalisation = "card",
-    output: str | None = None,
-    time_point: int | None = None,
-    multiple: int = 1,
-    progress: bool = False,
     on_result: Callable[[StreamResult], None] | None = None,
 ) -> ImageReport:
     """Send an image or volume through `model`, part by part, and write an output's regions as they are finished.
 
     Neither the image nor the result is ever whole in memory, but for orders and formats that have no parts; another
-    program can read `output_path` while it grows (see `ImageSink`).
-
-    `order`: as of `StreamClient.stream_images`; None: "whole" up to a megapixel, then "raster", of volumes "slices".
-    `tile`: its `tile_pixels`; None: 256, of rows and slices as few as the network allows. `normalise`: a rule that is
-    measured on the file (on a sample of a large one, see `images.parts.sample`); or scale and offset, (1, 0) for pixels
-    as they are; "card": the rule of the model's card, if it has one. `output`: the network's output that is written;
-    None: the first. `time_point`: of a file with several. `multiple`: the image is mirrored at its ends until height,
-    width and depth are multiples of it, and the output cut back. `progress` shows a bar. `on_result` is called with
-    each result.
+    program can read `output_path` while it grows (see `ImageSink`). `on_result` is called with each result.
 
     Raises SignalError for files that can not be read or written, ServerError.
     """
-    return await process_parts(
-        ServedImages(client, model),
-        input_path,
-        output_path,
-        order=order,
-        tile=tile,
-        normalise=normalise,
-        output=output,
-        time_point=time_point,
-        multiple=multiple,
-        progress=progress,
-        on_result=on_result,
-    )
+    service = ServedImages(client, model)
+    return await process_parts(service, input_path, output_path, options or ImageOptions(), on_result=on_result)
 
 
 class ServedImages:

@@ -12,21 +12,19 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from ..engine.errors import SignalError
 from ..engine.pixels import PixelNormalisation
 from .encoding import Part
+from .image_options import ImageOptions, ImageOrder
 from .image_writer import ImageReport, ImageWriter, OutputSize
 from .images import ImageSource, check_output, open_image
 from .images.parts import parts, sample
 from .progress import progress_bar
 from .results import Tile
-
-ImageOrder = Literal["whole", "raster", "any", "rows", "slices"]
-Normalisation = PixelNormalisation | tuple[float, float] | Literal["card"]
 
 DEFAULT_TILE_PIXELS = 256
 WHOLE_PIXELS = 2**20
@@ -58,6 +56,8 @@ class PartResult(Protocol):
 
 
 R = TypeVar("R", bound=PartResult)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,43 +92,37 @@ class PartService(Protocol[R]):
         ...
 
 
-async def process_parts(  # noqa: PLR0913 - options, by keyword
+async def process_parts(
     service: PartService[R],
     input_path: Path | str,
     output_path: Path | str,
+    options: ImageOptions,
     *,
-    order: ImageOrder | None = None,
-    tile: int | None = None,
-    normalise: Normalisation = "card",
-    output: str | None = None,
-    time_point: int | None = None,
-    multiple: int = 1,
-    progress: bool = False,
     on_result: Callable[[R], None] | None = None,
 ) -> ImageReport:
     """Run an image or volume through `service`. Arguments and errors as `process_image`, and those of the service."""
     output_path = Path(output_path)
     check_output(output_path)
-    with open_image(input_path, time=time_point, multiple=multiple) as source:
-        order = _checked_order(source, order)
-        rule = await service.card_rule() if normalise == "card" else normalise
-        scale, offset = await asyncio.to_thread(_measured_map, source, rule)
+    with open_image(input_path, time=options.time_point, multiple=options.multiple) as source:
+        order = _checked_order(source, options.order)
+        rule = await service.card_rule() if options.normalise == "card" else options.normalise
+        scale, offset = await _in_thread(_measured_map, source, rule)
         asked_s = time.monotonic()
-        async with service.open(source, order, _tile_pixels(order, tile), scale, offset) as session:
+        async with service.open(source, order, _tile_pixels(order, options.tile), scale, offset) as session:
             started_s = time.monotonic()
-            side = tile or DEFAULT_TILE_PIXELS
+            side = options.tile or DEFAULT_TILE_PIXELS
             with (
                 ImageWriter(
-                    source, output_path, session.outputs, output=output, tile=side, started_s=started_s
+                    source, output_path, session.outputs, output=options.output, tile=side, started_s=started_s
                 ) as writer,
-                progress_bar(source.path.name, 1.0, enabled=progress) as show,
+                progress_bar(source.path.name, 1.0, enabled=options.progress) as show,
             ):
                 # Closed before the file is, so that nobody reads from it any more.
                 async with aclosing(session.exchange(_read(source, order, side, writer))) as results:
                     async for result in results:
                         now_s = time.monotonic()
                         # Files are written beside the event loop, on which the next parts are read and sent.
-                        await asyncio.to_thread(writer.received, result.frame_count, result.tiles, result.values, now_s)
+                        await _in_thread(writer.received, result.frame_count, result.tiles, result.values, now_s)
                         show(result.finished_share)
                         if on_result is not None:
                             on_result(result)
@@ -207,6 +201,21 @@ def _report(
 async def _read(source: ImageSource, order: str, tile: int, writer: ImageWriter) -> AsyncGenerator[Part, None]:
     """The image's parts, each read when the one before has been sent."""
     for box in parts(source, order, tile):
-        pixels = await asyncio.to_thread(source.read, box)
+        pixels = await _in_thread(source.read, box)
         writer.sent(time.monotonic())
         yield Part(pixels, box.y, box.x, box.z)
+
+
+async def _in_thread(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """What `work` gives, done in a thread; where the task is cancelled it ends when the thread has done.
+
+    So a file that a thread reads or writes is not closed meanwhile.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **options))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        if not working.cancelled():
+            working.exception()  # nobody asks for it any more
+        raise

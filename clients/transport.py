@@ -44,13 +44,30 @@ class Transport:
 
     def channel(self, address: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
         """A channel to `address`. Raises SignalError: a file can not be read, or is not what it should be."""
-        if self.ca is None:
+        # Python's TLS says what is wrong with a file; gRPC's writes it to its log and fails to connect.
+        if self.ssl_context() is None:
             return grpc.aio.insecure_channel(address, options=options)
-        authorities = None if self.ca == "system" else self._authorities(Path(self.ca))
-        chain = key = None
-        if self.cert is not None and self.key is not None:
-            chain, key = self._own(Path(self.cert), Path(self.key))
+        authorities, key, chain = (
+            None if path is None or path == "system" else _read(Path(path)) for path in (self.ca, self.key, self.cert)
+        )
         return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(authorities, key, chain), options=options)
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The same guards for a connection of Python's own, on which HTTP/2 is spoken; None: in the clear.
+
+        Raises SignalError as `channel`.
+        """
+        if self.ca is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["h2"])
+        if self.ca == "system":
+            context.load_default_certs()
+        else:
+            _trust(context, Path(self.ca))
+        if self.cert is not None and self.key is not None:
+            _show(context, Path(self.cert), Path(self.key))
+        return context
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes along with each call."""
@@ -58,29 +75,29 @@ class Transport:
             return ()
         return (("authorization", f"Bearer {self.token if isinstance(self.token, str) else self.token()}"),)
 
-    # Python's TLS says what is wrong with a file; gRPC's writes it to its log and fails to connect.
 
-    def _authorities(self, path: Path) -> bytes:
-        data = _read(path)
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-        except ssl.SSLError as error:
-            raise SignalError(f"ca: {path} holds no certificate in PEM ({error})") from error
-        return data
+def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    _read(ca)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise SignalError(f"ca: {ca} holds no certificate in PEM ({error})") from error
 
-    def _own(self, cert: Path, key: Path) -> tuple[bytes, bytes]:
-        pair = _read(cert), _read(key)
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password="")
-        except (ssl.SSLError, ValueError) as error:
-            raise SignalError(
-                f"cert, key: {cert} and {key} are no certificate and its private key ({error}); both in PEM, the key "
-                "without a password, would work"
-            ) from error
-        return pair
+
+def _show(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    _read(cert)
+    _read(key)
+    try:
+        context.load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise SignalError(
+            f"cert, key: {cert} and {key} are no certificate and its private key ({error}); both in PEM, the key "
+            "without a password, would work"
+        ) from error
 
 
 def _read(path: Path) -> bytes:
+    """A file's bytes. Raises SignalError: it can not be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import unquote
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
@@ -80,13 +80,16 @@ class Call:
 class Connection(asyncio.Protocol):
     """A gRPC channel of one connection. What is written goes out with `flush`."""
 
-    def __init__(self, authority: str, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self, authority: str, metadata: tuple[tuple[str, str], ...] = (), *, scheme: Literal["http", "https"] = "http"
+    ) -> None:
         import hpack
 
         self._encoder: Any = hpack.Encoder()
         self._decoder: Any = hpack.Decoder()
         self._authority = authority
         self._metadata = metadata
+        self._scheme = scheme
         self._calls: dict[int, Call] = {}
         self._next = 1
         self._rest = b""
@@ -107,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._next += 2
         self._calls[call.number] = call
         headers = [
-            (":method", "POST"), (":scheme", "http"), (":path", path), (":authority", self._authority),
+            (":method", "POST"), (":scheme", self._scheme), (":path", path), (":authority", self._authority),
             ("te", "trailers"), ("content-type", "application/grpc"), *self._metadata,
         ]  # fmt: skip
         self._out.append(frame(HEADERS, END_HEADERS, call.number, self._encoder.encode(headers)))

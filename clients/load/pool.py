@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..transport import Transport
 from .connection import Connection
 
 Lend = Callable[[Connection | None], None]
@@ -21,13 +22,13 @@ class _Shared:
 class Pool:
     """Connections to one server, with so many streams on each, on one event loop."""
 
-    def __init__(
-        self, host: str, port: int, streams_per_connection: int, metadata: tuple[tuple[str, str], ...] = ()
-    ) -> None:
+    def __init__(self, host: str, port: int, streams_per_connection: int, transport: Transport) -> None:
+        """Raises SignalError: a file of `transport` can not be read, or is not what it should be."""
         self._host = host
         self._port = port
         self._most = streams_per_connection
-        self._metadata = metadata
+        self._transport = transport
+        self._ssl = transport.ssl_context()
         self._shared: list[_Shared] = []
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -38,7 +39,7 @@ class Pool:
                 shared.streams += 1
                 take(shared.connection)
                 return
-        shared = _Shared(Connection(f"{self._host}:{self._port}", self._metadata), self._most if alone else 1)
+        shared = _Shared(self._connection(), self._most if alone else 1)
         self._shared.append(shared)
         task = asyncio.get_running_loop().create_task(self._open(shared, take))
         self._opening.add(task)
@@ -63,9 +64,15 @@ class Pool:
         for shared in self._shared:
             shared.connection.close()
 
+    def _connection(self) -> Connection:
+        scheme = "http" if self._ssl is None else "https"
+        return Connection(f"{self._host}:{self._port}", self._transport.metadata(), scheme=scheme)
+
     async def _open(self, shared: _Shared, take: Lend) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: shared.connection, self._host, self._port)
+            await asyncio.get_running_loop().create_connection(
+                lambda: shared.connection, self._host, self._port, ssl=self._ssl
+            )
         except OSError as error:
             take(None)
             shared.connection.connection_lost(error)  # for those who have made calls on it meanwhile

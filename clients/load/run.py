@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...engine.errors import ServerError
+from ..transport import Transport
 from .figures import INTERVALS, Figures
 from .plan import NS, Traffic, arrange
 from .wire import Wire
@@ -26,16 +27,17 @@ class Target:
 
     host: str
     port: int
-    metadata: tuple[tuple[str, str], ...] = ()
+    transport: Transport = field(default_factory=Transport)
     streams_per_connection: int = 32
     processes: int = 1
 
     @classmethod
-    def of(cls, address: str, token: str | None = None, **more: int) -> Target:
-        """The server at HOST:PORT, told `token` with each call."""
+    def of(cls, address: str, transport: Transport | None = None, **more: int) -> Target:
+        """The server at HOST:PORT. Raises SignalError as `Transport.check`."""
+        transport = transport or Transport()
+        transport.check(address)
         host, _, port = address.rpartition(":")
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        return cls(host.removeprefix("[").removesuffix("]"), int(port), metadata, **more)
+        return cls(host.removeprefix("[").removesuffix("]"), int(port), transport, **more)
 
 
 def run_load(target: Target, wire: Wire, traffic: Traffic, *, deadline_s: float = 0.0) -> Figures:
@@ -53,7 +55,7 @@ def run_load(target: Target, wire: Wire, traffic: Traffic, *, deadline_s: float 
         Share(
             host=target.host,
             port=target.port,
-            metadata=target.metadata,
+            transport=target.transport,
             streams_per_connection=target.streams_per_connection,
             wire=wire,
             plans=plans[number :: target.processes],

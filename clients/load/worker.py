@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 
+from ..transport import Transport
 from .figures import Figures
 from .pacer import Pacer
 from .plan import NS, Plan
@@ -26,7 +27,7 @@ class Share:
 
     host: str
     port: int
-    metadata: tuple[tuple[str, str], ...]
+    transport: Transport
     streams_per_connection: int
     wire: Wire
     plans: Sequence[Plan]
@@ -56,7 +57,7 @@ async def play(share: Share, begin_ns: int) -> Figures:
     """Play all plans of a share from `begin_ns` on `time.monotonic_ns` on."""
     loop = asyncio.get_running_loop()
     figures = Figures(share.deadline_ns, share.measured_from_ns, share.interval_ns)
-    pool = Pool(share.host, share.port, share.streams_per_connection, share.metadata)
+    pool = Pool(share.host, share.port, share.streams_per_connection, share.transport)
     pacer = Pacer(loop, pool.flush)
     live: set[Player] = set()
     left = len(share.plans)

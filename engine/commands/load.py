@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import above_zero, address, positive, share
+from .remote import add_guards
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The server, the traffic, and what is written of it."""
     parser.add_argument("address", type=address, metavar="HOST:PORT")
     parser.add_argument("model", metavar="MODEL")
+    add_guards(parser)
     traffic = parser.add_argument_group("traffic")
     traffic.add_argument("--streams", type=positive, metavar="N", help=f"live at a time (default: {DEFAULT_STREAMS})")
     traffic.add_argument("--arrivals", type=above_zero, metavar="RATE", help="streams that come a second, instead")
@@ -61,17 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Run the load; the exit status is 3 if the server did not hold it."""
     import asyncio
-    import os
 
     from ...clients.load import Target, Traffic
-    from .remote import TOKEN_VARIABLE
+    from .remote import transport
 
     _check_extra()
-    token = os.environ.get(TOKEN_VARIABLE) or None
-    model = asyncio.run(_describe(options.address, options.model, token))
+    model = asyncio.run(_describe(options))
     wire = _wire(model, options)
     target = Target.of(
-        options.address, token, processes=options.processes, streams_per_connection=options.streams_per_connection
+        options.address,
+        transport(options),
+        processes=options.processes,
+        streams_per_connection=options.streams_per_connection,
     )
     traffic = Traffic(
         streams=options.streams or (0 if options.arrivals else DEFAULT_STREAMS),
@@ -143,11 +146,11 @@ def _tell(figures: Figures, options: argparse.Namespace, limit: int | None = Non
     output().print(table)
 
 
-async def _describe(server: str, model: str, token: str | None) -> ModelDescription:
-    from ...clients import StreamClient
+async def _describe(options: argparse.Namespace) -> ModelDescription:
+    from .remote import remote_client
 
-    async with StreamClient(server, token=token) as client:
-        return await client.describe_model(model)
+    async with remote_client(options, options.address) as client:
+        return await client.describe_model(options.model)
 
 
 def _wire(model: ModelDescription, options: argparse.Namespace) -> StreamWire:

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from .arguments import address, positive
+from .remote import add_guards
 
 NAME = "run"
 SUMMARY = "run a model on an audio file or an image"
@@ -25,10 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("-o", "--output", type=Path, metavar="OUTPUT")
     parser.add_argument("--server", type=address, metavar="HOST:PORT", help="run on this server instead of in process")
-    remote = parser.add_argument_group("a server that checks who calls", "WAVETILE_TOKEN is the token that it is sent")
-    remote.add_argument("--ca", metavar="FILE", help='TLS, with these authorities (PEM), or "system"')
-    remote.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
-    remote.add_argument("--key", metavar="FILE", help="its private key (PEM)")
+    add_guards(parser)
     parser.add_argument("--real-time", action="store_true", help="send audio as a microphone would")
     parser.add_argument("--chunk-ms", type=positive, default=20, metavar="N", help="audio sent at a time (default: 20)")
     parser.add_argument(

@@ -114,7 +114,7 @@ class _Discarded:
 
 
 async def _on_server(options: argparse.Namespace) -> Heard:
-    async with remote_client(options) as client:
+    async with remote_client(options, options.server) as client:
         about = await client.describe_model(options.model)
         _check_output(options.output, options.model, about.returns_audio)
         report = await process_file(

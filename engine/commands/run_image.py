@@ -16,7 +16,8 @@ import numpy as np
 from ...clients import Tile
 from ...clients.encoding import Part
 from ...clients.image import ServedImages
-from ...clients.image_parts import ImageOrder, PartService, PartSession, process_parts
+from ...clients.image_options import ImageOptions, ImageOrder
+from ...clients.image_parts import PartService, PartSession, process_parts
 from ...clients.image_writer import ImageReport
 from ...clients.images import ImageSource, check_output
 from ..errors import SignalError
@@ -41,15 +42,12 @@ def run_image(options: argparse.Namespace) -> None:
 async def _run(options: argparse.Namespace) -> ImageReport:
     if not options.server:
         return await _processed(_Model(load_visibly(options.model, backend=options.backend)), options)
-    async with remote_client(options) as client:
+    async with remote_client(options, options.server) as client:
         return await _processed(ServedImages(client, options.model), options)
 
 
 async def _processed(service: PartService[Any], options: argparse.Namespace) -> ImageReport:
-    return await process_parts(
-        service,
-        options.input,
-        options.output,
+    chosen = ImageOptions(
         order=options.order,
         tile=options.tile,
         normalise="card" if options.scale is None else (options.scale, 0.0),
@@ -58,6 +56,7 @@ async def _processed(service: PartService[Any], options: argparse.Namespace) -> 
         multiple=options.multiple_of,
         progress=sys.stderr.isatty(),
     )
+    return await process_parts(service, options.input, options.output, chosen)
 
 
 class _Model:

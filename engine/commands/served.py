@@ -115,6 +115,7 @@ def served(model: Model) -> Served:
         feature_count=about.feature_count,
         returns_audio=about.returns_audio,
         value_names=about.value_names,
+        gives_events=model.card.decoder is not None,
         multiply_adds=about.multiply_adds,
         weight_bytes=about.weight_bytes,
         state_bytes=about.state_bytes,

@@ -53,6 +53,8 @@ class ModelDescription:
     feature_count: int = 0
     returns_audio: bool = False
     value_names: tuple[str, ...] = ()
+    gives_events: bool = False
+    """Whether something can happen in its signal that its streams tell (`SessionEvent`)."""
     multiply_adds: int = 0
     weight_bytes: int = 0
     state_bytes: int = 0

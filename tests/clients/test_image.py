@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +15,17 @@ import pytest
 import wavetile
 from tests.clients.image_models import smoothing_card
 from tests.clients.image_regions import pixels_of, write_in_regions
+from tests.patience import PATIENCE_S
 from tests.server.fakes import InvertModel
-from tests.server.running import serving
-from wavetile.clients import StreamClient
+from tests.server.running import serving, until
+from wavetile.clients import StreamClient, StreamResult
 from wavetile.clients.image import process_image
-from wavetile.clients.image_parts import ImageOrder
+from wavetile.clients.image_options import ImageOptions, ImageOrder
 from wavetile.clients.image_writer import ImageReport
 from wavetile.clients.images import ImageSource, open_image
 from wavetile.clients.images.parts import PART_BYTES, SAMPLED_PIXELS, parts, sample
+from wavetile.clients.images.sink import ArraySink
+from wavetile.clients.images.source import ArraySource
 from wavetile.engine.commands.served import served
 from wavetile.engine.errors import ServerError, SignalError, WavetileError
 from wavetile.engine.models.model import Model
@@ -31,10 +37,12 @@ TOLERANCE = 1e-5
 """Of streams and the whole, relative to the largest number."""
 
 
-async def through_server(model: Model, source: Path, target: Path, **options: object) -> ImageReport:
+async def through_server(
+    model: Model, source: Path, target: Path, on_result: Callable[[StreamResult], None] | None = None, **options: Any
+) -> ImageReport:
     """Process a file on a server of the test's own."""
     async with serving({model.name: served(model)}) as server, StreamClient(server.address) as client:
-        return await process_image(client, model.name, source, target, **options)  # type: ignore[arg-type]
+        return await process_image(client, model.name, source, target, ImageOptions(**options), on_result=on_result)
 
 
 def whole(model: Model, pixels: np.ndarray) -> np.ndarray:
@@ -146,8 +154,9 @@ async def test_an_output_that_is_no_image_goes_into_an_array(tmp_path: Path) -> 
     write_in_regions(tmp_path / "in.tif", pixels)
     async with serving({"invert": InvertModel()}) as server, StreamClient(server.address) as client:
 
-        async def run(target: str, **options: object) -> ImageReport:
-            return await process_image(client, "invert", tmp_path / "in.tif", tmp_path / target, **options)  # type: ignore[arg-type]
+        async def run(target: str, **options: Any) -> ImageReport:
+            chosen = ImageOptions(**options)
+            return await process_image(client, "invert", tmp_path / "in.tif", tmp_path / target, chosen)
 
         report = await run("mean.npy", output="mean", normalise=(1.0, 0.0))
         assert report.output_shape == (1, 2)
@@ -229,12 +238,50 @@ async def test_a_caller_that_fails_ends_the_reading_of_the_file(
     assert len(during) > len(after & during)
 
 
+@pytest.mark.parametrize("what", ["read", "write"])
+async def test_a_file_is_closed_when_its_last_thread_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Ctrl-C cancels the task, and a thread that reads or writes goes on to its end: the file is open until then."""
+    pixels = pixels_of((40, 40, 1))
+    write_in_regions(tmp_path / "in.npy", pixels)
+    model = wavetile.load(smoothing_card(tmp_path, spatial=2))
+    begun, go_on = threading.Event(), threading.Event()
+    happened: list[str] = []
+    subject, name = {"read": (ArraySource, "_read"), "write": (ArraySink, "_write")}[what]
+    take = getattr(subject, name)
+
+    def slow(self: Any, *arguments: Any) -> Any:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        result = take(self, *arguments)
+        happened.append("done")
+        return result
+
+    def close(_: object, *__: object) -> None:
+        happened.append("closed")
+
+    processing = asyncio.create_task(
+        through_server(model, tmp_path / "in.npy", tmp_path / "out.npy", order="raster", tile=16, normalise=(1.0, 0.0))
+    )
+    monkeypatch.setattr(subject, name, slow)
+    monkeypatch.setattr(subject, "__exit__", close)
+    await until(begun.is_set)
+    processing.cancel()
+    go_on_later = asyncio.get_running_loop().call_later(0.05, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await processing
+    go_on_later.cancel()
+    assert happened == ["done", "closed"]
+
+
 async def test_a_map_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     write_in_regions(tmp_path / "in.npy", pixels_of((8, 8, 1)))
     async with serving({"invert": InvertModel()}) as server, StreamClient(server.address) as client:
         for pixel_map in ((0.0, 1.0), (np.inf, 0.0), (1.0, np.nan)):
+            options = ImageOptions(normalise=pixel_map)
             with pytest.raises(SignalError, match=r"scale is .* and offset .*; finite numbers, the scale not 0, would"):
-                await process_image(client, "invert", tmp_path / "in.npy", tmp_path / "out.npy", normalise=pixel_map)
+                await process_image(client, "invert", tmp_path / "in.npy", tmp_path / "out.npy", options)
         with pytest.raises(SignalError, match="scale is 0, which leaves nothing of the pixels"):
             async with client.stream_images("invert", height=2, width=2, scale=0.0):
                 pass

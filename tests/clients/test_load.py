@@ -15,6 +15,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from tests.server.fakes import GainModel
+from tests.server.guards import make_files
 from tests.server.running import serving, until
 from wavetile.clients import StreamClient
 from wavetile.clients.load import Figures, Histogram, StreamWire, Traffic, arrange, find_limit
@@ -23,6 +24,7 @@ from wavetile.clients.load.pacer import Pacer
 from wavetile.clients.load.plan import NS, Plan
 from wavetile.clients.load.wire import Expected
 from wavetile.clients.load.worker import Share, play
+from wavetile.clients.transport import Transport
 from wavetile.engine.commands.load_page import figures_table, write_page
 from wavetile.engine.errors import SignalError
 from wavetile.engine.server import Server
@@ -167,16 +169,23 @@ async def test_a_stream_that_is_cancelled_or_vanishes_is_freed(end: str) -> None
     assert collector.status is None
 
 
-async def played(server: Server, traffic: Traffic, expected: list[Expected] | None = None, **described: Any) -> Figures:
+async def played(
+    server: Server,
+    traffic: Traffic,
+    expected: list[Expected] | None = None,
+    transport: Transport | None = None,
+    **described: Any,
+) -> Figures:
     """The figures of a load on model "gain", played on this test's own loop; `described`: what it is said to be."""
-    async with StreamClient(server.address) as client:
+    transport = transport or Transport()
+    async with StreamClient(server.address, ca=transport.ca, cert=transport.cert, key=transport.key) as client:
         model = replace(await client.describe_model("gain"), **described)
         wire = StreamWire(model, [SIGNAL], expected=expected or ())
     end_ns = int((traffic.ramp_s + traffic.seconds) * NS)
     share = Share(
         host="127.0.0.1",
         port=server.port,
-        metadata=(),
+        transport=transport,
         streams_per_connection=4,
         wire=wire,
         plans=arrange(traffic, 1, 10_000_000),
@@ -237,6 +246,19 @@ async def test_churn_frees_every_stream() -> None:
     assert (figures.counts["missed"], figures.counts["wrong"]) == (0, 0)
 
 
+async def test_streams_come_over_tls(tmp_path: Path) -> None:
+    files = make_files(tmp_path)
+    model = GainModel()
+    traffic = Traffic(arrivals_per_s=20, duration_mean_s=0.3, seconds=1.5, vanish_share=0.3)
+    async with serving({"gain": model}, security=files.tls(client_ca=files.client_ca)) as server:
+        guards = Transport(files.server_ca, files.client_cert, files.client_key)
+        figures = await played(server, traffic, [gain_of(SIGNAL, 4)], guards)
+        await until(lambda: model.open_sessions == 0)
+    assert set(figures.endings) == {"OK", "vanished"}
+    assert (figures.counts["missed"], figures.counts["wrong"]) == (0, 0)
+    assert figures.counts["frames"] > 0
+
+
 async def test_a_stall_of_the_server_counts_for_all_frames_that_were_due() -> None:
     model = GainModel(step_s=0.05)  # five times as long as a frame: its answers fall ever further behind
     async with serving({"gain": model}) as server:
@@ -271,7 +293,7 @@ async def test_no_server_is_no_held_load() -> None:
             wire = StreamWire(await client.describe_model("gain"), [SIGNAL])
         port = server.port
     plans = [Plan(0, 0, NS // 4, "finish", 0, 1, 0, 0)]
-    share = Share("127.0.0.1", port, (), 4, wire, plans, 0, 10_000_000, 0, NS // 4, NS // 4, NS)
+    share = Share("127.0.0.1", port, Transport(), 4, wire, plans, 0, 10_000_000, 0, NS // 4, NS // 4, NS)
     figures = await play(share, time.monotonic_ns())
     assert figures.endings == {"no connection": 1}
     assert not figures.held

@@ -26,6 +26,7 @@ from wavetile.engine.models.card import card_names
         "token camera --file tokens --allow stream",
         "run gtcrn in.wav --server example.org:50051 --ca system --cert cert.pem --key key.pem",
         "run gtcrn in.wav -o out.wav --server 127.0.0.1:50051 --real-time",
+        "load example.org:50051 gtcrn --ca system --cert cert.pem --key key.pem",
         "models pull silero_vad",
         "describe silero_vad --listing --json",
         "bench silero_vad --against onnxruntime --json --seconds 1",

@@ -207,6 +207,7 @@ class GainModel:
             delay_samples=HOP,
             returns_audio=True,
             value_names=("peak",),
+            gives_events=True,
             inputs=(TensorDescription("x", "float32", ("1", "160")),),
             outputs=(TensorDescription("y", "float32", ("1", "160")),),
             operators={"Mul": 1},

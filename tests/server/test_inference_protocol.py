@@ -160,11 +160,17 @@ async def test_metadata_and_config_have_names_types_and_shapes(networks: Mapping
         assert stream["outputs"] == [
             {"name": "audio", "datatype": "FP32", "shape": ["-1"]},
             {"name": "peak", "datatype": "FP32", "shape": ["-1"]},
+            {"name": "events", "datatype": "BYTES", "shape": ["-1"]},
         ]
         rows = await client.get_model_metadata("rows", as_json=True)
         assert rows["inputs"] == [{"name": "features", "datatype": "FP32", "shape": ["-1", "3"]}]
         assert rows["outputs"] == [{"name": "sum", "datatype": "FP32", "shape": ["-1"]}]
         config = (await client.get_model_config("gain")).config
+        assert [one.data_type for one in config.output] == [
+            model_config_pb2.TYPE_FP32,
+            model_config_pb2.TYPE_FP32,
+            model_config_pb2.TYPE_STRING,
+        ]
         assert config.sequence_batching.max_sequence_idle_microseconds == 60_000_000
         assert config.parameters["hop_samples"].string_value == "160"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -170,6 +172,25 @@ async def test_rates_channels_and_features_go_in_by_shape_and_parameter() -> Non
         parts = np.array_split(rows, 6)
         results = [await client.infer(**request("r", parts, index, "rows", "features")) for index in range(6)]
         np.testing.assert_array_equal(np.concatenate([one.as_numpy("sum") for one in results]), rows.sum(axis=1))
+
+
+async def test_events_come_as_texts() -> None:
+    samples = np.repeat(np.array([0, 0.75, 0, 0.6, 0, 0.9], np.float32), 3 * HOP)
+    parts = [samples[:HOP], samples[HOP : 11 * HOP], samples[11 * HOP :]]
+    async with serving({"gain": GainModel()}) as server, connected(server) as client:
+        async with StreamClient(server.address) as own:
+            theirs = [event for result in await process(own, samples, 1000) for event in result.events]
+        whole = [await client.infer(**request(1, parts, index)) for index in range(3)]
+        asked = [triton.InferRequestedOutput("events")]
+        alone = [await client.infer(**request(2, parts, index, outputs=asked)) for index in range(3)]
+        requests = [request(3, parts, index, enable_empty_final_response=True) for index in range(3)]
+        answers = await asyncio.to_thread(stream, server.address, requests)
+    each = [result for result in answers if result.get_response().outputs]
+    assert [len(result.as_numpy("events")) for result in whole] == [0, 3, 3]
+    for results in (whole, alone, each):
+        texts = [text for result in results for text in result.as_numpy("events")]
+        assert [json.loads(text) for text in texts] == [asdict(event) for event in theirs]
+    assert [one.name for one in alone[0].get_response().outputs] == ["events"]
 
 
 async def test_results_can_leave_as_they_are_computed() -> None:

@@ -14,12 +14,14 @@ from ..release import Release
 from ..served import ModelKind, ServedSession, TensorDescription
 from ..status import TooManyStreamsError, UnknownModelError
 from .statistics import RequestCounts
-from .tensors import datatype_of
+from .tensors import TEXT, datatype_of
 
 ANY_SIZE = -1
 AUDIO = "audio"
 """Name of a stream's samples, in and out."""
 FEATURES = "features"
+EVENTS = "events"
+"""Name of what has happened in a stream's signal, out: text, a JSON object an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,20 @@ class StreamEntry:
 
     @cached_property
     def outputs(self) -> tuple[TensorSignature, ...]:
-        """`audio` `[samples]` if the model gives any, and each value `[frames, ...]`. Raises TooManyStreamsError."""
+        """`audio` `[samples]` if the model gives any, each value `[frames, ...]`, and `events` `[events]` if it does.
+
+        Raises TooManyStreamsError.
+        """
         session = self.open(0, 1)
         try:
             nothing = session.drain()  # the arrays of no frame have the shapes of those of frames
         finally:
             session.close()
         audio = [TensorSignature(AUDIO, "FP32", (ANY_SIZE,))] if self.description.returns_audio else []
-        values: Mapping[str, np.ndarray] = nothing.values
-        return (*audio, *(TensorSignature(name, "FP32", (ANY_SIZE, *one.shape[1:])) for name, one in values.items()))
+        events = [TensorSignature(EVENTS, TEXT, (ANY_SIZE,))] if self.description.gives_events else []
+        named: Mapping[str, np.ndarray] = nothing.values
+        values = (TensorSignature(name, "FP32", (ANY_SIZE, *one.shape[1:])) for name, one in named.items())
+        return (*audio, *values, *events)
 
     def open(self, sample_rate_hz: int, channels: int) -> ServedSession:
         """A new session; 0 Hz is the model's own rate. Raises SignalError, TooManyStreamsError."""

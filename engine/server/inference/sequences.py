@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,9 +20,9 @@ from ..deadlines import hop_ns
 from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
 from ..priority import Priority
-from ..served import SessionOutput
+from ..served import SessionEvent, SessionOutput
 from ..status import CallError, QueueTimeoutError
-from .catalogue import AUDIO, StreamEntry
+from .catalogue import AUDIO, EVENTS, StreamEntry
 from .handlers import PACKAGE
 from .parameters import Parameters
 
@@ -80,7 +81,7 @@ class LiveSequence:
             stream.begin()
             self._closing = opening.pop_all()
             self._closing.callback(self._live.close)
-        self._nothing = _no_frames(self._first[0])
+        self._nothing = _no_frames(self._first[0], entry.description.gives_events)
         self.channels = channels
 
     async def exchange(self, chunk: np.ndarray, *, end: bool, emit: Emit, each: bool) -> None:
@@ -262,10 +263,11 @@ def _check_chunk(entry: StreamEntry, chunk: np.ndarray, max_channels: int) -> No
         raise SignalError(f"input {signature.name!r} has numbers that are NaN or infinite; finite ones would work")
 
 
-def _no_frames(output: SessionOutput) -> dict[str, np.ndarray]:
+def _no_frames(output: SessionOutput, gives_events: bool) -> dict[str, np.ndarray]:
     """Arrays like the output's, of no frame."""
     audio = {} if output.samples is None else {AUDIO: output.samples[:0]}
-    return {**audio, **{name: values[:0] for name, values in output.values.items()}}
+    events = {EVENTS: np.empty(0, object)} if gives_events else {}
+    return {**audio, **{name: values[:0] for name, values in output.values.items()}, **events}
 
 
 def _joined(nothing: Mapping[str, np.ndarray], outputs: Sequence[SessionOutput]) -> dict[str, np.ndarray]:
@@ -276,4 +278,17 @@ def _joined(nothing: Mapping[str, np.ndarray], outputs: Sequence[SessionOutput])
             pieces[AUDIO].append(output.samples)
         for name, values in output.values.items():
             pieces[name].append(values)
+        if output.events and EVENTS in pieces:
+            pieces[EVENTS].append(np.array([_text(event) for event in output.events], object))
     return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+
+
+def _text(event: SessionEvent) -> bytes:
+    """An event as JSON, with the names that `clients.Event` gives its parts."""
+    parts = {
+        "kind": event.kind,
+        "sample_index": event.sample,
+        "time_seconds": event.seconds,
+        "probability": event.probability,
+    }
+    return json.dumps(parts).encode()

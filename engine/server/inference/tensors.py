@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import ml_dtypes
 import numpy as np
@@ -32,6 +32,8 @@ DTYPES: dict[str, np.dtype] = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
 """The protocol's name of a type -> NumPy's type."""
+TEXT = "BYTES"
+"""The protocol's name of text."""
 _NAMES = {dtype.name: name for name, dtype in DTYPES.items()}
 
 _CONTENTS = {
@@ -51,8 +53,8 @@ _CONTENTS = {
 
 
 def datatype_of(dtype: str) -> str:
-    """The protocol's name of a type that NumPy names so; "BYTES" for text, "" for what the protocol does not have."""
-    return "BYTES" if dtype in ("object", "str", "string") else _NAMES.get(dtype, "")
+    """The protocol's name of a type that NumPy names so; TEXT for text, "" for what the protocol does not have."""
+    return TEXT if dtype in ("object", "str", "string") else _NAMES.get(dtype, "")
 
 
 def read_inputs(request: pb.ModelInferRequest) -> dict[str, np.ndarray]:
@@ -99,12 +101,12 @@ def requested_outputs(request: pb.ModelInferRequest, names: Sequence[str]) -> li
 
 
 def write_outputs(response: pb.ModelInferResponse, outputs: Mapping[str, np.ndarray], max_bytes: int) -> None:
-    """Add `outputs` to `response`, as raw contents.
+    """Add `outputs` to `response`, as raw contents; arrays of objects hold `bytes`, each of which is a text.
 
     Raises:
         SignalError: they have more than `max_bytes`, or one is of a type that the protocol does not have.
     """
-    size = sum(array.nbytes for array in outputs.values())
+    size = sum(sum(map(len, _texts(array))) if array.dtype == object else array.nbytes for array in outputs.values())
     if size > max_bytes:
         raise SignalError(
             f"the outputs have {size} bytes, more than the {max_bytes} that a message may have; "
@@ -112,14 +114,22 @@ def write_outputs(response: pb.ModelInferResponse, outputs: Mapping[str, np.ndar
         )
     for name, array in outputs.items():
         datatype = datatype_of(array.dtype.name)
-        if datatype not in DTYPES:
+        if datatype not in DTYPES and datatype != TEXT:
             raise SignalError(
                 f"output {name!r} is {array.dtype.name}, which the protocol does not carry here; "
                 f"outputs that are one of {', '.join(DTYPES)} would work"
             )
         response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        if datatype == TEXT:
+            response.raw_output_contents.append(b"".join(_texts(array)))
+            continue
         little_endian = array.dtype.newbyteorder("<")
         response.raw_output_contents.append(np.ascontiguousarray(array, dtype=little_endian).tobytes())
+
+
+def _texts(array: np.ndarray) -> Iterator[bytes]:
+    """Each text after its length in four bytes, as the protocol writes them."""
+    return (len(text).to_bytes(4, "little") + text for text in array.flat)
 
 
 def _check_parameters(what: str, name: str, parameters: Mapping[str, object]) -> None:
@@ -133,9 +143,9 @@ def _check_parameters(what: str, name: str, parameters: Mapping[str, object]) ->
 
 
 def _check_type(tensor: pb.ModelInferRequest.InferInputTensor) -> None:
-    if tensor.datatype == "BYTES":
+    if tensor.datatype == TEXT:
         raise RefusedError(
-            f"input {tensor.name!r} is BYTES; no network here takes text: {', '.join(DTYPES)} would work"
+            f"input {tensor.name!r} is {TEXT}; no network here takes text: {', '.join(DTYPES)} would work"
         )
     if tensor.datatype not in DTYPES:
         raise SignalError(
