@@ -132,6 +132,13 @@ def _grid(op: str, shapes: Shapes, attributes: Mapping[str, Any]) -> Iterator[tu
         yield 2, scale
 
 
+def _region(op: str, shapes: Shapes, attributes: Mapping[str, Any]) -> Iterator[tuple[int, Shape]]:
+    """A beginning and an end for each axis that is resized, where they are read."""
+    x = shapes[0]
+    if x is not None and attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        yield 1, (2 * len(attributes.get("axes") or x),)
+
+
 def _multiple(size: int, of: int) -> int:
     """The size if it is a multiple, else the nearest one above."""
     return -(-size // of) * of
@@ -142,6 +149,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_GATES, _recurrent),
     "ConvTranspose": _transposed,
     "PRelu": _slope,
+    "Resize": _region,
     "QuantizeLinear": _grid,
     "DequantizeLinear": _grid,
 }

@@ -91,6 +91,15 @@ def test_grids() -> None:
             bind(body, {"s": of(scales), "z": np.zeros(points, np.uint8)})
 
 
+def test_regions() -> None:
+    mode = 'coordinate_transformation_mode="tf_crop_and_resize"'
+    body = f"(float[4,9] x) => (float[2,3] y) {{ y = Resize<{mode}>(x, r, , s) }}"
+    sizes = np.array([2, 3])
+    bind(body, {"r": of(4), "s": sizes}, 19)
+    with pytest.raises(ModelError, match=r"'r' has the shape \[5\], .* \[4\] would work"):
+        bind(body, {"r": of(5), "s": sizes}, 19)
+
+
 def test_an_output_comes_once() -> None:
     model = parse("(float[3] x) => (float[3] y) { y = Abs(x) }")
     model.graph.output.append(onnx.ValueInfoProto.FromString(model.graph.output[0].SerializeToString()))
