@@ -185,5 +185,9 @@ def prove_stream(
     # The shortest steps prove the same rules as long ones, in less time.
     shortest = StreamPlan(bindings, name=network.name)
     subject = network.sha256, streaming, freed, shapes, backend
-    # On a plan of its own: what the proof compiles goes with it.
-    return shortest, kept_certificate(subject, lambda: certify(shortest.in_steps(), backend=backend))
+
+    def prove() -> Certificate:
+        # On a plan of its own: what the proof compiles, and the weights that it packs, go with it.
+        return certify(StreamPlan(bindings, name=network.name, timelines=shortest.timelines), backend=backend)
+
+    return shortest, kept_certificate(subject, prove)

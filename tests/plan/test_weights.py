@@ -78,6 +78,18 @@ def test_the_steps_of_a_plan_share_their_weights() -> None:
     assert max(len(program.weights) for program in programs if program) < 1.5 * max(sizes)
 
 
+def test_plans_in_other_steps_share_their_weights() -> None:
+    plan = streamed(step=64)
+    plans = [plan, plan.in_steps([128]), plan.in_steps([64]).in_steps([256])]
+    kinds = [one.axes[0].kind(0, one.axes[0].step, ended=False) for one in plans]
+    programs = [one.step((kind,)).program for one, kind in zip(plans, kinds, strict=True)]
+    assert len({id(program) for program in programs}) == 3
+    assert len({program.weights.ctypes.data for program in programs if program}) == 1
+    assert max(len(program.weights) for program in programs if program) < 1.5 * min(
+        program.weight_bytes for program in programs if program
+    )
+
+
 def test_the_steps_of_a_plan_keep_one_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that needs a larger one leaves nothing of the smaller behind."""
     plan = streamed(step=64)

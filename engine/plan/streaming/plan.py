@@ -81,6 +81,7 @@ class StreamPlan:
         name: str = "",
         timelines: Sequence[Timeline] | None = None,
         halved: tuple[str, ...] = (),
+        weights: WeightMemory | None = None,
     ) -> None:
         """Plan a stream.
 
@@ -90,6 +91,7 @@ class StreamPlan:
             name: what the programs are called in messages.
             timelines: of the axes, if another plan of these bindings has them.
             halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
+            weights: where the packed weights of its steps lie; of its own if None.
 
         Raises:
             UnsupportedError: a node can not stream; the message names it and says what would work.
@@ -100,16 +102,22 @@ class StreamPlan:
         given = steps or [None] * len(bindings.axes)
         timelines = timelines or [Timeline(bindings, axis) for axis in range(len(bindings.axes))]
         self.axes = tuple(Axis(timeline, step) for timeline, step in zip(timelines, given, strict=True))
-        self._weights = WeightMemory(_WEIGHT_ROOM)
+        self._weights = weights or WeightMemory(_WEIGHT_ROOM)
         self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
 
     def in_steps(
         self, steps: Sequence[int | None] | None = None, *, halved: tuple[str, ...] | None = None
     ) -> StreamPlan:
-        """Another plan of the same stream, in steps of these sizes; it shares what is known of the axes."""
-        timelines = [axis.timeline for axis in self.axes]
+        """Another plan of the same stream, in steps of these sizes; axes and packed weights are shared."""
         kept = self._halved if halved is None else halved
-        return StreamPlan(self.bindings, steps, name=self.name, timelines=timelines, halved=kept)
+        return StreamPlan(
+            self.bindings, steps, name=self.name, timelines=self.timelines, halved=kept, weights=self._weights
+        )
+
+    @property
+    def timelines(self) -> list[Timeline]:
+        """Of the axes."""
+        return [axis.timeline for axis in self.axes]
 
     def step_graph(self, kinds: tuple[StepKind, ...]) -> StepGraph:
         """The graph of a step."""
