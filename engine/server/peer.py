@@ -29,6 +29,10 @@ class Peer:
         self._reading = Patience(idle_s, f"the client has sent nothing for {idle_s:g} s")
         self._writing = Patience(slow_s, f"the client has read nothing for {slow_s:g} s")
 
+    async def begin(self) -> None:
+        """Send the call's headers: gRPC can not end a call whose first message, which brings them, was given up."""
+        await self._context.send_initial_metadata(())
+
     async def read(self) -> Any:
         """The next request, or grpc.aio.EOF. Raises SlowClientError, QuotaError."""
         with self._reading:

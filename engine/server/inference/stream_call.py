@@ -31,6 +31,8 @@ class StreamCall:
         self._peer = peer
         self._respond = respond
         self._writing = asyncio.Lock()
+        self._given_up: Exception | None = None
+        """Why the last answer was not written: no other one can be, for gRPC still holds it."""
         self._room = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def run(self, sequences: SequenceTable) -> None:
@@ -38,6 +40,7 @@ class StreamCall:
         failure = None
         try:
             async with asyncio.TaskGroup() as group:
+                await self._peer.begin()
                 while True:
                     try:
                         request = await self._peer.read()
@@ -79,4 +82,10 @@ class StreamCall:
 
     async def _write(self, response: pb.ModelStreamInferResponse) -> None:
         async with self._writing:
-            await self._peer.write(response)
+            if self._given_up is not None:
+                raise self._given_up
+            try:
+                await self._peer.write(response)
+            except Exception as error:
+                self._given_up = error
+                raise
