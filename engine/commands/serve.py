@@ -159,8 +159,9 @@ def execute(options: argparse.Namespace) -> int:
         return _serve(options, announce)
     from ..server.options import join_address
     from .warmup import warm_up_visibly
-    from .workers import Workers, shared_port
+    from .workers import Workers, check_pages, shared_port
 
+    check_pages(options)
     if options.backend == "cpu":
         warm_up_visibly()  # once, and not in each of them
     with shared_port(options.host, options.port) as shared, _shared_snapshots(options):

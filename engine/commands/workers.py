@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 SHORTEST_LIFE_S = 5.0
 """One that ends sooner after its start is replaced when this has passed: what went wrong may go wrong again."""
 
+PAGES = ("dashboard", "metrics")
+"""Options with a place to listen that workers can not share."""
+LAST_PORT = 65535
+
 Prepare = Callable[[argparse.Namespace], None]
 """What each process does first."""
 
@@ -129,10 +133,41 @@ class Workers:
             process.terminate()
 
 
+def check_pages(options: argparse.Namespace) -> None:
+    """Raise WavetileError where the workers' pages would need ports that are others' already, or that there are not."""
+    taken = [("--port", options.host, range(options.port, options.port + 1))] if options.port else []
+    for name in PAGES:
+        host, port = getattr(options, name) or ("", 0)
+        if not port:
+            continue
+
+        def is_free(first: int, host: str = host) -> bool:
+            last = first + options.workers - 1
+            return last <= LAST_PORT and not any(
+                first < ports.stop and last >= ports.start and _meet(host, other) for _, other, ports in taken
+            )
+
+        if not is_free(port):
+            others = ", ".join(f"{what} {where.start}" for what, _, where in taken)
+            besides = f" beside {others}" if others else ""
+            working = next(filter(is_free, (*range(port, LAST_PORT), *range(port, 0, -1))), None)
+            remedy = f"--{name} {working}" if working else "fewer workers"
+            raise WavetileError(
+                f"--{name} {port}: {options.workers} workers have a port each, {port} to {port + options.workers - 1}, "
+                f"which can not all be had{besides}; {remedy} would work"
+            )
+        taken.append((f"--{name}", host, range(port, port + options.workers)))
+
+
+def _meet(host: str, other: str) -> bool:
+    """Whether a port can not be listened on at both."""
+    return host == other or not {host, other}.isdisjoint(("", "0.0.0.0", "::"))  # noqa: S104 - nobody listens here
+
+
 def of_worker(options: argparse.Namespace, index: int) -> argparse.Namespace:
     """The options of one worker: what only one process can listen on moves on by its number."""
     moved = {}
-    for name in ("dashboard", "metrics"):
+    for name in PAGES:
         if address := getattr(options, name, None):
             host, port = address
             moved[name] = (host, port and port + index)

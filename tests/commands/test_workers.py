@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from tests.commands.processes import children, models, serving
 from tests.commands.said import Command
 from tests.patience import PATIENCE_S, wait_until
-from wavetile.engine.commands.workers import of_worker
+from wavetile.engine.commands.workers import check_pages, of_worker
+from wavetile.engine.errors import WavetileError
 
 if not hasattr(socket, "SO_REUSEPORT"):
     pytest.skip("this system can not share a port among processes", allow_module_level=True)
@@ -59,3 +61,24 @@ def test_pages_of_workers_have_ports_of_their_own() -> None:
     options = Namespace(port=5, metrics=("127.0.0.1", 9090), dashboard=None)
     assert of_worker(options, 3) == Namespace(port=5, metrics=("127.0.0.1", 9093), dashboard=None)
     assert of_worker(Namespace(metrics=("::1", 0)), 3) == Namespace(metrics=("::1", 0))
+
+
+@pytest.mark.parametrize(
+    ("port", "dashboard", "metrics", "reason"),
+    [
+        (0, ("127.0.0.1", 9000), ("127.0.0.1", 9002), "9002 to 9005, .* beside --dashboard 9000; --metrics 9004 would"),
+        (0, ("127.0.0.1", 9000), ("0.0.0.0", 8998), "8998 to 9001, .* beside --dashboard 9000; --metrics 9004 would"),
+        (9003, ("127.0.0.1", 9000), None, "9000 to 9003, .* beside --port 9003; --dashboard 9004 would work"),
+        (0, ("127.0.0.1", 65533), None, "65533 to 65536, which can not all be had; --dashboard 65532 would work"),
+        (0, ("::1", 65532), ("::1", 65530), "beside --dashboard 65532; --metrics 65528 would work"),
+        (9004, ("127.0.0.1", 9000), ("127.0.0.1", 9005), ""),
+        (0, ("127.0.0.1", 65532), ("127.0.0.1", 0), ""),
+        (0, ("127.0.0.1", 9000), ("127.0.0.2", 9000), ""),
+    ],
+)
+def test_pages_of_workers_need_ports_that_nobody_else_has(
+    port: int, dashboard: tuple[str, int], metrics: tuple[str, int] | None, reason: str
+) -> None:
+    options = Namespace(host="127.0.0.1", port=port, dashboard=dashboard, metrics=metrics, workers=4)
+    with pytest.raises(WavetileError, match=reason) if reason else nullcontext():
+        check_pages(options)
