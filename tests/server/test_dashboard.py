@@ -14,6 +14,7 @@ from tests.server.browser import opened
 from tests.server.fakes import HOP, GainModel, InvertModel
 from tests.server.guards import make_files, write_tokens
 from tests.server.running import exchange, serving, until
+from tests.server.shelf import NAME, Shelf, serves, shelf_client, versions
 from tests.virtual_time import DAY_S, HeldTimers
 from wavetile.clients import Part, StreamClient
 from wavetile.engine.server import Security, WebAddress
@@ -87,6 +88,25 @@ async def test_the_certificates_of_the_grpc_port_guard_it_too(tmp_path: Path) ->
 
 
 # What the data says.
+
+
+async def test_versions_that_drain_are_there_as_long_as_they_have_streams() -> None:
+    shelf = Shelf(overlap={1: 1.0})
+    async with shelf_client(shelf, dashboard=HERE) as (server, client):
+        url = server.urls["dashboard"]
+        async with client.stream(NAME) as stream:
+            shelf.models[NAME][2] = 1.0
+            server.reread()
+            await until(lambda: serves(server, "2"))
+            _, _, seen = await get(f"{url}/api/overview")
+            (model,), (row,) = seen["models"], seen["streams"]
+            assert (model["version"], model["draining"]) == ("2", [{"version": "1", "uses": 1}])
+            assert (row["model_version"], model["active"]) == ("1", 1)
+            assert (await get(f"{url}/api/streams/{stream.info.stream_id}"))[0] == 200
+        await until(lambda: versions(server) == ["2"])
+        _, _, seen = await get(f"{url}/api/overview")
+        assert [(one["version"], one["draining"]) for one in seen["models"]] == [("2", [])]
+        assert [one["name"] for one in seen["networks"]] == ["overlap.network"]
 
 
 async def test_the_numbers_are_the_servers() -> None:

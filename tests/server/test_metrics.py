@@ -11,6 +11,7 @@ import pytest
 from tests.server.fakes import HOP, Doubled, GainModel, InvertModel
 from tests.server.guards import write_tokens
 from tests.server.running import process, serving, until
+from tests.server.shelf import NAME, Shelf, exchanged, serves, shelf_client, versions
 from wavetile.clients import Part, StreamClient
 from wavetile.engine.errors import ServerError, WavetileError
 from wavetile.engine.server import Security, WebAddress
@@ -125,3 +126,24 @@ async def test_a_port_that_is_taken_is_an_error() -> None:
         with pytest.raises(WavetileError, match=f"can not listen on 127.0.0.1:{taken}"):
             async with serving({}, metrics=WebAddress("127.0.0.1", taken)):
                 pass
+
+
+async def test_each_version_says_how_many_use_it_and_counts_go_on() -> None:
+    shelf = Shelf(overlap={1: 1.0})
+    async with shelf_client(shelf, metrics=HERE) as (server, client):
+        async with client.stream(NAME) as old:
+            await exchanged(old, np.ones(4 * HOP, np.float32), [])
+            shelf.models[NAME][2] = 1.0
+            server.reread()
+            await until(lambda: serves(server, "2"))
+            both = await scrape(server.urls["metrics"])
+        await until(lambda: versions(server) == ["2"])
+        after = await scrape(server.urls["metrics"])
+    name = "wavetile_version_uses"
+    assert {key[2:]: value for key, value in both.items() if key[0] == name} == {
+        ("serving", "2"): 0,
+        ("draining", "1"): 1,
+    }
+    assert {key[2:]: value for key, value in after.items() if key[0] == name} == {("serving", "2"): 0}
+    assert both["wavetile_frames_total", NAME] == after["wavetile_frames_total", NAME] == 4
+    assert after["wavetile_streams_opened_total", NAME] == 1

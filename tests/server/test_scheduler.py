@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -197,6 +198,42 @@ async def test_a_failed_step_fails_its_streams_and_no_others(benches: list[Bench
     stream.feed(HOP_OF_SOUND)
     await until(lambda: len(sink.results) == 1)
     assert (broken_sink.results, len(broken_sink.errors)) == ([], 1)
+
+
+async def test_a_model_that_is_removed_during_its_last_batch_stays_counted(benches: list[Bench]) -> None:
+    go_on = threading.Event()
+    bench = Bench(GainModel(go_on=go_on))
+    benches.append(bench)
+    stream, sink, session = bench.attach()
+    stream.feed(HOP_OF_SOUND)
+    bench.scheduler.start()
+    await until(lambda: len(bench.model.order) == 1)  # it is computed now
+    stream.close()
+    bench.scheduler.remove(bench.scheduled)
+    assert bench.scheduler.counts("gain").frames == 0
+    go_on.set()
+    await until(lambda: session.closed)
+    assert bench.scheduler.counts("gain").frames == 1
+    assert (sink.results, bench.scheduled.idle, bench.scheduler.names) == ([], [], ("gain",))
+    bench.scheduled = bench.scheduler.add("gain", [bench.model.executor()])
+    again, again_sink, _ = bench.attach()
+    again.feed(HOP_OF_SOUND)
+    await until(lambda: len(again_sink.results) == 1)
+    assert bench.scheduler.counts("gain").frames == 2
+    assert bench.scheduler.counts_of(bench.scheduled).frames == 1
+
+
+async def test_models_of_one_name_share_no_batch(benches: list[Bench]) -> None:
+    bench = Bench(GainModel())
+    benches.append(bench)
+    streams = [bench.attach()[0]]
+    bench.scheduled = bench.scheduler.add("gain", [bench.model.executor()])
+    streams += [bench.attach()[0] for _ in range(2)]
+    for stream in streams:
+        stream.feed(HOP_OF_SOUND)
+    bench.scheduler.start()
+    await until(lambda: len(bench.model.order) == 3)
+    assert bench.model.batch_sizes == [1, 2]
 
 
 async def test_what_can_not_be_scheduled_is_refused() -> None:

@@ -144,6 +144,13 @@ function rows(body, keys) {
   });
 }
 
+// A model's name, with its versions where there is, or was, more than one.
+function named(model) {
+  const draining = model.draining.map((one) => `${one.version}: ${count(one.uses)} left`).join(", ");
+  const version = model.version === null ? "unloaded" : model.version === "1" && !draining ? "" : model.version;
+  return [model.name, version, draining && `(${draining})`].filter(Boolean).join(" ");
+}
+
 function showModels(models, elapsedNs, threads) {
   rows($("models"), models.map(({ model }) => model.name)).forEach((row, index) => {
     const { model, fast, slow } = models[index];
@@ -152,7 +159,7 @@ function showModels(models, elapsedNs, threads) {
       `n ${name !== "met" && slow.outcomes[name] ? "warn" : model.outcomes[name] ? "" : "none"}`];
     const refused = total(model.refused);
     cells(row, [
-      [model.name], [count(model.active), "n"],
+      [named(model)], [count(model.active), "n"],
       [elapsedNs ? count(fast.frames / (elapsedNs / 1e9)) : NONE, "n"],
       [elapsedNs ? percent(fast.busyNs / (elapsedNs * threads)) : NONE, "n"],
       [fast.batches ? String(digits(fast.batched / fast.batches)) : NONE, "n"],
