@@ -13,7 +13,7 @@ def copy(x: np.ndarray, y: np.ndarray) -> None:
 
     Args:
         x: [LOOP_RANK axes] float32; zero strides repeat.
-        y: [LOOP_RANK axes] float32.
+        y: [LOOP_RANK axes] float32; may begin before x in the same memory, with the same strides.
 
     Source: ONNX Expand, Transpose and Concat, what of them is not a view.
     """

@@ -21,7 +21,7 @@ import wavetile
 PACKAGE_FOLDERS = ("engine", "kernels", "proto", "clients")
 DATA_SUFFIXES = {
     ".css",
-    ".cu",
+    ".cuh",
     ".flac",
     ".html",
     ".js",

@@ -15,7 +15,9 @@ from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
 from wavetile.kernels.table import Memory, Table, aligned_bytes
 
-RUNNERS = {"reference": ReferenceRunner, "cpu": CpuRunner}
+from .cuda.host import HostRunner
+
+RUNNERS = {"reference": ReferenceRunner, "cpu": CpuRunner, "cuda": HostRunner}
 GUARD_BYTES = 256
 CANARY = np.float32(np.nan).tobytes()
 

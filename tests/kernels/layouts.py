@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from wavetile.kernels.reference import kernels as _kernels  # noqa: F401  (registers the definitions)
 
+from .cuda.host import COMPILER, compiler_is_here
 from .harness import Lanes, Out
 
 LANES = (1, 3)
 BACKENDS = ("reference", "cpu")
+ALL_BACKENDS = (
+    *BACKENDS,
+    pytest.param("cuda", marks=pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")),
+)
+"""For problems of kernels that CUDA has too; they run on the processor, see `cuda.host`."""
 
 
 def ones_before(shape: Sequence[int], rank: int = 6) -> tuple[int, ...]:

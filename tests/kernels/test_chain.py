@@ -13,7 +13,7 @@ from wavetile.kernels.opcodes import Binary, Unary
 from wavetile.kernels.schemas.chain import CHAIN_INPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
 
 from .harness import Constant, Lanes, Out, run_kernel
-from .layouts import BACKENDS, LANES, ones_before, random_input, random_output
+from .layouts import ALL_BACKENDS, LANES, ones_before, random_input, random_output
 
 T0, T1 = CHAIN_INPUTS, CHAIN_INPUTS + 1
 Y0, Y1 = CHAIN_INPUTS + CHAIN_TEMPORARIES, CHAIN_INPUTS + CHAIN_TEMPORARIES + 1
@@ -50,7 +50,7 @@ def by_steps(x0: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> tuple[np.ndarray
     return y0, call("where", condition=below, a=x1, b=leaky)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("lanes", LANES)
@@ -77,7 +77,7 @@ def test_values_and_bits(lanes: int, shape: tuple[int, ...], layout: str, backen
             assert made[name].tobytes() == bits.tobytes()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("exponent", [2.0, 0.5, -0.5, 3.0, 2.7])
 def test_scalars(exponent: float, backend: str) -> None:
     """A number for all elements takes the path that the binary kernel has for it: powers differ in the last bit."""

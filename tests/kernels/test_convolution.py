@@ -12,14 +12,14 @@ from wavetile.kernels.contract import Space
 from wavetile.kernels.opcodes import Activation
 
 from .convolution_problems import ConvProblem, random_problem
-from .layouts import BACKENDS
+from .layouts import ALL_BACKENDS
 from .tolerances import TOLERANCES
 
 KERNELS = ("conv_wide", "conv_narrow", "conv_depthwise")
 LAYOUTS = ("dense", "shuffled")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("seed", range(12))
@@ -42,7 +42,7 @@ def test_every_width(kernel: str, width: int) -> None:
         replace(problem, stride=(1, stride)).check(kernel, "cpu", 1, "dense", TOLERANCES[kernel])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name)
 def test_activations(kernel: str, backend: str, activation: Activation) -> None:
@@ -143,7 +143,7 @@ def test_choice_of_depthwise_and_huge_windows() -> None:
     assert packing.choose_convolution(*huge) == "conv_narrow"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize(
     ("size", "kernel", "dilation"),
     [

@@ -12,7 +12,7 @@ from wavetile.kernels.contract import Space
 from wavetile.kernels.opcodes import Activation
 
 from .convolution_problems import ConvProblem, random_problem
-from .layouts import BACKENDS
+from .layouts import ALL_BACKENDS
 from .tolerances import TOLERANCES
 
 TOLERANCE = TOLERANCES["conv_short"]
@@ -23,7 +23,7 @@ def short_problem(rng: np.random.Generator, largest_width: int = 70) -> ConvProb
     return replace(problem, stride=(problem.stride[0], min(problem.stride[1], 2)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("seed", range(12))
 def test_random_convolutions(backend: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def test_every_width(stride: int, width: int) -> None:
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name)
 def test_activations(backend: str, activation: Activation) -> None:
     problem = ConvProblem(inputs=5, outputs=19, size=(2, 37), kernel=(1, 3), pads=(0, 1, 0, 1), activation=activation)

@@ -13,7 +13,7 @@ from wavetile.kernels.contract import Space
 from wavetile.kernels.opcodes import Activation
 
 from .convolution_problems import ConvProblem
-from .layouts import BACKENDS
+from .layouts import ALL_BACKENDS
 from .tolerances import TOLERANCES
 
 CUBE = ConvProblem(size=(1, 1, 1), kernel=(3, 3, 3), stride=(1, 1, 1), dilation=(1, 1, 1), pads=(1,) * 6)
@@ -51,7 +51,7 @@ def random_problem(rng: np.random.Generator, largest_width: int = 100) -> ConvPr
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("seed", range(10))
 def test_random_convolutions(backend: str, layout: str, seed: int) -> None:

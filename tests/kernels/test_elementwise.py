@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from wavetile.kernels.opcodes import Binary, Unary
 
 from .harness import Lanes, Out, Same, run_kernel
-from .layouts import BACKENDS, LANES, ones_before, random_input, random_output
+from .layouts import ALL_BACKENDS, LANES, ones_before, random_input, random_output
 from .tolerances import TOLERANCES
 
 LAYOUTS = ("dense", "shuffled", "broadcast")
@@ -90,7 +90,7 @@ def unary_values(operator: Unary, shape: tuple[int, ...], lanes: int, rng: np.ra
     return np.abs(values) if operator in (Unary.SQRT, Unary.LOG) else values
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", UNARY, ids=lambda operator: operator.name)
 def test_unary(backend: str, operator: Unary) -> None:
     name, attributes, alpha, beta = UNARY[operator]
@@ -106,7 +106,7 @@ def test_unary(backend: str, operator: Unary) -> None:
                 np.testing.assert_allclose(got["y"], expected, **tolerance(operator))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_clip_square_gelu(backend: str) -> None:
     rng = np.random.default_rng(0)
     x = random_input(ones_before((5, 70)), 2, rng, "dense")
@@ -126,7 +126,7 @@ def test_clip_square_gelu(backend: str) -> None:
         np.testing.assert_allclose(run(Unary.GELU, alpha), expected, **TOLERANCES["gelu"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("alpha", [1.0, 1.702, -0.5])
 def test_swish(backend: str, alpha: float) -> None:
     x = random_input(ones_before((5, 70)), 2, np.random.default_rng(0), "dense")
@@ -158,7 +158,7 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("repeat", [1, 30], ids=["short", "long"])
 @pytest.mark.parametrize("operator", SPECIAL, ids=lambda operator: operator.name)
 def test_unary_of_special_values(backend: str, repeat: int, operator: Unary) -> None:
@@ -184,7 +184,7 @@ def binary_values(operator: Binary, shape: tuple[int, ...], lanes: int, rng: np.
     return np.round(values) if operator in _LOGIC | _BOOLEAN_RESULT else values
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", BINARY, ids=lambda operator: operator.name)
 def test_binary(backend: str, operator: Binary) -> None:
     rng = np.random.default_rng(operator)
@@ -202,7 +202,7 @@ def test_binary(backend: str, operator: Binary) -> None:
                 np.testing.assert_allclose(got["y"], flat.reshape(a.array.shape), **TOLERANCES["binary"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", BINARY, ids=lambda operator: operator.name)
 @pytest.mark.parametrize("scalar", ["left", "right"])
 @pytest.mark.parametrize("y_strides", [None, (0, 0, 0, 0, 140, 2)], ids=["dense", "strided"])
@@ -218,7 +218,7 @@ def test_binary_with_a_scalar(backend: str, operator: Binary, scalar: str, y_str
     np.testing.assert_allclose(got["y"], expected, **TOLERANCES["binary"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("exponent", [2.0, 0.5, -0.5, 1.0, -1.0, 3.0, 0.0, 0.3, -2.0])
 def test_constant_powers(backend: str, exponent: float) -> None:
     special = np.array([0, -0.0, INF, -INF, NAN, -2, 1], np.float32)
@@ -234,7 +234,7 @@ def test_constant_powers(backend: str, exponent: float) -> None:
     np.testing.assert_array_equal(np.signbit(got[nonzero]), np.signbit(expected[nonzero]))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize(
     ("operator", "expected"),
     [
@@ -255,7 +255,7 @@ def test_binary_of_special_values(backend: str, operator: Binary, expected: list
     np.testing.assert_array_equal(got["y"].reshape(-1), np.array(expected * repeat, np.float32))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("repeat", [1, 40], ids=["short", "long"])
 def test_division_by_zero_and_infinity(backend: str, repeat: int) -> None:
     a = np.array([1, -1, 0, 1, INF] * repeat, np.float32).reshape(1, *ones_before((-1,)))
@@ -264,7 +264,7 @@ def test_division_by_zero_and_infinity(backend: str, repeat: int) -> None:
     np.testing.assert_array_equal(got["y"].reshape(-1), np.array([INF, -INF, NAN, 0, NAN] * repeat, np.float32))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layouts", [("dense",) * 3, ("shuffled", "dense", "broadcast"), ("broadcast",) * 3])
 def test_where(backend: str, layouts: tuple[str, str, str]) -> None:
     rng = np.random.default_rng(7)
@@ -278,7 +278,7 @@ def test_where(backend: str, layouts: tuple[str, str, str]) -> None:
         np.testing.assert_array_equal(got["y"], expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("strides", [None, (0, 0, 0, 0, 300, 2)], ids=["dense", "strided"])
 def test_in_place(backend: str, strides: tuple[int, ...] | None) -> None:
     rng = np.random.default_rng(3)

@@ -8,12 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.kernels.harness import RUNNERS, Lanes, Out, run_kernel
+from tests.kernels.harness import Lanes, Out, run_kernel
+from tests.kernels.layouts import BACKENDS
 from wavetile.kernels.contract import ElementType
 from wavetile.kernels.opcodes import Reduce
 from wavetile.kernels.opcodes_general import GeneralBinary, GeneralUnary, Overflow
 
-BACKENDS = sorted(RUNNERS)
 SHAPE = (1, 1, 2, 3, 4, 5)
 LANES = 2
 CARRIERS = {"float32": ElementType.FLOAT32, "int64": ElementType.INT64, "float64": ElementType.FLOAT64}

@@ -21,10 +21,9 @@ from wavetile.kernels.packing_recurrent import (
 from wavetile.kernels.schemas.recurrent import Direction
 
 from .harness import Constant, Lanes, Out, Same, run_kernel
+from .layouts import ALL_BACKENDS
 from .recurrent_problems import RecurrentProblem
 from .tolerances import TOLERANCES
-
-BACKENDS = ("reference", "cpu")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ SIZES = (  # groups, direction, time, batch, input, hidden
 )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("candidate", [Activation.TANH, Activation.RELU])
 @pytest.mark.parametrize("linear_before_reset", [True, False])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -119,7 +118,7 @@ def test_equals_onnxruntime(backend: str, candidate: Activation, linear_before_r
         problem.check(problem.run(backend))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_state_in_place_in_permuted_slots(backend: str, sizes: tuple) -> None:
     problem = SmallProblem(*sizes, lanes=3)
@@ -127,7 +126,7 @@ def test_state_in_place_in_permuted_slots(backend: str, sizes: tuple) -> None:
     problem.check(problem.run(backend, initial_hidden=state, last_hidden=Same("initial_hidden")))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_strided_views(backend: str) -> None:
     problem = SmallProblem(2, Direction.BIDIRECTIONAL, 5, 3, 6, 3, lanes=2)
     views = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.kernels.harness import RUNNERS, Constant, Lanes, Out, run_kernel
+from tests.kernels.harness import Constant, Lanes, Out, run_kernel
+from tests.kernels.layouts import BACKENDS
 from wavetile.kernels.contract import Space
-
-BACKENDS = sorted(RUNNERS)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

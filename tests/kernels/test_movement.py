@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from .harness import Constant, Lanes, Out, dense_strides, run_kernel
-from .layouts import BACKENDS, LANES, ones_before, random_input, random_output
+from .layouts import ALL_BACKENDS, LANES, ones_before, random_input, random_output
 
 SHAPES = ((1,), (16,), (3, 5), (257, 2), (2, 257), (16, 33), (70, 45), (2, 3, 9, 17), (2, 1, 3, 2, 4, 5))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize(
     "layouts", [("dense", "dense"), ("shuffled", "dense"), ("dense", "shuffled"), ("broadcast",) * 2]
@@ -25,7 +25,7 @@ def test_copy(backend: str, lanes: int, layouts: tuple[str, str], shape: tuple[i
         np.testing.assert_array_equal(got["y"], x.array)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("shape", [(16, 33), (33, 16), (64, 64), (8, 8), (257, 2), (2, 257), (41, 23), (100, 7)])
 def test_copy_transposed(backend: str, shape: tuple[int, int]) -> None:
     rows, columns = shape
@@ -38,7 +38,7 @@ def test_copy_transposed(backend: str, shape: tuple[int, int]) -> None:
     np.testing.assert_array_equal(got["y"].reshape(2, 3, rows, columns), values.swapaxes(2, 3))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("step", [2, 3])
 @pytest.mark.parametrize("columns", [1, 7, 16, 17, 31, 40])
 def test_copy_of_strided_columns(backend: str, step: int, columns: int) -> None:
@@ -49,7 +49,7 @@ def test_copy_of_strided_columns(backend: str, step: int, columns: int) -> None:
     np.testing.assert_array_equal(got["y"], values)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_copy_of_every_order_of_axes(backend: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -65,7 +65,7 @@ def test_copy_of_every_order_of_axes(backend: str) -> None:
         np.testing.assert_array_equal(got["y"], x.array)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 def test_fill(backend: str, layout: str) -> None:
     rng = np.random.default_rng(1)
@@ -74,7 +74,7 @@ def test_fill(backend: str, layout: str) -> None:
         np.testing.assert_array_equal(got["y"], np.full((2, *ones_before(shape)), np.float32(0.1)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("layout", ["dense", "shuffled", "broadcast"])
 @pytest.mark.parametrize("inner", [1, 2, 7, 40])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from .harness import Constant, Lanes, Out, run_kernel
-from .layouts import BACKENDS, LANES, random_input, random_output
+from .layouts import ALL_BACKENDS, LANES, random_input, random_output
 
 SHAPES = ((1, 1, 1, 528), (2, 3, 1, 7), (3, 2, 4, 33), (1, 5, 2, 1500), (2, 2, 3, 1))
 
@@ -20,7 +20,7 @@ def expected(
     return (wide - mean) * inverse * scale + bias, mean[..., 0, 0], inverse[..., 0, 0]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("centred", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -48,7 +48,7 @@ def test_values(lanes: int, shape: tuple[int, ...], centred: int, layout: str, b
     np.testing.assert_allclose(made["inverse"], inverse, rtol=1e-5)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("scaled", [None, (0, 0, 0, 1), (0, 1, 0, 0)])
 @pytest.mark.parametrize("shifted", [None, (0, 0, 0, 1), (0, 1, 0, 0)])
 def test_what_repeats_or_is_absent(scaled: tuple | None, shifted: tuple | None, backend: str) -> None:
@@ -78,7 +78,7 @@ def test_what_repeats_or_is_absent(scaled: tuple | None, shifted: tuple | None, 
     np.testing.assert_allclose(made, y, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_a_large_mean_does_not_hide_the_variance(backend: str) -> None:
     x = (1e4 + np.random.default_rng(3).standard_normal((1, 1, 1, 1, 4096))).astype(np.float32)
     made = run_kernel("normalize", backend, x=Constant(x[0]), y=Out(x.shape[1:]), epsilon=0.0, centred=1)["y"]

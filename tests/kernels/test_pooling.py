@@ -9,7 +9,7 @@ from wavetile.kernels.schemas.window import window_operands
 
 from .convolution_problems import onnx_node
 from .harness import Lanes, Out, run_kernel
-from .layouts import BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, random_input, random_output
 from .tolerances import TOLERANCES
 
 
@@ -41,7 +41,7 @@ def random_window(rng: np.random.Generator, size: tuple[int, int]) -> dict[str, 
     }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("kernel", ["max_pool", "average_pool"])
 @pytest.mark.parametrize("seed", range(10))
@@ -82,7 +82,7 @@ def test_windows_that_halve_an_image(kernel: str, width: int, height: tuple[int,
     np.testing.assert_allclose(got, expected.reshape(got.shape), **TOLERANCES[kernel])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_max_pool_keeps_nan(backend: str) -> None:
     x = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 1, 8)
     x[..., [0, 3]] = np.nan

@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.kernels.harness import RUNNERS, Lanes, Out, run_kernel
+from tests.kernels.harness import Lanes, Out, run_kernel
+from tests.kernels.layouts import BACKENDS
 from wavetile.kernels.contract import ElementType
 
-BACKENDS = sorted(RUNNERS)
 LANES = 2
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.kernels.harness import RUNNERS, Constant, Lanes, Out, run_kernel
+from tests.kernels.harness import Constant, Lanes, Out, run_kernel
+from tests.kernels.layouts import BACKENDS
 
-BACKENDS = sorted(RUNNERS)
 LANES = 2
 SHAPE = (1, 1, 1, 2, 3, 37)
 SPREADS = {

@@ -13,10 +13,10 @@ from wavetile.kernels.opcodes import Activation
 from wavetile.kernels.packing_recurrent import gate_bias, gate_weights, unpack_gate_bias, unpack_gate_weights
 
 from .harness import Lanes, Out, PreparedKernel, Same
+from .layouts import ALL_BACKENDS
 from .recurrent_problems import RecurrentProblem
 from .tolerances import TOLERANCES
 
-BACKENDS = ("reference", "cpu")
 VARIANTS: dict[str, dict[str, Any]] = {
     "lstm": {"kernel": "lstm"},
     "gru": {"kernel": "gru"},
@@ -55,7 +55,7 @@ def problem_of(variant: str, time: int, batch: int, inner: int, hidden: int, **o
     return RecurrentProblem(time=time, batch=batch, inner=inner, hidden=hidden, **VARIANTS[variant], **options)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_equals_onnxruntime(backend: str, variant: str, sizes: tuple[int, int, int, int]) -> None:
@@ -64,7 +64,7 @@ def test_equals_onnxruntime(backend: str, variant: str, sizes: tuple[int, int, i
         check(problem.run(backend), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", [(1, 1, 12, 20), (3, 1, 12, 20), (2, 3, 4, 5), (1, 1, 128, 128)], ids=str)
 @pytest.mark.parametrize("lanes", [2, 3, 9])
@@ -77,7 +77,7 @@ def test_state_in_place_in_permuted_slots(
     check(problem.run(backend, **in_place), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_strided_views(backend: str, variant: str) -> None:
     time, batch, inner, hidden = sizes = (5, 3, 6, 19)
@@ -100,7 +100,7 @@ def test_x_and_y_in_state_memory(variant: str) -> None:
     check(problem.run("cpu", **operands), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("kernel", ["lstm", "gru"])
 def test_only_y_is_asked_for(backend: str, kernel: str) -> None:
     problem = RecurrentProblem(kernel, 3, 2, 4, 5)
@@ -157,7 +157,7 @@ def test_tiny_and_saturated_gates(variant: str, scale: float) -> None:
     check({k: v for k, v in got.items() if k != "scratch"}, {k: expected[k] for k in got if k != "scratch"}, "lstm")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nan_stays_in_its_row(backend: str, variant: str) -> None:
     problem = problem_of(variant, 3, 4, 6, 18)

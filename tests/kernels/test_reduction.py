@@ -10,7 +10,7 @@ import pytest
 from wavetile.kernels.opcodes import Reduce
 
 from .harness import Lanes, Out, run_kernel
-from .layouts import BACKENDS, LANES, random_input, random_output
+from .layouts import ALL_BACKENDS, LANES, random_input, random_output
 from .test_elementwise import onnx_run
 from .tolerances import TOLERANCES
 
@@ -35,7 +35,7 @@ SHAPES = (
 )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("layout", ["dense", "shuffled", "broadcast"])
 @pytest.mark.parametrize("operator", ONNX_NAME, ids=lambda operator: operator.name)
@@ -56,7 +56,7 @@ def test_reduce(backend: str, lanes: int, layout: str, operator: Reduce) -> None
             np.testing.assert_allclose(got["y"], expected, **TOLERANCES["reduce"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_reduce_across_contiguous_kept_axis(backend: str) -> None:
     rng = np.random.default_rng(0)
     frames = rng.standard_normal((2, 300, 96)).astype(np.float32)  # [lanes, frequency, channels], mean over frequency
@@ -83,7 +83,7 @@ def test_sums_of_few_rows_across_every_width(operator: Reduce, columns: int) -> 
         np.testing.assert_allclose(got["y"].reshape(2, columns), expected, **TOLERANCES["reduce"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("strides", [(0, 0, 0, 0, 0, 1), (0, 0, 1, 0, 0, 2)], ids=["along", "across"])
 def test_long_sums_stay_accurate(backend: str, strides: tuple[int, ...]) -> None:
     values = (1 + np.random.default_rng(0).random(200_000)).astype(np.float32)
@@ -94,7 +94,7 @@ def test_long_sums_stay_accurate(backend: str, strides: tuple[int, ...]) -> None
     np.testing.assert_allclose(got["y"].reshape(-1), expected, rtol=5e-7)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", ONNX_NAME, ids=lambda operator: operator.name)
 @pytest.mark.parametrize("shape", [(1, 1, 2, 1, 1, 90), (1, 1, 90, 1, 1, 2)], ids=str)
 @pytest.mark.parametrize("nan", [np.float32(np.nan), -np.float32(np.nan)], ids=["nan", "negative nan"])
@@ -106,7 +106,7 @@ def test_nan_passes_through(backend: str, operator: Reduce, shape: tuple[int, ..
     assert not np.isnan(np.delete(got, 1)).any()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("layout", ["dense", "shuffled", "broadcast"])
 @pytest.mark.parametrize("logarithm", [0, 1])
@@ -121,7 +121,7 @@ def test_softmax(backend: str, lanes: int, layout: str, logarithm: int, shape: t
     np.testing.assert_allclose(got["y"], expected, **TOLERANCES["log_softmax" if logarithm else "softmax"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("shape", [(1, 40, 1), (1, 2, 40)], ids=str)
 def test_softmax_of_special_values(backend: str, shape: tuple[int, ...]) -> None:
     x = np.zeros((1, *shape), np.float32)

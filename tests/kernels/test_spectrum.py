@@ -12,9 +12,9 @@ from wavetile.kernels.errors import KernelError
 from wavetile.kernels.packing_spectrum import complex_fft_tables, fft_tables, radices
 
 from .harness import Constant, Lanes, Out, run_kernel
+from .layouts import ALL_BACKENDS
 from .tolerances import fft_tolerance
 
-BACKENDS = ("reference", "cpu")
 LENGTHS = (
     *range(1, 129),
     160,
@@ -73,7 +73,7 @@ def check(got: np.ndarray, expected: np.ndarray, n: int) -> None:
     assert np.abs(got - expected).max() <= fft_tolerance(n) * rms
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", LENGTHS)
 def test_equals_numpy(backend: str, n: int) -> None:
     x = signal(1, 2, n)
@@ -82,7 +82,7 @@ def test_equals_numpy(backend: str, n: int) -> None:
     check(inverse(backend, pairs(spectrum), n), x, n)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 33, 34, 320, 512])
 def test_views_and_lanes(backend: str, n: int) -> None:
     bins = n // 2 + 1
@@ -105,7 +105,7 @@ def test_views_and_lanes(backend: str, n: int) -> None:
         check(inverse(backend, expected, n, changed), x, n)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", LENGTHS)
 def test_complex_equals_numpy(backend: str, n: int) -> None:
     x = signal(1, 2, 2 * n).reshape(1, 2, n, 2)
@@ -114,7 +114,7 @@ def test_complex_equals_numpy(backend: str, n: int) -> None:
     check(transform(backend, x, 1), pairs(np.fft.ifft(wide)), n)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", [1, 7, 12, 64, 320])
 def test_complex_views_and_lanes(backend: str, n: int) -> None:
     x = signal(3, 2, 2 * n).reshape(3, 2, n, 2)
@@ -143,7 +143,7 @@ def test_a_lane_has_the_same_bits_alone_and_among_others(n: int) -> None:
             assert alone.tobytes() == transform("cpu", together, turn)[lane].tobytes()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", [1, 2, 7, 12, 64, 320])
 def test_inverse_ignores_imaginary_parts_of_real_bins(backend: str, n: int) -> None:
     x = signal(1, 1, n)
@@ -154,7 +154,7 @@ def test_inverse_ignores_imaginary_parts_of_real_bins(backend: str, n: int) -> N
     check(inverse(backend, spectrum, n), x, n)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", [7, 12, 64, 320])
 def test_nan_reaches_all_bins_of_its_row_alone(backend: str, n: int) -> None:
     x = signal(1, 2, n)

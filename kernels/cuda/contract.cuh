@@ -1,0 +1,115 @@
+// What every kernel of this folder is made of: the memory of one lane, views of tensors, and the threads that share
+// an instruction. The words of an instruction are laid out by its schema (kernels/contract.py); their positions and the
+// numbers of operators are generated from there, so that neither is written twice.
+#pragma once
+
+typedef long long word;
+
+// The spaces of one lane, by the number of each in `Space`.
+struct Memory {
+    char* spaces[3];
+};
+
+// The memories of all lanes, as a launch gets them: see `Context` in kernels/contract.py.
+struct Spaces {
+    char *weights, *arena, *state;
+    word arena_stride, state_stride;  // bytes from one lane, or slot, to the next
+    const word* slots;                // of each lane
+
+    __device__ Memory of(int lane) const {
+        return {{weights, arena + lane * arena_stride, state + slots[lane] * state_stride}};
+    }
+};
+
+// Threads that work on one instruction of one lane. `sync` waits for all of them; threads of several blocks can not
+// wait for each other, so that a kernel which calls it runs in one block a lane.
+struct Block {
+    static constexpr bool CAN_WAIT = true;
+    int rank, size;
+    __device__ Block() : rank(threadIdx.x), size(blockDim.x) {}
+    __device__ void sync() const { __syncthreads(); }
+};
+
+struct Grid {
+    static constexpr bool CAN_WAIT = false;
+    int rank, size;
+    __device__ Grid() : rank(blockIdx.x * blockDim.x + threadIdx.x), size(gridDim.x * blockDim.x) {}
+};
+
+// The address in a word, or null where the operand is absent.
+template <class T>
+__device__ T* pointer(const word* words, const Memory& memory) {
+    word address = words[0];
+    if (address == -1) return nullptr;
+    return reinterpret_cast<T*>(memory.spaces[address >> SPACE_SHIFT & SPACE_MASK] + (address & OFFSET_MASK));
+}
+
+// A tensor operand; sizes and strides count elements.
+template <int RANK, class T = float>
+struct View {
+    T* data;
+    int size[RANK];
+    word stride[RANK];
+
+    __device__ View(const word* words, const Memory& memory) : data(pointer<T>(words, memory)) {
+#pragma unroll
+        for (int axis = 0; axis < RANK; ++axis) {
+            size[axis] = static_cast<int>(words[1 + axis]);
+            stride[axis] = words[1 + RANK + axis];
+        }
+    }
+
+    __device__ explicit operator bool() const { return data != nullptr; }
+
+    // How many elements the first `axes` axes have together.
+    __device__ int count(int axes = RANK) const {
+        int product = 1;
+#pragma unroll
+        for (int axis = 0; axis < RANK; ++axis)
+            if (axis < axes) product *= size[axis];
+        return product;
+    }
+
+    template <class... Places>
+    __device__ T& operator()(Places... places) const {
+        static_assert(sizeof...(Places) == RANK, "one place an axis");
+        const word at[RANK] = {places...};
+        word offset = 0;
+#pragma unroll
+        for (int axis = 0; axis < RANK; ++axis) offset += at[axis] * stride[axis];
+        return data[offset];
+    }
+};
+
+// Where element `index`, counted in C order over the shape of `like`, lies in each of several tensors of that shape.
+template <int RANK, int TENSORS>
+struct Places {
+    word offset[TENSORS];
+
+    template <class First, class... Others>
+    __device__ Places(int index, const First& like, const Others&... others) {
+        const word* strides[TENSORS] = {like.stride, others.stride...};
+#pragma unroll
+        for (int tensor = 0; tensor < TENSORS; ++tensor) offset[tensor] = 0;
+#pragma unroll
+        for (int axis = RANK - 1; axis >= 0; --axis) {
+            int rest = index / like.size[axis];
+            int place = index - rest * like.size[axis];
+            index = rest;
+#pragma unroll
+            for (int tensor = 0; tensor < TENSORS; ++tensor) offset[tensor] += place * strides[tensor][axis];
+        }
+    }
+};
+
+// A floating-point operand, rounded to float32.
+__device__ inline float number(const word* words) {
+    return static_cast<float>(__longlong_as_double(words[0]));
+}
+
+// Sums of the 32 threads of a warp, in the same order whatever the machine: every thread gets it.
+template <class T, class Combine>
+__device__ T across_warp(T value, Combine combine) {
+    for (int apart = 16; apart > 0; apart /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, apart));
+    return value;
+}

@@ -1,0 +1,85 @@
+// Element-wise kernels: unary, binary, where, and chains of them in registers. Bound by the bytes moved, but for the
+// functions that take tens of instructions. A thread takes one element at a time, in C order of the output.
+#pragma once
+
+template <class Team>
+__device__ void unary(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::unary;
+    const View<6> x(words + fields::x, memory), y(words + fields::y, memory);
+    const int operation = static_cast<int>(words[fields::operator_]);
+    const float alpha = number(words + fields::alpha), beta = number(words + fields::beta);
+    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
+        const Places<6, 2> at(index, y, x);
+        y.data[at.offset[0]] = apply_unary(operation, alpha, beta, x.data[at.offset[1]]);
+    }
+}
+
+template <class Team>
+__device__ void binary(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::binary;
+    const View<6> a(words + fields::a, memory), b(words + fields::b, memory), y(words + fields::y, memory);
+    const int operation = static_cast<int>(words[fields::operator_]);
+    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
+        const Places<6, 3> at(index, y, a, b);
+        y.data[at.offset[0]] = apply_binary(operation, a.data[at.offset[1]], b.data[at.offset[2]]);
+    }
+}
+
+template <class Team>
+__device__ void where(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::where;
+    const View<6> condition(words + fields::condition, memory), y(words + fields::y, memory);
+    const View<6> a(words + fields::a, memory), b(words + fields::b, memory);
+    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
+        const Places<6, 4> at(index, y, condition, a, b);
+        y.data[at.offset[0]] = condition.data[at.offset[1]] != 0.0f ? a.data[at.offset[2]] : b.data[at.offset[3]];
+    }
+}
+
+// The offset of an element in a tensor of LOOP_RANK axes whose words are at hand; chains have too many tensors to keep
+// all of their sizes and strides in registers.
+__device__ inline word chain_offset(const word* words, int index) {
+    word offset = 0;
+    for (int axis = 5; axis >= 0; --axis) {
+        const int size = static_cast<int>(words[1 + axis]), rest = index / size;
+        offset += (index - rest * size) * words[7 + axis];
+        index = rest;
+    }
+    return offset;
+}
+
+template <class Team>
+__device__ void chain(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::chain;
+    constexpr int TENSOR_WORDS = 13;
+    const View<2, const int> program(words + fields::program, memory);
+    const word* first = words + fields::y0;
+    int count = 1;
+    for (int axis = 0; axis < 6; ++axis) count *= static_cast<int>(first[1 + axis]);
+    for (int index = team.rank; index < count; index += team.size) {
+        // Local memory, which the first cache holds: a register that is named by a number has no other place.
+        float registers[CHAIN_INPUTS + CHAIN_TEMPORARIES + CHAIN_OUTPUTS];
+        for (int input = 0; input < CHAIN_INPUTS; ++input) {
+            const word* tensor = words + fields::x0 + input * TENSOR_WORDS;
+            if (const float* x = pointer<const float>(tensor, memory)) registers[input] = x[chain_offset(tensor, index)];
+        }
+        for (int step = 0; step < program.size[0]; ++step) {
+            const int* what = program.data + step * CHAIN_WORDS;
+            const float a = registers[what[3]], b = registers[what[4]];
+            float y;
+            if (what[0] == 0) {
+                y = apply_unary(what[1], __int_as_float(what[6]), __int_as_float(what[7]), a);
+            } else if (what[0] == 1) {
+                y = apply_binary(what[1], a, b);
+            } else {
+                y = a != 0.0f ? b : registers[what[5]];
+            }
+            registers[what[2]] = y;
+        }
+        for (int output = 0; output < CHAIN_OUTPUTS; ++output) {
+            const word* tensor = words + fields::y0 + output * TENSOR_WORDS;
+            if (float* y = pointer<float>(tensor, memory))
+                y[chain_offset(tensor, index)] = registers[CHAIN_INPUTS + CHAIN_TEMPORARIES + output];
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// Runs CUDA C on the processor: the threads of a block are fibers that take turns. A thread runs until it waits for
+// others (__syncthreads, a warp's shuffle) or ends; the order in which threads and blocks get their turn is forwards or
+// backwards, so that a result which depends on it is found out. No GPU, no driver, no CUDA header.
+
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include <ucontext.h>
+
+#define __device__
+#define __global__
+#define __shared__ static
+#define __restrict__ __restrict
+#define __noinline__
+#define __launch_bounds__(...)
+
+using std::max;
+using std::min;
+
+struct Index {
+    int x, y, z;
+};
+
+static Index threadIdx, blockIdx, blockDim, gridDim;
+
+template <class To, class From>
+static To bits_as(From value) {
+    static_assert(sizeof(To) == sizeof(From), "the same bits");
+    To result;
+    std::memcpy(&result, &value, sizeof result);
+    return result;
+}
+
+static double __longlong_as_double(long long bits) { return bits_as<double>(bits); }
+static float __int_as_float(int bits) { return bits_as<float>(bits); }
+static float __uint_as_float(unsigned bits) { return bits_as<float>(bits); }
+
+namespace host {
+
+constexpr int WARP_THREADS = 32;
+constexpr size_t STACK_BYTES = 64 * 1024;
+
+enum class Wait { NOTHING, BLOCK, WARP, ENDED };
+
+struct Thread {
+    ucontext_t context;
+    std::vector<char> stack;
+    Wait wait = Wait::NOTHING;
+    int shuffles = 0;
+};
+
+struct Team {
+    std::vector<Thread> threads;
+    std::vector<unsigned long long> exchanged[2];  // of each thread, of this shuffle and of the one before
+    ucontext_t scheduler;
+    int running = 0;
+    const std::function<void()>* body = nullptr;
+};
+
+static Team team;
+
+static void fail(const char* what) {
+    std::fprintf(stderr, "CUDA on the host: %s (block %d, %d; thread %d)\n", what, blockIdx.x, blockIdx.y, threadIdx.x);
+    std::abort();
+}
+
+static void enter() {
+    (*team.body)();
+    team.threads[team.running].wait = Wait::ENDED;
+    swapcontext(&team.threads[team.running].context, &team.scheduler);
+}
+
+static void pause(Wait wait) {
+    Thread& thread = team.threads[team.running];
+    thread.wait = wait;
+    swapcontext(&thread.context, &team.scheduler);
+}
+
+static void turn(int number) {
+    team.running = number;
+    threadIdx = {number, 0, 0};
+    swapcontext(&team.scheduler, &team.threads[number].context);
+}
+
+// Whether all threads from `first` on, `count` of them, are at `wait`; if so they may go on.
+static bool released(int first, int count, Wait wait) {
+    for (int number = first; number < first + count; ++number)
+        if (team.threads[number].wait != wait) return false;
+    for (int number = first; number < first + count; ++number) team.threads[number].wait = Wait::NOTHING;
+    return true;
+}
+
+static void run_block(bool backwards) {
+    const int count = blockDim.x;
+    for (int number = 0; number < count; ++number) {
+        Thread& thread = team.threads[number];
+        thread.wait = Wait::NOTHING;
+        thread.shuffles = 0;
+        thread.stack.resize(STACK_BYTES);
+        getcontext(&thread.context);
+        thread.context.uc_stack = {thread.stack.data(), 0, thread.stack.size()};
+        thread.context.uc_link = nullptr;
+        makecontext(&thread.context, enter, 0);
+    }
+    while (true) {
+        bool moved = false;
+        for (int turn_number = 0; turn_number < count; ++turn_number) {
+            const int number = backwards ? count - 1 - turn_number : turn_number;
+            if (team.threads[number].wait == Wait::NOTHING) turn(number), moved = true;
+        }
+        for (int first = 0; first < count; first += WARP_THREADS)
+            moved |= released(first, std::min(WARP_THREADS, count - first), Wait::WARP);
+        moved |= released(0, count, Wait::BLOCK);
+        if (!moved) break;
+    }
+    for (int number = 0; number < count; ++number)
+        if (team.threads[number].wait != Wait::ENDED) threadIdx.x = number, fail("a barrier that others do not reach");
+}
+
+// Run `body` as the threads of a grid.
+static void launch(int blocks_x, int blocks_y, int threads, bool backwards, const std::function<void()>& body) {
+    gridDim = {blocks_x, blocks_y, 1};
+    blockDim = {threads, 1, 1};
+    team.threads.resize(threads);
+    for (auto& values : team.exchanged) values.resize(threads);
+    team.body = &body;
+    for (int number = 0; number < blocks_x * blocks_y; ++number) {
+        const int block = backwards ? blocks_x * blocks_y - 1 - number : number;
+        blockIdx = {block % blocks_x, block / blocks_x, 0};
+        run_block(backwards);
+    }
+}
+
+}  // namespace host
+
+static void __syncthreads() { host::pause(host::Wait::BLOCK); }
+
+template <class T>
+static T __shfl_xor_sync(unsigned mask, T value, int apart) {
+    static_assert(sizeof(T) <= sizeof(unsigned long long), "a shuffle moves up to 8 bytes");
+    if (mask != 0xffffffffu) host::fail("a shuffle of part of a warp");
+    const int own = threadIdx.x;
+    // Two buffers: a thread may be at the next shuffle while others still read what this one gave them.
+    auto& values = host::team.exchanged[host::team.threads[own].shuffles++ % 2];
+    std::memcpy(&values[own], &value, sizeof value);
+    host::pause(host::Wait::WARP);
+    T result;
+    std::memcpy(&result, &values[own ^ apart], sizeof result);
+    return result;
+}

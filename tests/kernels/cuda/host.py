@@ -1,0 +1,141 @@
+"""Runs CUDA kernels without a GPU: their sources, compiled by g++ behind `host.h`, whose threads are fibers."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from wavetile.kernels.cache import cache_folder, write_whole
+from wavetile.kernels.cuda.source import NAMES, check, entries, launch, source
+from wavetile.kernels.schemas import KERNELS
+from wavetile.kernels.table import Memory, Table
+
+COMPILER = "g++"
+FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off")
+THREADS = 64
+BLOCKS = 3
+"""Of a lane, of a kernel whose threads need not wait for each other."""
+
+
+class _Spaces(ctypes.Structure):
+    """`Spaces` of kernels/cuda/contract.cuh."""
+
+    _fields_ = (
+        ("weights", ctypes.c_void_p),
+        ("arena", ctypes.c_void_p),
+        ("state", ctypes.c_void_p),
+        ("arena_stride", ctypes.c_int64),
+        ("state_stride", ctypes.c_int64),
+        ("slots", ctypes.c_void_p),
+    )
+
+
+def compiler_is_here() -> bool:
+    """Whether there is a compiler for the host."""
+    return shutil.which(COMPILER) is not None
+
+
+class HostRunner:
+    """A table on CUDA kernels, run by the processor. Each run is made twice and has to give the same bits.
+
+    Once by the resident interpreter, threads and blocks taking turns forwards; once an instruction at a time, in
+    several blocks where the kernel can have them, backwards: what depends on the order is a race.
+    """
+
+    def __init__(self, table: Table, memory: Memory) -> None:
+        """Raises KernelError: CUDA lacks a kernel of the table."""
+        self._names = [KERNELS[kernel_id].name for kernel_id in table.kernels]
+        check(self._names)
+        self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
+        self._memory = memory
+        self._kernels = np.ascontiguousarray(table.kernels)
+        self._starts = np.ascontiguousarray(table.starts)
+        self._operands = np.ascontiguousarray(table.operands)
+        self._launches = [
+            launch(KERNELS[kernel_id], self._operands[first:last].tolist())
+            for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
+        ]
+
+    def run(self, lanes: int) -> None:
+        """Execute the table once for lanes 0 .. lanes - 1. Raises AssertionError where the order matters."""
+        spaces = self._memory.arena, self._memory.state
+        before = [space.copy() for space in spaces]
+        self._walk(lanes)
+        walked = [space.copy() for space in spaces]
+        for space, content in zip(spaces, before, strict=True):
+            space[...] = content
+        self._step(lanes)
+        for space, content in zip(spaces, walked, strict=True):
+            assert space.tobytes() == content.tobytes(), f"{self._names}: the order of the threads changes the result"
+
+    def _walk(self, lanes: int) -> None:
+        table = self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names)
+        _function("walk")(1, lanes, THREADS, 0, *map(ctypes.c_int64, table), self._spaces())
+
+    def _step(self, lanes: int) -> None:
+        for one, start in zip(self._launches, self._starts.tolist(), strict=False):
+            words = ctypes.c_int64(self._operands.ctypes.data + 8 * start)
+            _function(one.function)(1 if one.waits else BLOCKS, lanes, THREADS, 1, words, self._spaces())
+
+    def _spaces(self) -> _Spaces:
+        memory = self._memory
+        return _Spaces(
+            memory.weights.ctypes.data,
+            memory.arena.ctypes.data,
+            memory.state.ctypes.data,
+            memory.arena.shape[1],
+            memory.state.shape[1],
+            self.slots.ctypes.data,
+        )
+
+
+def _function(name: str) -> Callable[..., None]:
+    function = getattr(_library(), f"host_{name}")
+    function.restype = None
+    return function
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """All kernels."""
+    return compiled("\n".join([source(NAMES), *map(_entry, entries(NAMES)), _WALK]))
+
+
+def compiled(code: str) -> ctypes.CDLL:
+    """CUDA C, and functions that launch it through `host::launch`; compiled once for each version of it."""
+    header = Path(__file__).with_name("host.h").read_text()
+    whole = f"{header}\n{code}"
+    digest = hashlib.sha256("".join([whole, *FLAGS]).encode()).hexdigest()[:32]
+    folder = cache_folder() / "cuda-host"
+    library = folder / f"{digest}.so"
+    if not library.exists():
+        code_file = folder / f"{digest}.cpp"
+        write_whole(code_file, whole.encode())
+        built = folder / f"{digest}.{os.getpid()}.part"
+        subprocess.run([COMPILER, *FLAGS, "-o", built, code_file], check=True)
+        built.replace(library)
+    return ctypes.CDLL(str(library))
+
+
+def _entry(name: str) -> str:
+    return f"""
+extern "C" void host_{name}(int blocks, int lanes, int threads, int backwards, const word* words, Spaces spaces) {{
+    host::launch(blocks, lanes, threads, backwards, [=] {{ {name}(words, spaces); }});
+}}"""
+
+
+_WALK = """
+extern "C" void host_walk(int blocks, int lanes, int threads, int backwards, const word* kernels, const word* starts,
+                          const word* operand_words, word instructions, Spaces spaces) {
+    host::launch(blocks, lanes, threads, backwards,
+                 [=] { walk(kernels, starts, operand_words, static_cast<int>(instructions), spaces); });
+}
+"""

@@ -1,0 +1,72 @@
+"""The harness that runs CUDA C on the processor finds what a GPU would make of mistakes."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .host import COMPILER, compiled, compiler_is_here
+
+pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+
+THREADS = 64
+ROTATE = """
+static void rotate(int* values) {
+    const int own = threadIdx.x, next = (own + 1) % blockDim.x;
+    const int value = values[next];
+    BARRIER
+    values[own] = value;
+}
+extern "C" void run(int backwards, int* values) { host::launch(1, 1, 64, backwards, [=] { rotate(values); }); }
+"""
+SUMS = """
+static void sums(float* values) {
+    float value = values[threadIdx.x];
+    for (int apart = 16; apart > 0; apart /= 2) value += __shfl_xor_sync(0xffffffffu, value, apart);
+    values[threadIdx.x] = value;
+}
+extern "C" void run(int backwards, float* values) { host::launch(1, 1, 64, backwards, [=] { sums(values); }); }
+"""
+LEFT_BEHIND = """
+extern "C" void run() { host::launch(1, 1, 64, 0, [] { if (threadIdx.x < 40) __syncthreads(); }); }
+"""
+
+
+def _both_ways(code: str, values: np.ndarray) -> list[np.ndarray]:
+    results = []
+    for backwards in (0, 1):
+        result = values.copy()
+        compiled(code).run(backwards, ctypes.c_void_p(result.ctypes.data))
+        results.append(result)
+    return results
+
+
+def test_a_missing_barrier_shows() -> None:
+    values = np.arange(THREADS, dtype=np.int32)
+    forwards, backwards = _both_ways(ROTATE.replace("BARRIER", ""), values)
+    assert forwards.tolist() != backwards.tolist()
+
+
+def test_threads_wait_for_each_other_at_a_barrier() -> None:
+    values = np.arange(THREADS, dtype=np.int32)
+    for result in _both_ways(ROTATE.replace("BARRIER", "__syncthreads();"), values):
+        assert result.tolist() == np.roll(values, -1).tolist()
+
+
+def test_warps_exchange_what_their_threads_have() -> None:
+    values = np.arange(THREADS, dtype=np.float32)
+    for result in _both_ways(SUMS, values):
+        assert result.tolist() == [values[:32].sum()] * 32 + [values[32:].sum()] * 32
+
+
+def test_a_barrier_that_some_threads_do_not_reach_ends_the_process(tmp_path: Path) -> None:
+    library = compiled(LEFT_BEHIND)
+    script = f"import ctypes; ctypes.CDLL({library._name!r}).run()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode < 0
+    assert "a barrier that others do not reach" in done.stderr
