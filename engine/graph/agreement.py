@@ -30,6 +30,9 @@ WORDS = {
 COUNTS = ("group", "offset_group")
 """Attributes that are at least 1."""
 
+MOST_AXES = 64
+"""More than any tensor has; ONNX's inference takes the lower 32 bits of what is far beyond."""
+
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _FILTERS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8), "DeformConv": (1, 3)}
 """Positions of filters and bias."""
@@ -45,6 +48,9 @@ def check_agreement(node: NodeProto, types: Sequence[TensorType | None], attribu
     for name in COUNTS:
         if attributes.get(name, 1) < 1:
             raise ModelError(f"{node.op_type} '{node.name}' has the {name} {attributes[name]}; at least 1 would work")
+    axis = attributes.get("axis", 0)
+    if not -MOST_AXES <= axis < MOST_AXES:
+        raise ModelError(f"{node.op_type} '{node.name}' has the axis {axis}, which no tensor has")
     rule = _RULES.get(node.op_type)
     if rule is None:
         return

@@ -20,6 +20,8 @@ class Quirk:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+NEAREST = {"mode": b"nearest"}
+
 QUIRKS = (
     Quirk("onnxruntime", "Resize", "copies where a scale that is not 1 keeps the size"),
     Quirk("onnxruntime", "MaxUnpool", "takes the places for those of output_shape, ONNX's tests for those of X"),
@@ -27,6 +29,10 @@ QUIRKS = (
         "onnx", "Resize", "begins at -0.5 where an axis becomes 1 long; the specification says 0",
         {"coordinate_transformation_mode": b"pytorch_half_pixel"},
     ),
+    Quirk("onnx", "Resize", "takes coordinates in float64: between two neighbours, the last bit decides", NEAREST),
+    Quirk("onnxruntime", "LRN", "loses small squares in running sums, which bias 0 brings out"),
+    Quirk("onnx", "LRN", "takes a whole number for the type of all, a bias of 0"),
+    Quirk("onnx", "ConvTranspose", "cuts another end off where output_shape is more than there is"),
     Quirk("onnx", "Softmax", "knows it as it is since operator set 13"),
     Quirk("onnx", "LogSoftmax", "knows it as it is since operator set 13"),
     Quirk("onnx", "Hardmax", "knows it as it is since operator set 13"),

@@ -100,6 +100,12 @@ def test_regions() -> None:
         bind(body, {"r": of(5), "s": sizes}, 19)
 
 
+def test_an_axis_is_one_that_tensors_have() -> None:
+    body = "(int64[2,3] i, float[2] v) => (float[2,3,4] y) { y = OneHot<axis=4294967296>(i, d, v) }"
+    with pytest.raises(ModelError, match="has the axis 4294967296, which no tensor has"):
+        bind(body, {"d": np.array([4])})
+
+
 def test_an_output_comes_once() -> None:
     model = parse("(float[3] x) => (float[3] y) { y = Abs(x) }")
     model.graph.output.append(onnx.ValueInfoProto.FromString(model.graph.output[0].SerializeToString()))

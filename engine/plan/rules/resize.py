@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ....kernels.contract import PANEL
+from ....kernels.opcodes import Unary
 from ..builder import Builder
-from ..carriers import FLOAT32, convert
+from ..carriers import FLOAT32, convert, integer_format
 from ..view import View
+from .elementwise import apply_unary
+from .quantised import quantize
 from .registry import Lowering, rule
 from .resize_coordinates import (
     COORDINATES,
@@ -24,7 +27,10 @@ from .views import gather_axis
 @rule("Upsample", shaping=(1,))
 @rule("Resize", shaping=(1, 2, 3))
 def resize(node: Lowering, builder: Builder) -> View:
-    """ONNX Resize and Upsample in every mode; linear and cubic blend integers of up to 32 bits in float32."""
+    """ONNX Resize and Upsample in every mode; linear and cubic blend integers of up to 32 bits in float32.
+
+    What they make of integers is rounded, and kept within the type, as ONNX's own evaluator does.
+    """
     kind, coordinates = node.attribute("mode", "nearest"), _coordinate_mode(node)
     _check_resize(node, kind, coordinates)
     x = node.view(0)
@@ -37,6 +43,7 @@ def resize(node: Lowering, builder: Builder) -> View:
         raise node.refuse(f"it blends {node.input_type(0).name}", "cast to float32 before it")
     else:
         x = _blend(node, builder, convert(builder, x, FLOAT32), axes, coordinates)
+        x = _whole(builder, x, node.input_type(0))
     return _extrapolate(node, builder, x, [outside(axis, coordinates) for axis in axes])
 
 
@@ -51,6 +58,17 @@ def _blend(node: Lowering, builder: Builder, x: View, axes: list[Axis], coordina
         taps = weighted_neighbours(axes[number], coordinates, cubic, antialias=smooth, exclude_outside=exclude)
         x = _interpolate(builder, x, number, *taps)
     return _resize_images(builder, x, axes, coordinates) if image else x
+
+
+def _whole(builder: Builder, x: View, dtype: np.dtype) -> View:
+    """x as numbers of an integer type; as it is for all others."""
+    form = integer_format(dtype)
+    if form is None:
+        return x
+    if form[0] > 16:  # no sum of float32 comes near their ends
+        return apply_unary(builder, Unary.ROUND, x)
+    one, zero = (builder.constant(np.array(number, np.float32)) for number in (1, 0))
+    return quantize(builder, x, one, zero, dtype)
 
 
 def _interpolate(builder: Builder, x: View, axis: int, positions: np.ndarray, weights: np.ndarray) -> View:
