@@ -124,6 +124,8 @@ class Crowd:
             self._live.remove(client)
             client.call.cancel()
         else:
+            # Who has sent all is still to be compared, and has to have its answers before.
+            await self._answered([other for other in self.finished if other.connection is client.connection])
             self._live = [other for other in self._live if other.connection is not client.connection]
             self._connections.remove(client.connection)
             client.connection.reset()
@@ -135,11 +137,15 @@ class Crowd:
         for client in list(self._live):
             self._finish(client)
             client.connection.flush()
-        async with asyncio.timeout(PATIENCE_S):
-            while any(client.status is None for client in self.finished):  # noqa: ASYNC110 - calls have no event
-                await asyncio.sleep(0.01)
+        await self._answered(self.finished)
         for connection in self._connections:
             connection.close()
+
+    @staticmethod
+    async def _answered(clients: list[Client]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while any(client.status is None for client in clients):  # noqa: ASYNC110 - calls have no event
+                await asyncio.sleep(0.01)
 
     async def _open(self) -> None:
         from wavetile.clients.load.connection import Connection
