@@ -133,7 +133,8 @@ class Updates:
             if kept is not None:
                 return kept
             wanted = int(version) if version.isdecimal() else 0
-            if self._chosen.get(name, wanted) is not None and wanted in self._listing.get(name, {}):
+            there = self._chosen.get(name, wanted) is not None and wanted in self._listing.get(name, {})
+            if there and not self._is_refused(name, wanted):
                 prepared = await self._prepared(name, wanted)
                 if prepared is not None:
                     return self._models.adopt(prepared)
@@ -175,10 +176,13 @@ class Updates:
                 self._withdraw(name, "the repository has it no more")
             else:
                 for version in self._candidates(name):
-                    refused = self._refused.get((name, version))
-                    unchanged = refused is not None and refused.mark == self._listing[name][version]
-                    if not unchanged and await self._serve(name, version):
+                    if not self._is_refused(name, version) and await self._serve(name, version):
                         break
+
+    def _is_refused(self, name: str, version: int) -> bool:
+        """Whether these very files could not be served."""
+        refused = self._refused.get((name, version))
+        return refused is not None and refused.mark == self._listing[name][version]
 
     def _candidates(self, name: str) -> list[int]:
         """The versions to try, the best first; none that is worse than the one that serves, if that is still there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -12,8 +12,8 @@ from tests.server.resumables import HOP, Line, line_to
 from tests.server.running import until
 from tests.server.shelf import NAME, Shelf, exchanged, rest_of, shelf_client, undisturbed, versions
 from wavetile.clients import ClientStream, StreamClient, StreamResult
-from wavetile.engine.errors import ServerError
-from wavetile.engine.server import ResumeOptions, Server
+from wavetile.engine.errors import ModelError, ServerError
+from wavetile.engine.server import Loaded, ResumeOptions, Server
 
 SIGNAL = np.random.default_rng(8).uniform(-1, 1, HOP * 60).astype(np.float32)
 FIRST, REST = SIGNAL[: HOP * 30], SIGNAL[HOP * 30 :]
@@ -68,15 +68,27 @@ async def test_a_resumed_stream_has_its_version_loaded_again() -> None:
     np.testing.assert_array_equal(audio, await undisturbed(1.0, SIGNAL))
 
 
-async def test_a_stream_whose_version_is_nowhere_is_not_resumed() -> None:
+def broken() -> Loaded:
+    raise ModelError("its weights are gone")
+
+
+@pytest.mark.parametrize("left", [None, broken], ids=["removed", "broken"])
+async def test_a_stream_whose_version_is_nowhere_is_not_resumed(left: Callable[[], Loaded] | None) -> None:
     shelf, results = Shelf(overlap={1: 1.0}), []
     async with updated(shelf, results) as (server, _, line, stream):
         line.port = NOWHERE
         line.cut()
         await until(lambda: versions(server) == ["2"])
-        del shelf.models[NAME][1]
-        server.reread()
+        if left is None:
+            del shelf.models[NAME][1]
+            looks = shelf.looks
+            server.reread()
+            await until(lambda: shelf.looks > looks)
+        else:
+            shelf.models[NAME][1] = left
         line.port = server.port
         with pytest.raises(ServerError, match=r"FAILED_PRECONDITION.*was on version 1 of model 'overlap', which is no"):
             await exchanged(stream, REST, results)
         assert versions(server) == ["2"]
+        # The client has asked again and again; what can not be loaded is tried once.
+        assert shelf.loaded == [(NAME, 1), (NAME, 2), *([(NAME, 1)] if left else [])]
