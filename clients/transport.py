@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from ..engine.errors import SignalError
-from ..engine.loopback import is_loopback
+from ..engine.loopback import NO_PROXY, is_loopback
 
 Token = str | Callable[[], str]
 """A bearer token, or what gives one that is valid now: it is asked for each call anew."""
@@ -36,7 +36,7 @@ class Transport:
             raise SignalError("a certificate and its key belong together; cert=... and key=... would work")
         if self.cert is not None and self.ca is None:
             raise SignalError('a certificate is shown over TLS only; ca=FILE or ca="system" besides would work')
-        if self.token is not None and self.ca is None and not is_loopback(address.rpartition(":")[0]):
+        if self.token is not None and self.ca is None and not _is_here(address):
             raise SignalError(
                 f"a token would go to {address} in the clear, where others can read it; "
                 'ca=FILE or ca="system" would work'
@@ -44,6 +44,8 @@ class Transport:
 
     def channel(self, address: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
         """A channel to `address`. Raises SignalError: a file can not be read, or is not what it should be."""
+        if _is_here(address):
+            options = [*options, NO_PROXY]
         # Python's TLS says what is wrong with a file; gRPC's writes it to its log and fails to connect.
         if self.ssl_context() is None:
             return grpc.aio.insecure_channel(address, options=options)
@@ -74,6 +76,10 @@ class Transport:
         if self.token is None:
             return ()
         return (("authorization", f"Bearer {self.token if isinstance(self.token, str) else self.token()}"),)
+
+
+def _is_here(address: str) -> bool:
+    return is_loopback(address.rpartition(":")[0])
 
 
 def _trust(context: ssl.SSLContext, ca: Path) -> None:

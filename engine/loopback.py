@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
+NO_PROXY = ("grpc.enable_http_proxy", 0)
+"""A channel's option: gRPC sends even what is for a loopback address through the environment's `http_proxy`."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether `host` is "localhost" or a loopback address as a number, such as 127.0.0.1 or ::1, in brackets or not.

@@ -222,9 +222,7 @@ class Admission:
 
     def _check_ramp(self, more: list[tuple[Hashable, int, int]]) -> None:
         """Raise AtCapacityError while too much has just come in for its load to be measured."""
-        since_s = time.monotonic() - RAMP_S
-        while self._fresh and self._fresh[0][0] < since_s:
-            self._fresh.popleft()
+        self._end_ramp()
         fresh = [(seat.model, -seat.lanes, -1) for _, seat in self._fresh if seat.end is not None]
         grown = self.capacity.load(more).largest - self.capacity.load(fresh).largest
         if len(fresh) >= RAMP_STREAMS and grown > RAMP_SHARE * self._max_load:
@@ -236,6 +234,12 @@ class Admission:
                 ),
                 retry_after_s,
             )
+
+    def _end_ramp(self) -> None:
+        """Forget those that have not just come in."""
+        since_s = time.monotonic() - RAMP_S
+        while self._fresh and self._fresh[0][0] < since_s:
+            self._fresh.popleft()
 
     def shed(self) -> int:
         """End SHED_SHARE of the streams, the lowest and youngest, and let no more come in than are left.
@@ -269,6 +273,7 @@ class Admission:
             return
         self.capacity.add(seat.model, seat.lanes)
         self._seats[seat.number] = seat
+        self._end_ramp()  # here too: where streams come one after the other nobody else does
         self._fresh.append((time.monotonic(), seat))
 
     def left(self, seat: Seat) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import grpc
 
+from ..loopback import NO_PROXY
+
 ECHO_STREAMS = 4
 ECHO_MESSAGES = 50
 ECHO_BYTES = 2048
@@ -46,7 +48,7 @@ async def measured_message_s() -> float:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[NO_PROXY]) as channel:
             method = channel.stream_stream(f"/{_ECHO}/{_ECHO}")
 
             async def exchange(messages: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -15,7 +15,7 @@ from .status import SlowClientError
 
 
 class Peer:
-    """Reads a call's requests and writes its responses.
+    """Reads a call's requests and writes its responses, inside its context.
 
     One task may read while another writes. What gRPC buffers of one call is bounded by its window and one message, so
     a client that stops reading makes `write` wait, and one that stops sending `read`.
@@ -32,6 +32,13 @@ class Peer:
     async def begin(self) -> None:
         """Send the call's headers: gRPC can not end a call whose first message, which brings them, was given up."""
         await self._context.send_initial_metadata(())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reading.close()
+        self._writing.close()
 
     async def read(self) -> Any:
         """The next request, or grpc.aio.EOF. Raises SlowClientError, QuotaError."""
@@ -61,16 +68,15 @@ class Patience:
         self._since = 0.0
         self._cancelling = 0
         self._expired = False
-        self._has_timer = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
         assert self._task is not None
         self._since = self._loop.time()
         self._cancelling = self._task.cancelling()
-        if not self._has_timer:
-            self._has_timer = True
-            self._loop.call_later(self._limit_s, self._look)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._limit_s, self._look)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -85,14 +91,20 @@ class Patience:
         ):
             raise SlowClientError(self._reason) from error
 
+    def close(self) -> None:
+        """Nobody will wait here any more: the timer would keep the task's call for as long as the limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _look(self) -> None:
         """The timer's: end the wait that goes on, or come again when it will have lasted too long."""
-        self._has_timer = self._task is not None
+        self._timer = None
         if self._task is None:
             return
         left_s = self._since + self._limit_s - self._loop.time()
         if left_s > 0:
-            self._loop.call_later(left_s, self._look)
+            self._timer = self._loop.call_later(left_s, self._look)
         else:
             self._expired = True
             self._task.cancel()

@@ -106,8 +106,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
             if kept is not None and kept.model_version is not None:  # a resumed stream: nothing else has waited so far
                 release = await self._own_version(config.model, kept.model_version)
                 stream.model_version = release.version
-            with release.lease():
-                peer = Peer(context, self._options, seat.account)
+            with release.lease(), Peer(context, self._options, seat.account) as peer:
                 if stream.kind is ModelKind.IMAGE:
                     call = ImageCall(peer, stream, config, release, self._image_pools, seat.account, self._options)
                 else:

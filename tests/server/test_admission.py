@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +16,7 @@ from wavetile.clients import ClientStream, StreamClient
 from wavetile.engine.errors import ServerError, SignalError
 from wavetile.engine.server import admission as admission_module
 from wavetile.engine.server import load_watch, measured
-from wavetile.engine.server.admission import Admission, Pulse
+from wavetile.engine.server.admission import Admission, Pulse, Seat
 from wavetile.engine.server.load_watch import LoadWatch
 from wavetile.engine.server.priority import Priority, stream_priority
 from wavetile.engine.server.status import AtCapacityError, CallError, ShedError
@@ -109,6 +110,18 @@ def test_a_crowd_comes_in_bit_by_bit(clock: HeldTime) -> None:
         house.enter(HIGH)
     clock.pass_by(1.1)
     house.enter(NORMAL)
+
+
+def test_streams_that_have_gone_are_not_kept(clock: HeldTime) -> None:
+    house = House(0.95)
+    for _ in range(30):
+        house.enter(NORMAL)
+        house.close()
+        house.occupants.clear()
+        clock.pass_by(0.5)
+    gc.collect()
+    seats = [one for one in gc.get_objects() if isinstance(one, Seat) and one.admission is house.admission]
+    assert len(seats) <= 3
 
 
 @pytest.mark.usefixtures("clock")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import grpc
@@ -263,6 +265,18 @@ async def test_patience_leaves_a_cancellation_from_elsewhere_alone() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_patience_keeps_nothing_of_a_call_that_has_ended() -> None:
+    patience = Patience(3600.0, "too late")
+    with patience:
+        await asyncio.sleep(0)
+    patience.close()
+    kept = weakref.ref(patience)
+    del patience
+    await asyncio.sleep(0)  # loops let go of timers that were cancelled when they look at them next
+    gc.collect()
+    assert kept() is None
 
 
 def test_the_limits_reach_grpc() -> None:

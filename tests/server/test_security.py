@@ -89,6 +89,21 @@ async def test_a_token_opens_what_it_permits(tmp_path: Path) -> None:
         assert server.live_streams == 0
 
 
+async def test_what_is_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not even where the environment names one: a token would leave the machine in the clear."""
+    asked = asyncio.Event()
+    proxy = await asyncio.start_server(lambda reader, writer: asked.set(), "127.0.0.1", 0)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    tokens = write_tokens(tmp_path / "tokens", ada="stream")
+    async with (
+        proxy,
+        serving({"gain": GainModel()}, security=Security(tokens=tmp_path / "tokens"), max_load=0.7) as server,
+        StreamClient(server.address, token=tokens["ada"], timeout_s=PATIENCE_S) as client,
+    ):
+        await assert_works(client)
+    assert not asked.is_set()
+
+
 async def test_certificate_and_token_are_both_asked_for(files: Files, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ada="stream")
     security = files.tls(client_ca=files.client_ca, tokens=tmp_path / "tokens")

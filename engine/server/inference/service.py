@@ -201,11 +201,13 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
         """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
-        call = StreamCall(Peer(context, self._options, self._admission.account), self._respond)
         sequences = SequenceTable(self._scheduler, self._admission, self._activity, self._options)
         try:
-            with self._activity.tracing.inside(context.invocation_metadata() or ()):
-                await call.run(sequences)
+            with (
+                self._activity.tracing.inside(context.invocation_metadata() or ()),
+                Peer(context, self._options, self._admission.account) as peer,
+            ):
+                await StreamCall(peer, self._respond).run(sequences)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             sequences.close()
             with self._admission.linger():
