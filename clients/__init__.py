@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .client import StreamClient
 from .encoding import Part
-from .results import Event, ImageOutput, ModelDescription, ModelSummary, StreamInfo, StreamResult, Tensor, Tile
-from .stream import ClientStream, StreamClient
+from .results import Event, ImageOutput, ModelDescription, ModelSummary, Notice, StreamInfo, StreamResult, Tensor, Tile
+from .stream import ClientStream
 
 __all__ = [
     "ClientStream",
@@ -12,6 +13,7 @@ __all__ = [
     "ImageOutput",
     "ModelDescription",
     "ModelSummary",
+    "Notice",
     "Part",
     "StreamClient",
     "StreamInfo",

@@ -13,11 +13,11 @@ import numpy as np
 import soundfile
 
 from ..engine.errors import SignalError, WavetileError
+from .client import StreamClient
 from .latency import LatencyTracker
 from .pace import at_real_time
 from .progress import progress_bar
 from .results import Event, StreamInfo, StreamResult
-from .stream import StreamClient
 
 Pace = Literal["fast", "realtime"]
 

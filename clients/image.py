@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ..engine.pixels import PixelNormalisation
+from .client import StreamClient
 from .image_options import ImageOptions, ImageOrder
 from .image_parts import PartSession, process_parts
 from .image_writer import ImageReport
 from .images import ImageSource
 from .results import StreamResult
-from .stream import StreamClient
 
 
 async def process_image(

@@ -14,9 +14,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..engine.errors import BackendError
+from .client import StreamClient
 from .playback import PlaybackBuffer
 from .results import Event, StreamInfo, StreamResult
-from .stream import StreamClient
 
 # A device that gives nothing for so long is gone.
 SILENT_DEVICE_S = 5.0

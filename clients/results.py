@@ -46,6 +46,13 @@ class StreamInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """The server will stop: this stream goes on for `grace_s` from when it was told so, and is then ended."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImageOutput:
     """An output on images that come in parts; sizes are 0 where the stream's config does not say how much will come.
 

@@ -7,14 +7,16 @@ server says, to the call that is there at the moment; results are read from that
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..engine.errors import ServerError
 from ..proto.v1 import wavetile_pb2 as pb
 from .call import StreamCall
+from .opening import Opened, Opener
 
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 """Of requests that may have to be sent again; `write` waits for the server to need less of them."""
@@ -36,10 +38,6 @@ _NOT_HERE = frozenset({"NOT_FOUND", "FAILED_PRECONDITION"})
 NOT_HERE_S = 3.0
 """For how long that is taken for a passing state."""
 
-Opened = tuple[StreamCall, pb.StreamStarted]
-Open = Callable[[pb.StreamConfig], Awaitable[Opened]]
-"""Opens a call with a config, on the server in use."""
-
 
 class _Sent(NamedTuple):
     """A request, and which input it holds: samples or feature frames, at the stream's rate."""
@@ -52,21 +50,14 @@ class _Sent(NamedTuple):
 class ResumableCall:
     """As `StreamCall`, but for the stream's whole life, on as many calls as it takes."""
 
-    def __init__(
-        self,
-        config: pb.StreamConfig,
-        opened: Opened,
-        reopen: Open,
-        move_on: Callable[[], None],
-        *,
-        patience_s: float,
-    ) -> None:
-        """`reopen` opens another call, after `move_on` on another server; `patience_s`: for how long to try."""
+    def __init__(self, config: pb.StreamConfig, opened: Opened, opener: Opener, *, patience_s: float) -> None:
+        """`patience_s`: for how long to try to go on."""
         self._config = config
-        self._call, started = opened
-        self._reopen = reopen
-        self._move_on = move_on
+        self._call, started, self._address = opened
+        self._opener = opener
         self._patience_s = patience_s
+        self._moving: asyncio.Task[None] | None = None
+        """To another server, because that of the call of the moment will stop."""
         self._unit_bytes = _unit_bytes(config, started)
         self._sample_bytes = _unit_bytes(config, started) if started.returns_audio else 0
         self._token = started.resume_token
@@ -114,10 +105,14 @@ class ResumableCall:
             except ServerError as error:
                 await self._go_on(call, error)
                 continue
-            if call is not self._call or self._reopening.locked():
-                # The stream goes on elsewhere, from before this response: it will come again.
+            if self._reopening.locked():
                 async with self._reopening:
-                    continue
+                    self._raise()
+            if call is not self._call:
+                continue  # the stream goes on elsewhere, from before this response: it will come again
+            if response is not None and response.HasField("notice"):
+                self._heed(response.notice)
+                continue
             if response is not None:
                 self._count(response.result)
                 await self._forget(response.result.replay_from)
@@ -128,6 +123,8 @@ class ResumableCall:
         if self._error is None:
             self._error = ServerError("CANCELLED", "this client has ended the stream")
         self._writer.cancel()
+        if self._moving is not None:
+            self._moving.cancel()
         self._call.cancel()
 
     def _count(self, result: pb.StreamResult) -> None:
@@ -204,43 +201,78 @@ class ResumableCall:
             self._raise()
             if self._call is not broken:
                 return
-            if error.code not in _BROKEN:
+            if not self._may_go_on(error):
                 await self._fail(error)
             broken.cancel()
-            opened = await self._opened_again(error)
-            await self._use(*opened)
+            await self._use(await self._opened_again(error))
+
+    def _may_go_on(self, error: ServerError) -> bool:
+        """Whether what a call ended with is no word on the stream itself."""
+        taken_over = error.code == "ABORTED" and self._moving is not None  # by a call of this client's own
+        return error.code in _BROKEN or error.retry_after_s is not None or taken_over
 
     async def _opened_again(self, error: ServerError) -> Opened:
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(error.retry_after_s or 0.0)  # of a server that could not go on with all of its streams
         began_s, pause_s = loop.time(), FIRST_PAUSE_S
+        address = self._address
         while True:
-            self._move_on()
-            config = pb.StreamConfig()
-            config.CopyFrom(self._config)
-            config.resume.CopyFrom(
-                pb.Resume(
-                    token=self._token,
-                    next_frame_index=self._next_frame,
-                    next_sequence_number=self._next_sequence,
-                    next_sample_index=self._next_sample,
-                )
-            )
+            self._opener.addresses.leave(address)
+            address = self._opener.addresses.current
             try:
-                return await self._reopen(config)
+                return await self._opener.open(self._resuming(), address)
             except ServerError as refused:
+                hint_s = refused.retry_after_s or 0.0
                 waited_s = loop.time() - began_s
                 patience_s = self._patience_s if refused.code in _RETRIED else NOT_HERE_S
                 if refused.code not in _RETRIED | _NOT_HERE or waited_s > patience_s:
                     await self._fail(
                         ServerError(refused.code, f"{refused.message} (the stream broke off with {error})")
                     )
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            await asyncio.sleep(max(hint_s, _drawn(pause_s)))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _use(self, call: StreamCall, started: pb.StreamStarted) -> None:
+    def _resuming(self) -> pb.StreamConfig:
+        """The config of a call that goes on right behind what has come."""
+        config = pb.StreamConfig()
+        config.CopyFrom(self._config)
+        config.resume.token = self._token
+        config.resume.next_frame_index = self._next_frame
+        config.resume.next_sequence_number = self._next_sequence
+        config.resume.next_sample_index = self._next_sample
+        return config
+
+    def _heed(self, notice: pb.Notice) -> None:
+        """Begin to look for another server, if there are any; else the stream goes on where it is until it is ended."""
+        others = self._opener.addresses.others(self._address)
+        if others:
+            self._moving = asyncio.create_task(self._move(self._call, others, notice.grace_ns / 1e9))
+
+    async def _move(self, call: StreamCall, others: Sequence[str], grace_s: float) -> None:
+        """Go on elsewhere while `call` goes on too; where nobody takes the stream, it stays until it is ended."""
+        addresses, turns = self._opener.addresses, itertools.cycle(others)
+        pause_s = min(grace_s / 4, LONGEST_PAUSE_S)  # many streams are told at the same instant
+        while self._call is call and self._error is None:
+            await asyncio.sleep(_drawn(pause_s))
+            pause_s, address = FIRST_PAUSE_S, next(turns)
+            if not addresses.is_connected(address):
+                continue  # results of the call would wait for as long as that may take
+            async with self._reopening:
+                if self._call is not call:
+                    return
+                try:
+                    await self._use(await self._opener.open(self._resuming(), address))
+                except ServerError as refused:
+                    pause_s = max(LONGEST_PAUSE_S, refused.retry_after_s or 0.0)
+                    continue
+            addresses.use(address)
+            call.cancel()
+
+    async def _use(self, opened: Opened) -> None:
         """Write to, and read from, another call, beginning where its server asks for it."""
+        started = opened.started
         async with self._changed:
-            self._call = call
+            self._call, _, self._address = opened
             self._token = started.resume_token
             self._told_end = False
             self._received_told, self._told_at_s = (
@@ -284,6 +316,11 @@ class ResumableCall:
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _drawn(pause_s: float) -> float:
+    """A pause of at most this length, at random, so that clients that were cut off together come back apart."""
+    return pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def _unit_bytes(config: pb.StreamConfig, started: pb.StreamStarted) -> int:

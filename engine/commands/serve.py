@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slow-client-timeout", type=above_zero, default=60.0, metavar="S",
         help="end streams whose results nobody reads for S seconds (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--stop-grace", type=zero_or_more, default=5.0, metavar="S",
+        help="live streams may go on for S seconds after a stop was asked for, of which they are told (default: 5)",
+    )  # fmt: skip
     _add_repository(parser)
     _add_security(parser)
     _add_seeing(parser)
@@ -280,6 +284,7 @@ def _server_options(options: argparse.Namespace) -> ServerOptions:
         quotas=options.quotas,
         version=__version__,
         slow_client_timeout_s=options.slow_client_timeout,
+        stop_grace_s=options.stop_grace,
         security=_security(options),
         resume=_resume(options),
         channelz=options.channelz,

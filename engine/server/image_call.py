@@ -6,19 +6,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
+
+import grpc
 
 from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
 from .activity import OpenStream
 from .codec import decode_tile, image_format
-from .messages import ImageResultCounter, image_output, kind_number
+from .messages import ImageResultCounter, image_output, kind_number, notice_message
 from .options import ServerOptions
 from .peer import Peer
 from .quotas import Account
 from .release import Release
 from .served import ServedImages
 from .signal_call import wrong_request
+from .status import CallError, DrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,37 @@ class ImageCall:
         self._account = account
         self._options = options
         self._counter = ImageResultCounter(options.max_message_bytes)
+        self._writing = asyncio.Lock()
+        self._limit: asyncio.Timeout | None = None
+        """Of the call, as long as it is served."""
+        self._noticing: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
+
+    def notice(self, grace_s: float) -> None:
+        """See `Leaver`."""
+        self._noticing = asyncio.create_task(self._give_notice(notice_message(grace_s)))
+
+    def leave(self) -> None:
+        """See `Leaver`."""
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Serve the call to its end. Raises SignalError and whatever else ends it early."""
+        limit = self._limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                await self._run()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DrainingError("the server is stopping; the image can begin anew on another one") from None
+        finally:
+            self._limit = None
+            if self._noticing is not None:
+                self._noticing.cancel()
+
+    async def _run(self) -> None:
         if self._config.frame_budget_ns:
             raise SignalError("frame_budget_ns is set; images have no frames, leave it out")
         if self._config.late_policy:
@@ -67,7 +99,8 @@ class ImageCall:
         images = await self._account.plan(
             self._pools.planning, self._served.open_images, form, self._options.max_image_bytes
         )
-        await self._peer.write(pb.StreamResponse(started=self._started(images)))
+        await self._write(pb.StreamResponse(started=self._started(images)))
+        self._begun.set()
         self._stream.form = form
         self._stream.channels, self._stream.state_bytes = form.channels, images.kept_bytes
         self._stream.begin()
@@ -114,4 +147,13 @@ class ImageCall:
     async def _answer(self, make: Callable[[], list[pb.StreamResponse]]) -> None:
         """Send what `make` makes in the pool: megabytes become messages there, where no other stream waits for it."""
         for response in await asyncio.get_running_loop().run_in_executor(self._pools.computing, make):
+            await self._write(response)
+
+    async def _give_notice(self, notice: pb.StreamResponse) -> None:
+        await self._begun.wait()
+        with suppress(CallError, grpc.aio.BaseError):  # of a client that is gone, the call's own writes tell
+            await self._write(notice)
+
+    async def _write(self, response: pb.StreamResponse) -> None:
+        async with self._writing:
             await self._peer.write(response)

@@ -43,6 +43,10 @@ class Results(NamedTuple):
         return len(self.arrivals_ns)
 
 
+NOTHING = Results((), (), 0, 0)
+"""What `LiveStream.results` gives where it was woken, and nothing was computed."""
+
+
 class LiveStream:
     """One session on one event loop: `feed` waits for room in the session's ring, `results` for computed frames."""
 
@@ -79,6 +83,8 @@ class LiveStream:
         self._frames: list[FrameResult] = []
         self._tail: SessionOutput | None = None
         self._flushed = False
+        self._woken = False
+        self._leaving: Exception | None = None
         self._ended = False
         self._error: Exception | None = None
         self._progress = Bell()  # a frame was computed: there may be room in the ring
@@ -150,11 +156,21 @@ class LiveStream:
     async def results(self) -> Results | None:
         """What was computed since the last call, waiting for at least one frame; None after the last.
 
-        Frames that were skipped after others that were not are left for the next call.
+        Frames that were skipped after others that were not are left for the next call. NOTHING comes after `wake`.
 
         Raises whatever ended the stream early.
         """
-        return await self._results(lambda: False)
+        results = await self._results(self._has_to_return)
+        if results is None and not self._ended:
+            if self._woken:
+                self._woken = False
+                return NOTHING
+            assert self._leaving is not None
+            raise self._leaving
+        return results
+
+    def _has_to_return(self) -> bool:
+        return self._woken or (self._leaving is not None and self._scheduled.idle)
 
     async def _results(self, nothing_waits: Callable[[], bool]) -> Results | None:
         while self._error is None and not self._frames and not self._ended and not nothing_waits():
@@ -200,6 +216,20 @@ class LiveStream:
         if self._error is None:
             self._error = error
         self._available.ring()
+
+    def wake(self) -> None:
+        """Let `results` return, whether there is something or not."""
+        self._woken = True
+        self._available.ring()
+
+    def leave(self, error: Exception) -> None:
+        """End the stream with `error` once all is computed and given out that has come; nothing is to be fed after it.
+
+        One that was flushed ends by itself.
+        """
+        if not self._flushed:
+            self._leaving = error
+            self._available.ring()
 
     def close(self) -> None:
         """Free the session's slots."""

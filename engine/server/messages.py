@@ -30,6 +30,11 @@ _MODEL_KINDS = {
 }
 
 
+def notice_message(grace_s: float) -> pb.StreamResponse:
+    """The message that says that the server will stop."""
+    return pb.StreamResponse(notice=pb.Notice(grace_ns=round(grace_s * 1e9)))
+
+
 class ResultCounter:
     """Numbers a stream's results, frames and samples as they become messages."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..pixels import PixelNormalisation
 from ..session import ImageFormat, ImageOutput, ImageResult
-from ..session.kept_session import KeptSnapshot
+from ..session.kept_session import Copied, KeptSnapshot
 from ..session.scheduled import ScheduledSession
 from ..session.scheduled_model import StepExecutor
 
@@ -80,6 +80,7 @@ class ServedKeptSession(ServedSession, Protocol):
     """A session that takes snapshots of itself; see `KeptSession`."""
 
     taken: deque[KeptSnapshot]
+    on_close: Callable[[Copied], None] | None
 
     def now(self) -> KeptSnapshot:
         """A snapshot, while nobody steps it."""

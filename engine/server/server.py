@@ -25,6 +25,7 @@ from .activity import Activity
 from .admission import Admission
 from .authorisation import Authorisation
 from .channelz import add_channelz
+from .drain import LEAVE_S, Drain
 from .image_call import ImagePools
 from .load_watch import LoadWatch
 from .measured import measured_message_s
@@ -43,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 PLANNING_THREADS = 4
 """That open streams of images: plans that are there are found while others are made, of each model one at a time."""
+
+SETTLE_S = 5.0
+"""For the last snapshots of streams to be kept, where a store is slow or can not be reached."""
 
 SERVICE_NAMES = (pb.DESCRIPTOR.services_by_name["StreamService"].full_name, inference.SERVICE_NAME)
 
@@ -64,6 +68,7 @@ class Server:
         self._options = options or ServerOptions()
         self._fixed = _by_name(models, networks or {})
         self._admission = Admission(self._options.max_streams)
+        self._drain = Drain()
         self._activity = Activity({*models, *(networks or {})}, self._options.tracing)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue] - set by version
         self._repository = repository
@@ -136,7 +141,15 @@ class Server:
         self._planning_pool = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="wavetile-planning")
         pools = ImagePools(self._image_pool, self._planning_pool)
         service = StreamService(
-            self._models, self._scheduler, self._admission, pools, self._activity, self._vault, options, self._updates
+            self._models,
+            self._scheduler,
+            self._admission,
+            pools,
+            self._activity,
+            self._vault,
+            self._drain,
+            options,
+            self._updates,
         )
         pb_grpc.add_StreamServiceServicer_to_server(service, self._grpc)
         self._inference = inference.InferenceService(
@@ -210,19 +223,22 @@ class Server:
         self._urls = {name: door.url for name, door in doors.items()}
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Refuse new streams, give the live ones `grace_s` (default: the options') to end, then end them."""
+        """Refuse new streams, give the live ones notice and `grace_s` (default: the options') to end, then end them."""
         grace_s = self._options.stop_grace_s if grace_s is None else grace_s
         about = {"event": "server_stopping", "streams": self.live_streams, "seconds": grace_s}
         logger.info("stopping: %d live streams have %.1f s", self.live_streams, grace_s, extra=about)
         self._admission.drain()
         await self._health.enter_graceful_shutdown()
-        await self._grpc.stop(grace_s)
+        # Until the streams have gone the port stays open: health checks and new streams get a clear answer.
+        await self._grpc.stop(await self._drain.run(grace_s))
+        await self._drain.emptied(LEAVE_S)
         for task in self._tasks:
             task.cancel()
         if self._updates is not None:
             self._updates.close()
         self._inference.close()
         await asyncio.to_thread(self._scheduler.stop)
+        await self._vault.settle(SETTLE_S)
         self._vault.close()
         for pool in (self._image_pool, self._planning_pool):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import ExitStack
 
 import grpc
 
@@ -13,6 +14,7 @@ from ..errors import SignalError
 from ..session.scheduler import Scheduler
 from .activity import Activity, OpenStream
 from .admission import Admission
+from .drain import Drain
 from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
 from .model_table import ModelTable
@@ -35,7 +37,7 @@ _SIGNAL_FIELDS = {ModelKind.AUDIO: "audio", ModelKind.FEATURES: "features", Mode
 class StreamService(pb_grpc.StreamServiceServicer):
     """The public service over the models of a table."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its calls need of the server
         self,
         models: ModelTable,
         scheduler: Scheduler,
@@ -43,11 +45,13 @@ class StreamService(pb_grpc.StreamServiceServicer):
         image_pools: ImagePools,
         activity: Activity,
         vault: Vault,
+        drain: Drain,
         options: ServerOptions,
         updates: Updates | None,
     ) -> None:
         self._vault = vault
         self._updates = updates
+        self._drain = drain
         self._models = models
         self._scheduler = scheduler
         self._admission = admission
@@ -60,14 +64,15 @@ class StreamService(pb_grpc.StreamServiceServicer):
     ) -> None:
         """One live signal; requests are read from `context`."""
         stream = self._activity.stream(PACKAGE)
-        try:
-            with self._activity.tracing.inside(context.invocation_metadata() or ()), stream.counted():
-                await self._serve(stream, context)
-        except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
-            return
-        except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
-            with self._admission.linger():
-                await abort(context, f"stream {stream.stream_id}", error, PACKAGE)
+        with ExitStack() as drained:  # until the client has been told how its stream has ended
+            try:
+                with self._activity.tracing.inside(context.invocation_metadata() or ()), stream.counted():
+                    await self._serve(stream, context, drained)
+            except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
+                return
+            except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
+                with self._admission.linger():
+                    await abort(context, f"stream {stream.stream_id}", error, PACKAGE)
 
     async def ListModels(  # noqa: N802 - the service definition's name
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
@@ -88,7 +93,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             await abort(context, "DescribeModel", error, PACKAGE)
 
-    async def _serve(self, stream: OpenStream, context: grpc.aio.ServicerContext) -> None:
+    async def _serve(self, stream: OpenStream, context: grpc.aio.ServicerContext, drained: ExitStack) -> None:
         config = await self._read_config(context)
         if config.HasField("resume"):
             release = self._models.last(config.model)
@@ -111,6 +116,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
                     call = ImageCall(peer, stream, config, release, self._image_pools, seat.account, self._options)
                 else:
                     call = SignalCall(peer, stream, config, release, self._scheduler, seat, self._options, kept)
+                drained.enter_context(self._drain.member(call))
                 await call.run()
 
     async def _own_version(self, model: str, version: str) -> Release:

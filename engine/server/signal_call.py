@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+import grpc
 import numpy as np
 
 from ...proto.v1 import wavetile_pb2 as pb
@@ -17,17 +18,20 @@ from .activity import OpenStream
 from .admission import Seat
 from .codec import check_audio_encoding, decode_audio, decode_features
 from .deadlines import stream_deadlines
-from .live_stream import LiveStream
-from .messages import ResultCounter, kind_number
+from .live_stream import NOTHING, LiveStream
+from .messages import ResultCounter, kind_number, notice_message
 from .options import ServerOptions
 from .peer import Peer
 from .priority import stream_priority
 from .release import Release
 from .resume import Resumption
 from .served import ModelKind, ServedKeptSession, ServedSession
-from .status import TooManyStreamsError
+from .status import CallError, DrainingError, TooManyStreamsError
 
 logger = logging.getLogger(__name__)
+
+BROKEN_OFF = (asyncio.CancelledError, grpc.aio.InternalError, CallError)
+"""What ends a stream with which its client may want to go on, and can: neither has its state gone wrong."""
 
 
 class SignalCall:
@@ -57,6 +61,25 @@ class SignalCall:
         self._options = options
         self._resumption = resumption
         self._encoding: pb.AudioEncoding = pb.AUDIO_ENCODING_PCM_F32LE
+        self._live: LiveStream | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._notice: pb.StreamResponse | None = None
+        """That the client has yet to be given."""
+
+    def notice(self, grace_s: float) -> None:
+        """See `Leaver`."""
+        self._notice = notice_message(grace_s)
+        if self._live is not None:
+            self._live.wake()
+
+    def leave(self) -> None:
+        """See `Leaver`."""
+        if self._reader is not None:
+            self._reader.cancel()
+        if self._live is not None:
+            self._live.leave(
+                DrainingError("the server is stopping; the stream can go on, or begin anew, on another one")
+            )
 
     async def run(self) -> None:
         """Serve the call to its end, and close its session. Raises SignalError and whatever else ends it early."""
@@ -64,10 +87,9 @@ class SignalCall:
         priority = stream_priority(self._config)
         resumption = self._resumption
         session, chunk_field, decode = self._open(deadlines)
-        live: LiveStream | None = None
-        reader: asyncio.Task[None] | None = None
+        keep = False
         try:
-            live = LiveStream(
+            live = self._live = LiveStream(
                 self._scheduler,
                 session,
                 self._stream,
@@ -85,14 +107,17 @@ class SignalCall:
             self._stream.begin()
             if resumption is not None:
                 live.go_on()
-            reader = asyncio.create_task(self._read(live, chunk_field, decode))
+            self._reader = asyncio.create_task(self._read(live, chunk_field, decode))
             await self._write(live)
+        except BROKEN_OFF:
+            keep = True
+            raise
         finally:
-            if reader is not None:
-                reader.cancel()
-            (live or session).close()
+            if self._reader is not None:
+                self._reader.cancel()
             if resumption is not None:
-                resumption.end()
+                resumption.end(keep=keep)
+            (self._live or session).close()
 
     def _open(self, deadlines: Deadlines) -> tuple[ServedSession, str, Callable[[bytes], np.ndarray]]:
         """The session, the request field that its chunks come in, and how to read a chunk."""
@@ -173,7 +198,13 @@ class SignalCall:
         """Send results until the stream has ended."""
         resumption = self._resumption
         counter = ResultCounter(self._encoding, resumption.next_result if resumption else (0, 0, 0))
+        if self._notice is not None:
+            live.wake()
         while (results := await live.results()) is not None:
+            if self._notice is not None:
+                await self._give_notice(self._notice)
+            if results is NOTHING:
+                continue
             message = counter.result(results)
             if resumption is not None:
                 message.result.replay_from = resumption.replay_from
@@ -182,6 +213,12 @@ class SignalCall:
             if resumption is not None:
                 resumption.sent()
         logger.debug("stream %s: %d frames", self._stream.stream_id, counter.frames)
+
+    async def _give_notice(self, notice: pb.StreamResponse) -> None:
+        self._notice = None
+        if self._resumption is not None:
+            notice.notice.resume_token = self._resumption.token
+        await self._peer.write(notice)
 
 
 def wrong_request(field: str | None, expected: str) -> str:

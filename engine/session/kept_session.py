@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .output import Output
 from .resumable_session import ResumableSession
-from .snapshot import Snapshot, take
+from .snapshot import Snapshot, checked, packed
 
 
 class KeptSnapshot(NamedTuple):
@@ -25,6 +26,10 @@ class KeptSnapshot(NamedTuple):
     data: bytes
 
 
+Copied = Callable[[], KeptSnapshot]
+"""A stream's state that was copied; the call makes a snapshot of it, on any thread."""
+
+
 class KeptSession(ResumableSession):
     """A session for servers. Between two steps, each `interval_frames`, it appends to `taken`.
 
@@ -37,6 +42,9 @@ class KeptSession(ResumableSession):
         self._interval_frames = interval_frames
         self.taken: deque[KeptSnapshot] = deque(maxlen=1)
         """The newest snapshot, for one thread to pop."""
+        self.on_close: Callable[[Copied], None] | None = None
+        """Is given how the stream stands when it is closed; of one that was flushed, how it stood before."""
+        self._unflushed: Copied | None = None
         super().__init__(*arguments, **options, resumable=True)
         if snapshot is not None:
             try:
@@ -54,6 +62,8 @@ class KeptSession(ResumableSession):
     def flush(self) -> None:
         """See `Session.flush`."""
         with self._feeding:
+            if self._final_steps is None:
+                self._unflushed = self._copied()
             super().flush()
 
     def drain(self) -> Output:
@@ -66,10 +76,29 @@ class KeptSession(ResumableSession):
     def now(self) -> KeptSnapshot:
         """A snapshot; not while it is stepped."""
         with self._feeding:
-            return KeptSnapshot(self.frames, self.fed_samples, self.given_samples, take(self))
+            copied = self._copied()
+        return copied()
+
+    def close(self) -> None:
+        """See `Session.close`; tells `on_close`."""
+        on_close, self.on_close = self.on_close, None
+        try:
+            if on_close is not None:
+                with self._feeding:
+                    copied = self._unflushed or self._copied()
+                on_close(copied)
+        finally:
+            super().close()
 
     def _take(self) -> None:
         with self._feeding:
-            if self._final_steps is None:
-                self._last_frames = self.frames
-                self.taken.append(KeptSnapshot(self.frames, self.fed_samples, self.given_samples, take(self)))
+            if self._final_steps is not None:
+                return
+            self._last_frames = self.frames
+            copied = self._copied()
+        self.taken.append(copied())
+
+    def _copied(self) -> Copied:
+        """With the lock held, between two steps."""
+        frames, fed_samples, given_samples, data = self.frames, self.fed_samples, self.given_samples, packed(self)
+        return lambda: KeptSnapshot(frames, fed_samples, given_samples, checked(data))

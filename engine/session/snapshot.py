@@ -29,8 +29,13 @@ def take(session: ResumableSession) -> bytes:
         SnapshotError: the stream has ended, or was not opened to be resumed and is resampled.
         StreamClosedError: the session is closed.
     """
+    return checked(packed(session))
+
+
+def packed(session: ResumableSession) -> bytes:
+    """What `take` takes, but not yet `checked`, which costs most and can wait. Raises as `take`."""
     spec = session.spec
-    data = pack(
+    return pack(
         {
             "format": FORMAT,
             "model": spec.name,
@@ -40,6 +45,10 @@ def take(session: ResumableSession) -> bytes:
             "session": pack(session.save()),
         }
     )
+
+
+def checked(data: bytes) -> bytes:
+    """A snapshot of `packed` bytes; on any thread."""
     return data + _checksum(data)
 
 

@@ -1,4 +1,4 @@
-"""A Redis for the tests that need one, and servers whose load is exact."""
+"""Places for snapshots (a folder, and a Redis for the tests that need one), and servers whose load is exact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.resumables import redis_program, running_redis
-from wavetile.engine.server import load_watch
+from wavetile.engine.server import ResumeOptions, load_watch
 from wavetile.engine.server import server as server_module
 
 
@@ -33,3 +33,11 @@ def unwatched(monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(server_module, "measured_message_s", known_message_s)
     monkeypatch.setattr(load_watch, "TICK_S", 3600.0)
     return message_s
+
+
+@pytest.fixture
+def shared_options(tmp_path: Path) -> ResumeOptions:
+    key = tmp_path / "key"
+    key.touch(mode=0o600)
+    key.write_text("0123456789abcdef" * 4)
+    return ResumeOptions(interval_s=0.1, store=str(tmp_path / "snapshots"), key=key)

@@ -6,21 +6,31 @@ import asyncio
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
+import numpy as np
+
 from tests.patience import wait_until
 from tests.server.fakes import InvertImages
+from tests.server.running import audio_of, in_chunks, serving
 from tests.session.programs import RATE_HZ, overlap_spec
+from wavetile.clients import StreamClient, StreamResult
+from wavetile.clients.call import StreamCall
 from wavetile.engine.plan import StatePool
-from wavetile.engine.server import ModelDescription, ModelKind
+from wavetile.engine.server import ModelDescription, ModelKind, ResumeOptions
 from wavetile.engine.session import Executor, ImageFormat, Session, StreamSpec
 from wavetile.engine.session.kept_session import KeptSession
+from wavetile.proto.v1 import wavetile_pb2 as pb
+from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
 HOP = 160
 FRAME = 480
+OFTEN = ResumeOptions(interval_s=0.1)
+SIGNAL = np.random.default_rng(5).uniform(-1, 1, 16000 * 4).astype(np.float32)
 
 
 class OverlapModel:
@@ -53,8 +63,70 @@ class OverlapModel:
     def executor(self) -> Executor:
         return Executor(self.spec, 8, self.pool)
 
+    def batch_costs(self, executor: Executor) -> Mapping[int, float]:
+        return {}
+
     def open_images(self, form: ImageFormat, max_bytes: int) -> InvertImages:
         raise NotImplementedError
+
+
+async def slowly(samples: np.ndarray, chunk: int = 400, pause_s: float = 0.002) -> AsyncIterator[np.ndarray]:
+    async for part in in_chunks(samples, chunk):
+        yield part
+        await asyncio.sleep(pause_s)
+
+
+async def whole(samples: np.ndarray, **config: Any) -> list[StreamResult]:
+    """What an undisturbed stream gives."""
+    async with (
+        serving({"overlap": OverlapModel()}, resume=OFTEN) as server,
+        StreamClient(server.address) as client,
+        client.stream("overlap", resumable=True, **config) as stream,
+    ):
+        return [result async for result in stream.exchange(slowly(samples, 4000, 0))]
+
+
+def assert_same(results: list[StreamResult], expected: list[StreamResult]) -> None:
+    np.testing.assert_array_equal(audio_of(results), audio_of(expected))
+    for name in ("peak", "count"):
+        np.testing.assert_array_equal(
+            np.concatenate([result.values[name] for result in results]),
+            np.concatenate([result.values[name] for result in expected]),
+        )
+    assert [result.sequence_number for result in results] == list(range(len(results)))
+    frames = samples = 0
+    for result in results:
+        assert (result.first_frame_index, result.first_sample_index) == (frames, samples)
+        assert result.samples is not None
+        frames, samples = frames + result.frame_count, samples + len(result.samples)
+
+
+@asynccontextmanager
+async def calling(
+    address: str, config: pb.StreamConfig, **options: Any
+) -> AsyncIterator[tuple[StreamCall, pb.StreamStarted]]:
+    """A raw call whose stream has started; ServerError when it has not."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = pb_grpc.StreamServiceStub(channel)
+        call = StreamCall(stub.Stream(**options))
+        await call.write(pb.StreamRequest(config=config))
+        response = await call.read()
+        assert response is not None
+        yield call, response.started
+        call.cancel()
+
+
+def config_of(token: bytes | None = None, next_frame: int = 0, rate_hz: int = 16000) -> pb.StreamConfig:
+    config = pb.StreamConfig(
+        model="overlap",
+        audio=pb.AudioConfig(sample_rate_hz=rate_hz, encoding=pb.AUDIO_ENCODING_PCM_F32LE),
+        resumable=True,
+    )
+    if token is not None:
+        config.resume.token = token
+        config.resume.next_frame_index = next_frame
+        config.resume.next_sample_index = next_frame * HOP
+    return config
 
 
 class Line:

@@ -4,73 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 
 from tests.patience import PATIENCE_S
 from tests.server.fakes import GainModel
 from tests.server.guards import write_tokens
-from tests.server.resumables import HOP, OverlapModel, line_to
-from tests.server.running import audio_of, in_chunks, serving, until
+from tests.server.resumables import (
+    HOP,
+    OFTEN,
+    SIGNAL,
+    OverlapModel,
+    assert_same,
+    calling,
+    config_of,
+    line_to,
+    slowly,
+    whole,
+)
+from tests.server.running import serving, until
 from tests.session.programs import overlap_spec
 from tests.virtual_time import HeldTime
 from wavetile.clients import StreamClient, StreamResult
 from wavetile.clients.call import StreamCall
+from wavetile.clients.opening import Opened, Opener
 from wavetile.engine.errors import ServerError
 from wavetile.engine.server import ResumeOptions, Security, Server
+from wavetile.engine.server.admission import Admission
 from wavetile.engine.server.resume import keeper, store, vault
 from wavetile.engine.server.resume.vault import name_of
+from wavetile.engine.session import Executor
 from wavetile.proto.v1 import wavetile_pb2 as pb
-from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
-
-OFTEN = ResumeOptions(interval_s=0.1)
-SIGNAL = np.random.default_rng(5).uniform(-1, 1, 16000 * 4).astype(np.float32)
-
-
-@pytest.fixture
-def shared_options(tmp_path: Path) -> ResumeOptions:
-    key = tmp_path / "key"
-    key.touch(mode=0o600)
-    key.write_text("0123456789abcdef" * 4)
-    return ResumeOptions(interval_s=0.1, store=str(tmp_path / "snapshots"), key=key)
-
-
-async def slowly(samples: np.ndarray, chunk: int = 400, pause_s: float = 0.002) -> AsyncIterator[np.ndarray]:
-    async for part in in_chunks(samples, chunk):
-        yield part
-        await asyncio.sleep(pause_s)
-
-
-async def whole(samples: np.ndarray, **config: Any) -> list[StreamResult]:
-    """What an undisturbed stream gives."""
-    async with (
-        serving({"overlap": OverlapModel()}, resume=OFTEN) as server,
-        StreamClient(server.address) as client,
-        client.stream("overlap", resumable=True, **config) as stream,
-    ):
-        return [result async for result in stream.exchange(slowly(samples, 4000, 0))]
-
-
-def assert_same(results: list[StreamResult], expected: list[StreamResult]) -> None:
-    np.testing.assert_array_equal(audio_of(results), audio_of(expected))
-    for name in ("peak", "count"):
-        np.testing.assert_array_equal(
-            np.concatenate([result.values[name] for result in results]),
-            np.concatenate([result.values[name] for result in expected]),
-        )
-    assert [result.sequence_number for result in results] == list(range(len(results)))
-    frames = samples = 0
-    for result in results:
-        assert (result.first_frame_index, result.first_sample_index) == (frames, samples)
-        assert result.samples is not None
-        frames, samples = frames + result.frame_count, samples + len(result.samples)
 
 
 @pytest.mark.parametrize(
@@ -150,34 +120,6 @@ async def test_a_stream_that_sends_ahead_and_reads_late_loses_nothing() -> None:
         await stream.finish()
         results = [result async for result in stream]
     assert_same(results, expected)
-
-
-@asynccontextmanager
-async def calling(
-    address: str, config: pb.StreamConfig, **options: Any
-) -> AsyncIterator[tuple[StreamCall, pb.StreamStarted]]:
-    """A raw call whose stream has started; ServerError when it has not."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub: Any = pb_grpc.StreamServiceStub(channel)
-        call = StreamCall(stub.Stream(**options))
-        await call.write(pb.StreamRequest(config=config))
-        response = await call.read()
-        assert response is not None
-        yield call, response.started
-        call.cancel()
-
-
-def config_of(token: bytes | None = None, next_frame: int = 0, rate_hz: int = 16000) -> pb.StreamConfig:
-    config = pb.StreamConfig(
-        model="overlap",
-        audio=pb.AudioConfig(sample_rate_hz=rate_hz, encoding=pb.AUDIO_ENCODING_PCM_F32LE),
-        resumable=True,
-    )
-    if token is not None:
-        config.resume.token = token
-        config.resume.next_frame_index = next_frame
-        config.resume.next_sample_index = next_frame * HOP
-    return config
 
 
 async def code_of(address: str, config: pb.StreamConfig, **options: Any) -> str:
@@ -336,6 +278,104 @@ async def test_a_resumed_stream_ends_where_it_was() -> None:
         with pytest.raises(ServerError, match="ABORTED: this stream was resumed by another call"):
             await before.read()
         await until(lambda: model.pool.free == 63)
+
+
+async def answered(call: StreamCall, frames: int) -> None:
+    """Have this many frames of silence computed, and their results."""
+    for _ in range(frames):
+        await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+    while frames > 0:
+        response = await call.read()
+        assert response is not None
+        frames -= response.result.frame_count
+
+
+@pytest.mark.parametrize("way", ["cancelled", "cut"])
+async def test_a_stream_whose_client_goes_is_kept_as_it_is(way: str) -> None:
+    """Nothing of it is computed again, unless results were lost on the way."""
+    model = OverlapModel()
+    async with (
+        serving({"overlap": model}, resume=replace(OFTEN, interval_s=600.0)) as server,
+        line_to(server.port) as line,
+    ):
+        async with calling(line.address, config_of()) as (call, started):
+            await answered(call, 30)
+            if way == "cut":
+                line.cut()
+                await until(lambda: model.pool.free == 64)
+        await until(lambda: model.pool.free == 64)
+        async with calling(line.address, config_of(started.resume_token, 30)) as (call, started):
+            assert started.resume_from == 30 * HOP
+            before = server._scheduler.counts("overlap").frames
+            await answered(call, 5)
+            assert server._scheduler.counts("overlap").frames == before + 5
+        await until(lambda: model.pool.free == 64)
+        async with calling(line.address, config_of(started.resume_token, 33)) as (call, started):
+            assert started.resume_from == 30 * HOP  # two frames were lost
+        assert server.live_streams <= 1
+
+
+async def test_a_stream_is_kept_right_after_the_step_that_it_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its slot is given back then, and who comes back meanwhile waits for it."""
+    model = OverlapModel()
+    entered, go_on = threading.Event(), threading.Event()
+    step = Executor.step
+
+    def held(executor: Executor, sessions: Sequence[Any]) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE_S)
+        step(executor, sessions)
+
+    async with serving({"overlap": model}, resume=replace(OFTEN, interval_s=600.0)) as server:
+        async with calling(server.address, config_of()) as (call, started):
+            await answered(call, 10)
+            monkeypatch.setattr(Executor, "step", held)
+            await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+            await until(entered.is_set)
+        await until(lambda: server.live_streams == 0)
+        assert model.pool.free == 63
+
+        async def resumed() -> int:
+            async with calling(server.address, config_of(started.resume_token, 11)) as (_, again):
+                return again.resume_from
+
+        resuming = asyncio.create_task(resumed())
+        await until(lambda: server.live_streams == 1)
+        go_on.set()
+        assert await resuming == 11 * HOP
+        await until(lambda: model.pool.free == 64)
+
+
+async def test_a_stream_that_was_shed_comes_back_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = await whole(SIGNAL)
+    opened_s: list[float] = []
+    open_call = Opener.open
+
+    async def noted(opener: Opener, *arguments: Any, **options: Any) -> Opened:
+        opened_s.append(asyncio.get_running_loop().time())
+        if len(opened_s) == 2:
+            raise ServerError("RESOURCE_EXHAUSTED", "still too much; try again in 0.3 s", 0.3)
+        return await open_call(opener, *arguments, **options)
+
+    monkeypatch.setattr(Opener, "open", noted)
+    monkeypatch.setattr(Admission, "retry_after_s", lambda admission: 0.4)
+    results: list[StreamResult] = []
+    async with (
+        asyncio.timeout(3 * PATIENCE_S),
+        serving({"overlap": OverlapModel()}, resume=OFTEN, max_load=0.7) as server,
+        StreamClient(server.address) as client,
+        client.stream("overlap", resumable=True, priority="low") as stream,
+    ):
+        shed_s = 0.0
+        async for result in stream.exchange(slowly(SIGNAL)):
+            results.append(result)
+            if not shed_s and result.first_frame_index > 50:
+                shed_s = asyncio.get_running_loop().time()
+                server.admission.seats[0].shed("the server can not compute all streams in time")
+    assert len(opened_s) == 3
+    assert opened_s[1] - shed_s >= 0.4
+    assert opened_s[2] - opened_s[1] >= 0.3
+    assert_same(results, expected)
 
 
 async def test_images_and_models_without_snapshots_are_refused() -> None:

@@ -32,7 +32,7 @@ async def test_streams_of_a_crowd_do_not_touch_each_other() -> None:
     )
     assert tally.wrong == []
     assert tally.slots_held == 0
-    assert set(tally.operations) == {"open", "send", "finish", "cancel", "vanish"}
+    assert set(tally.operations) == {"open", "send", "finish", "cancel", "vanish", "resume"}
     assert tally.compared > 20
 
 

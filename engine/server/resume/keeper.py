@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Protocol
 
-from ...session.kept_session import KeptSnapshot
+from ...session.kept_session import Copied, KeptSnapshot
 from ..served import ServedKeptSession
 from ..status import TakenOverError
 from .seal import KeptStream
@@ -43,6 +43,7 @@ class Keeper:
         self._model_version = model_version
         self._name = name_of(token)
         self._snapshots: list[KeptSnapshot] = []
+        self._is_ours = True
         self._next_frame = 0
         self._live: Ended | None = None
         self._saving: asyncio.Task[None] | None = None
@@ -62,30 +63,52 @@ class Keeper:
 
     def look(self) -> None:
         """Save the snapshot that the session has taken since the last look, if there is one. Returns at once."""
-        if self._saving is not None and not self._saving.done():
-            return
-        try:
-            newest = self._session.taken.pop()
-        except IndexError:
-            return
-        if len(self._snapshots) >= MOST_SNAPSHOTS:
-            self._snapshots.pop()  # not the oldest: its frames are those that the client may lack
-        self._snapshots.append(newest)
-        while len(self._snapshots) > 1 and self._snapshots[1].frames <= self._next_frame:
-            del self._snapshots[0]
-        self._saving = asyncio.create_task(self._save())
+        if (self._saving is None or self._saving.done()) and self._take_in():
+            self._saving = asyncio.create_task(self._save())
 
     def taken_over(self) -> None:
         """Somebody has resumed the stream: it ends here."""
         assert self._live is not None
+        self._is_ours = False
         self._live.fail(TakenOverError("this stream was resumed by another call, which goes on with it"))
 
-    def end(self) -> None:
-        """The call is over. What was kept stays for as long as it can be asked for."""
-        for task in (self._refreshing, self._saving):
-            if task is not None:
-                task.cancel()
-        self._vault.leave(self._name)
+    def end(self, *, keep: bool) -> None:
+        """The call is over, and its session is about to be closed: once that is done, `keep` how it stands then.
+
+        What was kept before stays for as long as it can be asked for.
+        """
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        last: asyncio.Future[Copied] | None = None
+        if keep and self._is_ours:
+            last = asyncio.get_running_loop().create_future()
+            self._session.on_close = last.set_result
+        self._vault.leave(self._name, self._leave(last))
+
+    async def _leave(self, closed: asyncio.Future[Copied] | None) -> None:
+        """Save how the stream stands when its session is closed, which is right after the step that it is in."""
+        last = None if closed is None else await closed
+        if self._saving is not None:
+            await asyncio.wait((self._saving,))
+        if last is not None:
+            self._take_in()  # it may be the newest one before frames that the client did not get
+            self._add(await self._vault.ask(last))
+            await self._save()
+
+    def _take_in(self) -> bool:
+        """Whether the session has taken a snapshot, which is now among the others."""
+        try:
+            self._add(self._session.taken.pop())
+        except IndexError:
+            return False
+        return True
+
+    def _add(self, newest: KeptSnapshot) -> None:
+        if len(self._snapshots) >= MOST_SNAPSHOTS:
+            del self._snapshots[-2]  # not the oldest, nor the newest: the client may lack what follows
+        self._snapshots.append(newest)
+        while len(self._snapshots) > 1 and self._snapshots[1].frames <= self._next_frame:
+            del self._snapshots[0]
 
     def _stream(self) -> KeptStream:
         expires_s = time.time() + self._vault.resume_for_s

@@ -88,8 +88,7 @@ class Resumption:
 
     def tell(self, started: pb.StreamStarted) -> None:
         """Fill in what the client has to know."""
-        assert self._keeper is not None
-        started.resume_token = self._keeper.token
+        started.resume_token = self.token
         started.next_sequence_number = self.next_result[0]
         if self._snapshot is not None:
             started.resume_from = self._snapshot.fed_samples
@@ -114,10 +113,19 @@ class Resumption:
         assert self._keeper is not None
         return self._keeper.replay_from
 
-    def end(self) -> None:
-        """The call is over. A client that has said nothing may not know its new token: the old one works again."""
+    @property
+    def token(self) -> bytes:
+        """The stream's newest; it can be resumed with it."""
+        assert self._keeper is not None
+        return self._keeper.token
+
+    def end(self, *, keep: bool) -> None:
+        """The call is over, and its session is closed next, of which to `keep` how it stands.
+
+        A client that has said nothing may not know its new token: the old one works again.
+        """
         if self._keeper is not None:
-            self._keeper.end()
+            self._keeper.end(keep=keep)
         if self._taken and not self._heard and self._resume is not None and self._found is not None:
             self._vault.put_back(self._resume.token, self._found)
 

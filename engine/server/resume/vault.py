@@ -7,9 +7,9 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ...errors import SnapshotError
 from ...session.kept_session import KeptSnapshot
@@ -56,6 +56,7 @@ class Vault:
         self._store = options.open_store()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wavetile-snapshots")
         self._owners: dict[str, Owner] = {}
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._sizes: dict[str, tuple[int, float]] = {}
         """Of what this server has written: bytes, and when their time is over."""
 
@@ -70,20 +71,34 @@ class Vault:
 
     async def add(self, name: str, stream: KeptStream, owner: Owner) -> None:
         """Keep a new stream. Raises OSError: there is no room, or the store can not be reached."""
-        sealed = await self._ask(lambda: stream.sealed(self._key, name))
+        sealed = await self.ask(lambda: stream.sealed(self._key, name))
         self._make_room(name, len(sealed), stream.expires_s)
         self._owners[name] = owner
-        await self._ask(lambda: self._store.add(name, sealed, stream.expires_s))
+        await self.ask(lambda: self._store.add(name, sealed, stream.expires_s))
 
     async def replace(self, name: str, stream: KeptStream) -> bool:
         """Keep a stream as it is now; False: somebody has resumed it. Raises OSError as `add`."""
-        sealed = await self._ask(lambda: stream.sealed(self._key, name))
+        sealed = await self.ask(lambda: stream.sealed(self._key, name))
         self._make_room(name, len(sealed), stream.expires_s)
-        return await self._ask(lambda: self._store.replace(name, sealed, stream.expires_s))
+        replaced = await self.ask(lambda: self._store.replace(name, sealed, stream.expires_s))
+        if not replaced:
+            self._sizes.pop(name, None)
+        return replaced
 
-    def leave(self, name: str) -> None:
-        """The stream's call has ended; what is kept stays until its time is over."""
-        self._owners.pop(name, None)
+    def leave(self, name: str, saving: Coroutine[Any, Any, None]) -> None:
+        """The stream's call has ended: `saving` keeps how it stands, and that stays until its time is over."""
+        task = self._leaving[name] = asyncio.create_task(saving)
+
+        def left(_: asyncio.Task[None]) -> None:
+            del self._leaving[name]
+            self._owners.pop(name, None)
+
+        task.add_done_callback(left)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Return when all streams are kept whose calls have ended, or after this time."""
+        if self._leaving:
+            await asyncio.wait(self._leaving.values(), timeout=timeout_s)
 
     async def find(self, token: bytes, caller: str, config: bytes) -> KeptStream:
         """The stream of a token, which stays valid.
@@ -94,11 +109,13 @@ class Vault:
             CannotResumeError: the config is another one.
         """
         name = name_of(token)
-        sealed = await self._ask(lambda: self._store.read(name))
+        if (leaving := self._leaving.get(name)) is not None:  # what it has to say is newer than what the store has
+            await asyncio.wait((leaving,))
+        sealed = await self.ask(lambda: self._store.read(name))
         if sealed is None:
             raise UnknownTokenError(UNKNOWN)
         try:
-            stream = await self._ask(lambda: KeptStream.opened(sealed, self._key, name))
+            stream = await self.ask(lambda: KeptStream.opened(sealed, self._key, name))
         except SnapshotError as error:
             logger.warning("a kept stream was not opened: %s", error)
             raise UnknownTokenError(UNKNOWN) from None
@@ -113,7 +130,7 @@ class Vault:
     async def take(self, token: bytes) -> None:
         """Use a token up. Raises UnknownTokenError: another call was first."""
         name = name_of(token)
-        if not await self._ask(lambda: self._store.take(name)):
+        if not await self.ask(lambda: self._store.take(name)):
             raise UnknownTokenError(UNKNOWN)
         self._sizes.pop(name, None)
         owner = self._owners.pop(name, None)
@@ -124,6 +141,10 @@ class Vault:
         """Make a token valid again whose stream nobody has heard of since it was taken; soon, and if that can be."""
         name = name_of(token)
         self._threads.submit(lambda: self._store.add(name, stream.sealed(self._key, name), stream.expires_s))
+
+    async def ask(self, question: Callable[[], T]) -> T:
+        """What `question` gives in one of the threads, which may wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question)
 
     def _make_room(self, name: str, size: int, expires_s: float) -> None:
         """Count `size` bytes for `name`, if need be at the cost of streams whose calls have ended. Raises OSError."""
@@ -141,9 +162,6 @@ class Vault:
                 self._sizes[name] = before
             raise OSError(f"snapshots of {self.kept_bytes} bytes are kept, and at most {self._max_bytes} may be")
         self._sizes[name] = size, expires_s
-
-    async def _ask(self, question: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, question)
 
 
 UNKNOWN = "no stream can be resumed with this token: it is unknown, was used, or its time is over"
