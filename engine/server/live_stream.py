@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..session.deadlines import Deadlines, Outcome
+from ..session.ring import stuck
 from ..session.scheduled import FrameResult
 from ..session.scheduled_model import ScheduledModel
 from ..session.scheduler import Scheduler
@@ -110,7 +111,7 @@ class LiveStream:
                 self._scheduled.feed(chunk[offset : offset + take], arrival_ns)
                 offset += take
             elif self._scheduled.idle:
-                raise RuntimeError("the session's ring is full and holds no complete hop: it is smaller than a hop")
+                raise stuck()
             else:
                 self._arrivals.hold()
                 await self._next_frame()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from math import isfinite
 
 import numpy as np
 from numpy import ndarray, vdot
@@ -11,7 +10,7 @@ from numpy import ndarray, vdot
 from ..errors import SignalError, StreamClosedError
 from ..plan import Slot, StatePool
 from .bypass import Bypass
-from .chunks import FLOAT32, check_audio, check_features
+from .chunks import FLOAT32, LARGEST_FEATURE, LARGEST_SAMPLE, check_audio, check_features
 from .output import Output
 from .resample import IN_FLIGHT_SAMPLES, Resampler, check_rate
 from .resample_resumable import ResumableResampler
@@ -88,6 +87,8 @@ class Session:
             self._ring = Ring(self.lanes, capacity)
         self._hop_shape: tuple[int, ...] | None = None
         """Of a chunk that can go straight through: float32, one channel, one hop."""
+        self._most_energy = (LARGEST_FEATURE if self._features else LARGEST_SAMPLE) ** 2
+        """Of such a chunk: no value of it is then too large."""
         if self.channels == 1 and self._resampler is None:
             self._hop_shape = (1, self._features) if self._features else (self._hop,)
         self.room_samples = 0 if self._resampler else usable // (spec.feature_count or 1)
@@ -128,7 +129,8 @@ class Session:
                 frames, `[frames, features]` float32.
 
         Raises:
-            SignalError: wrong type, shape or length, or a value that is not finite. Nothing of it was taken.
+            SignalError: wrong type, shape or length, or a value that is not finite or too large. Nothing of it was
+                taken.
             StreamClosedError: the session is closed.
         """
         block = self.check(chunk)
@@ -173,7 +175,7 @@ class Session:
             or ring.written - ring.read_count + self._hop != self._window
             or self._final_steps is not None
             or self.closed
-            or not isfinite(vdot(chunk, chunk))
+            or not vdot(chunk, chunk) <= self._most_energy
         ):
             return False
         self._fed += len(chunk)

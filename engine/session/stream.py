@@ -11,6 +11,7 @@ from ..plan import StatePool
 from .executor import Executor
 from .output import Output
 from .resumable_session import ResumableSession
+from .ring import stuck
 from .session import check_channels
 from .snapshot import Snapshot, take
 from .spec import StreamSpec
@@ -82,7 +83,8 @@ class Stream:
                 frames, `[frames, features]` float32. It is copied.
 
         Raises:
-            SignalError: wrong type or shape, or a value that is not finite: nothing of the chunk was taken.
+            SignalError: wrong type or shape, or a value that is not finite or too large (audio: beyond 2^20, with full
+                scale 1.0; features: beyond 2^50). Nothing of the chunk was taken.
             StreamClosedError: the stream is closed.
         """
         session = self._session
@@ -95,7 +97,10 @@ class Stream:
             return session.drain()
         taken = 0
         while taken < len(block):
-            part = block[taken : taken + session.free_samples]
+            free = session.free_samples
+            if not free:
+                raise stuck()
+            part = block[taken : taken + free]
             taken += len(part)
             session.accept(part)
             self._compute()

@@ -239,7 +239,7 @@ async def test_an_error_is_a_message_and_the_stream_goes_on() -> None:
         errors,
         (
             "a chunk of 2 channel(s) in a sequence of 1",
-            "has numbers that are NaN or infinite",
+            "nan at sample",
             "inputs sound for model 'gain'; 'audio' alone would work",
             "'gain' is a stream, whose requests belong to a sequence; with sequence_id",
             "no model 'other'",

@@ -185,7 +185,7 @@ def test_reset_starts_a_new_signal() -> None:
 
 
 def bad(position: int, value: float, shape: int | tuple[int, int] = 100) -> np.ndarray:
-    """A chunk with one value that is not finite at flat `position`."""
+    """A chunk with one value that can not be used at flat `position`."""
     chunk = np.zeros(shape, np.float32)
     chunk.reshape(-1)[position] = value
     return chunk
@@ -197,6 +197,8 @@ def bad(position: int, value: float, shape: int | tuple[int, int] = 100) -> np.n
         (bad(17, np.nan), "nan at sample 17"),
         (bad(99, np.inf), "inf at sample 99"),
         (bad(0, -np.inf), "-inf at sample 0"),
+        (bad(5, 1e19), r"1e\+19 at sample 5; finite values from -1048576 to 1048576 would work"),
+        (bad(6, -1048577), r"-1\.048577e\+06 at sample 6"),
         (np.zeros(10), "chunk of float64.*astype"),
         (np.zeros(10, np.int32), "chunk of int32"),
         (np.zeros((10, 2), np.float32), r"shape \[10, 2\].*1 channel;"),
@@ -221,8 +223,17 @@ def test_nan_in_a_channel_is_named() -> None:
         stream.process(bad(41, np.nan, (50, 2)))
 
 
-def test_loud_samples_that_overflow_a_sum_of_squares_are_fine() -> None:
-    signal = np.full(200, 1e30, np.float32)
+def test_a_hop_with_a_huge_sample_is_refused_on_the_short_way_too() -> None:
+    spec = SPECS["silence"]
+    with Stream(spec) as stream:
+        stream.process(noise(spec.first_frame_samples))
+        for value in (1e19, np.nextafter(np.float32(2**20), np.float32(np.inf))):
+            with pytest.raises(SignalError, match="full scale"):
+                stream.process(bad(3, value, spec.hop_samples))
+
+
+def test_the_loudest_samples_are_fine_in_long_chunks_too() -> None:
+    signal = np.full(200, -(2**20), np.float32)
     assert run(SPECS["silence"], signal, [200]).samples is not None
 
 
@@ -233,6 +244,7 @@ def test_loud_samples_that_overflow_a_sum_of_squares_are_fine() -> None:
         (np.zeros(3, np.float32), r"\[frames, 3\]"),
         (np.zeros((5, 3), np.int16), "int16"),
         (bad(7, np.nan, (5, 3)), "frame 2, column 1"),
+        (bad(7, 2.0**51, (5, 3)), r"frame 2, column 1; finite values from -1\.1259e\+15"),
     ],
 )
 def test_bad_feature_frames_are_refused(chunk: np.ndarray, message: str) -> None:

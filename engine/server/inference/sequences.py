@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...errors import SignalError
+from ...session.chunks import LARGEST_FEATURE, LARGEST_SAMPLE, check_range
 from ...session.deadlines import Deadlines
 from ...session.scheduler import Scheduler
 from ..activity import Activity
@@ -259,8 +260,10 @@ def _check_chunk(entry: StreamEntry, chunk: np.ndarray, max_channels: int) -> No
             f"input {signature.name!r} has the shape {list(chunk.shape)}; [samples], or [samples, channels] of at most "
             f"{max_channels} channels, would work"
         )
-    if not np.isfinite(chunk).all():
-        raise SignalError(f"input {signature.name!r} has numbers that are NaN or infinite; finite ones would work")
+    if entry.takes_features:
+        check_range(chunk, LARGEST_FEATURE, "frame")
+    else:
+        check_range(chunk, LARGEST_SAMPLE, "sample")
 
 
 def _no_frames(output: SessionOutput, gives_events: bool) -> dict[str, np.ndarray]:
