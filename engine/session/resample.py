@@ -13,7 +13,7 @@ LOWEST_RATE_HZ = 1_000
 HIGHEST_RATE_HZ = 768_000
 
 IN_FLIGHT_SAMPLES = 2048
-"""More samples, counted at the lower of the two rates, than soxr ever holds back while a signal goes on."""
+"""More samples, counted at the lower of the two rates, than a resampler ever holds back while a signal goes on."""
 
 
 def check_rate(sample_rate_hz: object) -> int:

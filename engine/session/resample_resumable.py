@@ -15,7 +15,7 @@ SEGMENT_SECONDS = 1.0
 """How long a segment is, at least: what a saved state holds of the signal, and what restoring it computes again."""
 
 MARGIN_SAMPLES = 1024
-"""What a segment hears before its beginning and after its end, counted at the lower rate.
+"""What a run hears before the first and after the last sample that it gives out, counted at the lower rate.
 
 soxr's filter for high quality is shorter than 256 samples to either side: with those, a seam differs from one run over
 the whole signal by rounding alone.
@@ -27,18 +27,21 @@ class ResumableResampler:
 
     soxr does not give out its state. So the signal is cut into segments at places that follow from the rates alone,
     each resampled by a run of soxr of its own that begins a margin before the segment and ends a margin after it; only
-    the segment itself is given out. What comes out next is then decided by the input since the newest run's beginning,
-    and that is what is saved. The bits of the output depend on where the signal is cut and on nothing else, and so are
-    the same before and after. They differ from `Resampler`'s by rounding.
+    the segment itself is given out. Runs begin where a sample of the input and one of the output fall together, for
+    soxr begins nowhere else; that may be once a second only. A margin later, at any rate, a segment begins.
+
+    What comes out next is decided by the input since the newest run's beginning, and that is what is saved. The bits of
+    the output depend on where the signal is cut and on nothing else, and so are the same before and after. They differ
+    from `Resampler`'s by rounding.
     """
 
     def __init__(self, from_hz: int, to_hz: int, channels: int) -> None:
         self.ratio = Fraction(to_hz, from_hz)
         self._arguments = (from_hz, to_hz, channels)
-        # Both are whole numbers of samples at both rates, so that runs begin on the grid of the output.
-        grid = self.ratio.denominator
-        self._margin = grid * math.ceil(MARGIN_SAMPLES * max(1, 1 / self.ratio) / grid)
-        self._segment = max(grid * math.ceil(SEGMENT_SECONDS * from_hz / grid), 2 * self._margin)
+        self._margin = math.ceil(MARGIN_SAMPLES * max(1, 1 / self.ratio))
+        least = max(math.ceil(SEGMENT_SECONDS * from_hz), 2 * self._margin)  # no more than two runs at a time
+        grid = self.ratio.denominator  # samples of the input that are a whole number of samples of the output
+        self._segment = grid * math.ceil(least / grid)
         shape = (self._segment + 2 * self._margin,)
         self._history = np.empty(shape if channels == 1 else (*shape, channels), np.float32)
         self.reset()
@@ -50,7 +53,7 @@ class ResumableResampler:
     def _begin(self, index: int) -> None:
         """Be where segment `index` has begun to be heard."""
         self._index = index
-        start = max(0, index * self._segment - self._margin)
+        start = index * self._segment
         self._start = self._fed = start
         self._given = self._boundary(index)  # output samples in all
         self._current = _Run(self._arguments, self.ratio * start)
@@ -66,8 +69,8 @@ class ResumableResampler:
         """Take `[samples]` (one channel) or `[samples, channels]` float32; return what is ready, of the same rank."""
         ready = []
         while len(block):
-            seam = (self._index + 1) * self._segment
-            limit = seam - self._margin if self._next is None else seam + self._margin
+            following = (self._index + 1) * self._segment
+            limit = following if self._next is None else following + 2 * self._margin
             part, block = block[: limit - self._fed], block[limit - self._fed :]
             self._hear(part, ready)
             if self._fed < limit:
@@ -97,7 +100,7 @@ class ResumableResampler:
     def restore(self, saved: Record) -> None:
         """Go on where another one was saved. Raises SnapshotError."""
         fed, history = saved.number("fed"), saved.array("history")
-        self._begin(max(0, (fed - self._margin) // self._segment))
+        self._begin(max(0, (fed - 2 * self._margin) // self._segment))
         if history.shape != (fed - self._start, *self._history.shape[1:]):
             raise SnapshotError(f"a resampler's history of shape {list(history.shape)} does not fit {fed} samples")
         again = self.process(history)
@@ -109,7 +112,7 @@ class ResumableResampler:
 
     def _boundary(self, index: int) -> int:
         """The output sample that segment `index` begins with."""
-        return int(index * self._segment * self.ratio)
+        return int((index * self._segment + self._margin) * self.ratio) if index else 0
 
     def _hear(self, part: np.ndarray, ready: list[np.ndarray]) -> None:
         """Give both runs a part that ends before either begins or ends."""
@@ -127,7 +130,7 @@ class ResumableResampler:
         first, seam = self._boundary(self._index), self._boundary(self._index + 1)
         ready += [self._current.end(first, seam), *self._waiting]
         self._index += 1
-        start = self._index * self._segment - self._margin
+        start = self._index * self._segment
         kept = self._history[start - self._start : self._fed - self._start]
         self._history[: len(kept)] = kept.copy()  # the two overlap
         self._start = start

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 
+def stuck() -> RuntimeError:
+    """For who would wait for ever: no step can be made, and nothing more be fed."""
+    return RuntimeError("the session's ring is full and holds no complete window: it is too small for its stream")
+
+
 class Ring:
     """The newest samples of a few channels, float32, allocated once.
 

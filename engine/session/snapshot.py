@@ -16,7 +16,7 @@ from .record import Record, pack
 from .resumable_session import ResumableSession
 from .spec import StreamSpec
 
-FORMAT = 1
+FORMAT = 2
 """Of the fields that a session and its parts save."""
 
 _CHECKSUM_BYTES = 16

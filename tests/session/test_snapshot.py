@@ -63,7 +63,7 @@ def test_at_the_models_rate_any_cut_keeps_every_bit(
 
 @settings(deadline=None, max_examples=20)
 @given(
-    rate_hz=st.sampled_from([8000, 11025, 22050, 44100, 48000]),
+    rate_hz=st.sampled_from([8000, 11025, 16001, 22050, 44100, 44101, 48000]),
     channels=st.sampled_from([1, 2]),
     seconds=st.floats(0.01, 2.8),
     sizes=SECONDS_SIZES,
@@ -82,6 +82,24 @@ def test_with_resampling_any_cut_keeps_every_bit(
     assert plain.samples is not None
     assert cut.samples.shape == plain.samples.shape
     np.testing.assert_allclose(cut.samples, plain.samples, atol=1e-5)  # another cut of the same filter
+
+
+@pytest.mark.parametrize("rate_hz", [1001, 16001, 44101, 767_999])
+def test_streams_at_any_rate_go_on_for_ever(rate_hz: int) -> None:
+    signal = noise(int(3.2 * rate_hz))
+    options = {"sample_rate_hz": rate_hz}
+    resumable = run(LONG, signal, [rate_hz // 7], **options, resumable=True)
+    plain = run(LONG, signal, [rate_hz // 7], **options)
+    assert resumable.samples is not None
+    assert plain.samples is not None
+    np.testing.assert_allclose(resumable.samples, plain.samples, atol=1e-5)
+
+
+def test_a_stream_that_makes_no_progress_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stream(SPECS["silence"]) as stream:
+        monkeypatch.setattr(ResumableSession, "free_samples", 0)
+        with pytest.raises(RuntimeError, match="too small for its stream"):
+            stream.process(noise(40_000))
 
 
 @settings(deadline=None, max_examples=20)
