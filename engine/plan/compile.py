@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...kernels.errors import KernelError
-from ..errors import ModelError, UnsupportedError
+from ..errors import LimitError, ModelError, UnsupportedError
 from ..graph import Graph, Node
 from .builder import Builder
 from .bundle import bundle_layers
@@ -120,6 +120,8 @@ def _lower(node: Node, graph: Graph, values: dict[str, View], builder: Builder) 
     # Rules rely on what inference has checked; a file that slips through it is refused all the same.
     except (ArithmeticError, KernelError, LookupError, TypeError, ValueError) as error:
         raise UnsupportedError(f"{node}: {error}") from error
+    except MemoryError as error:
+        raise LimitError(f"{node}: what it computes does not fit into memory; smaller sizes would work") from error
     views = [result] if isinstance(result, View) else list(result)
     missing = [output for output in node.outputs[len(views) :] if output]
     if missing:

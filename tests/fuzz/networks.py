@@ -36,7 +36,7 @@ FREE_DIMENSION = 3
 COUNTED = "damaged networks"
 
 LARGEST_SANE = 1e9
-"""Of a network's numbers."""
+"""Of a network's real numbers."""
 
 POISONS = (0xFF, 0x5A)
 """Bytes that memory is full of before a network runs: NaN and -1 to all types, then large numbers."""
@@ -160,18 +160,20 @@ def _compared(
         return " on numbers that nobody computes with"
     if not all(array.size for array in inputs.values()):
         return " on nothing"
-    wrong = []
+    wrong, words = [], ", and nobody else does"
     for referee in referees:
         theirs = referee.outputs(data, inputs)
         if theirs is None or len(theirs) != len(outputs):
             continue
-        words = difference(outputs, theirs)
-        if not words:
+        apart = difference(outputs, theirs)
+        if not apart:
             return f" as {referee.runtime} does"
-        if not is_quirk(referee.runtime, data):
-            wrong.append(f"{referee.runtime}: {words}")
+        if is_quirk(referee.runtime, data):
+            words = f", and {referee.runtime} has a quirk there"
+        else:
+            wrong.append(f"{referee.runtime}: {apart}")
     assert not wrong, "; ".join(wrong)
-    return ", and nobody else does"
+    return words
 
 
 def _is_sane(model: onnx.ModelProto) -> bool:
@@ -179,7 +181,8 @@ def _is_sane(model: onnx.ModelProto) -> bool:
     attributes = [attribute for node in model.graph.node for attribute in node.attribute]
     tensors = [*model.graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t"))]
     numbers = [np.array([attribute.f, *attribute.floats]) for attribute in attributes]
-    numbers += [onnx.numpy_helper.to_array(tensor).astype(np.float64) for tensor in tensors]
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in tensors]
+    numbers += [array.astype(np.float64) for array in arrays if array.dtype.kind not in "iub"]
     return all(np.abs(array).max(initial=0.0) <= LARGEST_SANE for array in numbers)  # not of NaN
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.plan.cases import IMAGE, X, case, ints
 
-for size in (1, 3, 5):
+for size in (1, 3, 5, 13):
     case(
         f"lrn_{size}",
         f"(float[1,4,9,11] x) => (float[1,4,9,11] y) {{ y = LRN<size={size}, alpha=0.5, beta=0.6, bias=1.5>(x) }}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.plan.networks import compile_model, parse
+from wavetile.engine.errors import LimitError
 from wavetile.engine.plan.builder import Builder
 
 
@@ -31,3 +33,18 @@ def test_a_transposed_constant_is_kept_in_its_own_order() -> None:
     turned = builder.constant(numbers.T)
     assert turned.buffer is not builder.constant(numbers).buffer
     np.testing.assert_array_equal(turned.buffer.phantom.reshape(turned.shape), numbers.T)
+
+
+def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Builder, "emit", full)
+    with pytest.raises(LimitError, match="what it computes does not fit into memory"):
+        compile_model(
+            parse(
+                "(float[1,1,3] x) => (float[1,1,3] y) { y = Conv(x, w) }",
+                constants={"w": np.ones((1, 1, 1), np.float32)},
+            ),
+            {"x": np.zeros((1, 1, 3), np.float32)},
+        )

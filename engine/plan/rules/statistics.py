@@ -20,8 +20,10 @@ def local_response_normalization(node: Lowering, builder: Builder) -> View:
     """ONNX LRN: y = x / (bias + alpha / size * sum of x^2 over `size` neighbouring channels)^beta."""
     x, size = node.view(0), int(node.attribute("size"))
     channels, inner = x.shape[1], prod(x.shape[2:])
-    before = (size - 1) // 2
-    squares = builder.allocate((x.shape[0], channels + size - 1, *x.shape[2:]))
+    # Beyond all channels a window has nothing to add.
+    most = max(channels - 1, 0)
+    before, after = min((size - 1) // 2, most), min(size // 2, most)
+    squares = builder.allocate((x.shape[0], before + channels + after, *x.shape[2:]))
     builder.fill(squares[:, :before], 0.0)
     builder.fill(squares[:, before + channels :], 0.0)
     builder.copy(apply_unary(builder, Unary.SQUARE, x), squares[:, before : before + channels])
@@ -29,7 +31,7 @@ def local_response_normalization(node: Lowering, builder: Builder) -> View:
     step = squares.strides[1] or inner
     windows = squares.strided(
         squares.offset,
-        (x.shape[0], channels, inner, size),
+        (x.shape[0], channels, inner, before + 1 + after),
         (squares.shape[1] * inner, step, 1, step),
     )
     sums = builder.reshape(reduce_view(builder, Reduce.SUM, windows, [3]), x.shape)
