@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,11 +10,13 @@ from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.commands.processes import children, models, serving
 from tests.commands.said import Command
 from tests.patience import PATIENCE_S, wait_until
+from wavetile.clients import StreamClient
 from wavetile.engine.commands.workers import check_pages, of_worker
 from wavetile.engine.errors import WavetileError
 
@@ -43,6 +46,25 @@ def test_workers_stop_when_nobody_watches_them(gain_card: Path) -> None:
         orphans = children(process)
         process.kill()
         wait_until(lambda: not any(Path(f"/proc/{one}/exe").exists() for one in orphans))
+
+
+async def test_workers_give_their_streams_notice(gain_card: Path) -> None:
+    """The one that has the stream waits for its end, however long the grace is."""
+    options = ("--backend", "reference", "--port", 0, "--workers", 2, "--stop-grace", 10 * PATIENCE_S, "--max-load", 0)
+    with serving(gain_card, *options) as (process, address):
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            StreamClient(address, timeout_s=PATIENCE_S) as client,
+            client.stream("gain") as stream,
+        ):
+            process.send_signal(signal.SIGTERM)
+            while stream.notice is None:
+                await stream.send(np.zeros(stream.info.hop_samples, np.float32))
+                await anext(stream)
+            assert stream.notice.grace_s == 10 * PATIENCE_S
+            await stream.finish()
+            assert sum([result.frame_count async for result in stream]) > 0
+        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
 
 
 def test_a_port_that_is_taken_is_an_error(gain_card: Path, wavetile_command: Command) -> None:
