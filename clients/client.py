@@ -130,7 +130,7 @@ class StreamClient:
         return model_description(response.model)
 
     @asynccontextmanager
-    async def stream(
+    async def stream(  # noqa: PLR0913 - what a stream is, by keyword
         self,
         model: str,
         *,
@@ -141,6 +141,7 @@ class StreamClient:
         late_policy: str = "process",
         priority: str = "normal",
         resumable: bool = False,
+        model_version: str = "",
     ) -> AsyncIterator[ClientStream]:
         """An audio stream. `send` takes `[samples]` or `[samples, channels]`, float (1.0 is full scale) or int16.
 
@@ -153,6 +154,8 @@ class StreamClient:
         `resumable`: when the connection breaks, or the server goes, the stream goes on by itself, on the next of the
         client's addresses if need be, and nothing is lost or comes twice; from a server that gives notice it moves
         before that. The server has to keep streams; here is kept what was sent in the last second or two.
+
+        `model_version`: the stream is refused where another one serves; "" takes whichever does (`info.model_version`).
 
         Leaving the context before `finish` and the last result cancels the stream. Raises ServerError, SignalError.
         """
@@ -169,6 +172,7 @@ class StreamClient:
             late_policy=LATE_POLICIES[late_policy],
             priority=PRIORITIES[priority],
             resumable=resumable,
+            model_version=model_version,
         )
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
@@ -187,6 +191,7 @@ class StreamClient:
         late_policy: str = "process",
         priority: str = "normal",
         resumable: bool = False,
+        model_version: str = "",
     ) -> AsyncIterator[ClientStream]:
         """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. All else as `stream`."""
         _check_known("late policy", late_policy, LATE_POLICIES)
@@ -198,6 +203,7 @@ class StreamClient:
             late_policy=LATE_POLICIES[late_policy],
             priority=PRIORITIES[priority],
             resumable=resumable,
+            model_version=model_version,
         )
 
         def request(frames: np.ndarray) -> pb.StreamRequest:
@@ -225,6 +231,7 @@ class StreamClient:
         tile_pixels: int = 0,
         scale: float = 1.0,
         offset: float = 0.0,
+        model_version: str = "",
     ) -> AsyncIterator[ClientStream]:
         """A stream of images, or of volumes of `depth` slices, of one size, one after the other.
 
@@ -257,7 +264,7 @@ class StreamClient:
             part = part if isinstance(part, Part) else Part(np.asarray(part))
             return pb.StreamRequest(tile=encode_part(part, image))
 
-        config = pb.StreamConfig(model=model, image=image)
+        config = pb.StreamConfig(model=model, image=image, model_version=model_version)
         async with self._open(config, request, timeout_s=PLANNING_TIMEOUT_S) as stream:
             yield stream
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
@@ -22,8 +21,6 @@ from tests.server.triton_client import connected, tensor
 from wavetile.clients import StreamClient, StreamResult
 from wavetile.engine.errors import ModelError, ServerError, WavetileError
 from wavetile.engine.server import Loaded, Security
-from wavetile.proto.v1 import wavetile_pb2 as pb
-from wavetile.proto.v1 import wavetile_pb2_grpc as pb_grpc
 
 SIGNAL = np.random.default_rng(3).uniform(-1, 1, 160 * 60).astype(np.float32)
 FIRST, REST = SIGNAL[: 160 * 30], SIGNAL[160 * 30 :]
@@ -141,30 +138,16 @@ async def test_a_server_starts_with_the_highest_version_that_can_be_served(caplo
         assert versions(server) == ["9"]
         assert "model 'broken': version 1 is refused: never; nothing is served of it" in caplog.text
         with pytest.raises(ServerError, match=r"NOT_FOUND.*'10'; '9', or none given, would work"):
-            await open_version(server.address, "10")
-        assert await open_version(server.address, "9") == await open_version(server.address, "") == "9"
+            async with client.stream(NAME, model_version="10"):
+                pass
+        async with client.stream(NAME, model_version="9") as named, client.stream(NAME) as unnamed:
+            assert named.info.model_version == unnamed.info.model_version == "9"
         assert await triton.is_model_ready(NAME, "9")
         assert not await triton.is_model_ready(NAME, "10")
         assert list((await triton.get_model_metadata(NAME)).versions) == ["9"]
         with pytest.raises(ServerError, match="no model 'broken'; this server has overlap"):
             async with client.stream("broken"):
                 pass
-
-
-async def open_version(address: str, version: str) -> str:
-    """The version that a stream is on that asks for this one. Raises ServerError."""
-    config = pb.StreamConfig(
-        model=NAME, model_version=version, audio=pb.AudioConfig(encoding=pb.AUDIO_ENCODING_PCM_F32LE)
-    )
-    async with grpc.aio.insecure_channel(address) as channel:
-        call: Any = pb_grpc.StreamServiceStub(channel).Stream()
-        try:
-            await call.write(pb.StreamRequest(config=config))
-            return (await call.read()).started.model_version
-        except grpc.aio.AioRpcError as error:
-            raise ServerError(error.code().name, error.details() or "") from None
-        finally:
-            call.cancel()
 
 
 async def test_an_unloaded_model_is_not_found_until_it_is_loaded_again(no_collector: None) -> None:
