@@ -255,6 +255,7 @@ async def test_sequences_stay_with_their_version_too() -> None:
         await until(lambda: versions(server) == ["2"])
 
 
+@pytest.mark.usefixtures("unwatched")
 async def test_the_load_of_each_version_is_counted_for_as_long_as_it_is_there() -> None:
     def costing(seconds: float) -> Any:
         return lambda: Loaded(GainModel(costs_s={1: seconds, 16: 16 * seconds}))
