@@ -40,11 +40,10 @@ class Served:
         *,
         bypass: bool = False,
         interval_frames: int,
-        snapshot: bytes | None = None,
     ) -> KeptSession:
-        """The same with snapshots, or from one. Raises SnapshotError besides."""
+        """The same with snapshots."""
         return self.model.open_kept_session(
-            sample_rate_hz or None, channels, bypass=bypass, interval_frames=interval_frames, snapshot=snapshot
+            sample_rate_hz or None, channels, bypass=bypass, interval_frames=interval_frames
         )
 
     def executor(self) -> Executor:

@@ -208,9 +208,8 @@ class Model(TakesImages):
         *,
         bypass: bool = False,
         interval_frames: int,
-        snapshot: bytes | None = None,
     ) -> KeptSession:
-        """The same with a snapshot each `interval_frames`; it goes on from `snapshot`. Raises SnapshotError besides."""
+        """The same with a snapshot each `interval_frames`."""
         return KeptSession(
             self._spec_of(channels),
             self._state_pool(),
@@ -218,7 +217,6 @@ class Model(TakesImages):
             channels=channels,
             bypass=bypass,
             interval_frames=interval_frames,
-            snapshot=snapshot,
         )
 
     def _spec_of(self, channels: int) -> StreamSpec:

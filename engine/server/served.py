@@ -12,7 +12,7 @@ import numpy as np
 
 from ..pixels import PixelNormalisation
 from ..session import ImageFormat, ImageOutput, ImageResult
-from ..session.kept_session import Copied, KeptSnapshot
+from ..session.kept_session import Copied
 from ..session.scheduled import ScheduledSession
 from ..session.scheduled_model import StepExecutor
 
@@ -79,11 +79,18 @@ class ServedSession(ScheduledSession, Protocol):
 class ServedKeptSession(ServedSession, Protocol):
     """A session that takes snapshots of itself; see `KeptSession`."""
 
-    taken: deque[KeptSnapshot]
+    taken: deque[Copied]
     on_close: Callable[[Copied], None] | None
 
-    def now(self) -> KeptSnapshot:
-        """A snapshot, while nobody steps it."""
+    def now(self) -> Copied:
+        """How it stands, while nobody steps it."""
+        ...
+
+    def go_on_from(self, snapshot: bytes) -> None:
+        """Go on where `snapshot` was taken, before anything is fed. Takes milliseconds; on any thread.
+
+        Raises SnapshotError: it is of another stream, or of another version of the model.
+        """
         ...
 
 
@@ -176,12 +183,8 @@ class ServedModel(Protocol):
         *,
         bypass: bool = False,
         interval_frames: int,
-        snapshot: bytes | None = None,
     ) -> ServedKeptSession:
-        """The same of a stream that takes a snapshot of itself each `interval_frames`, or goes on from one.
-
-        Raises SnapshotError besides: the snapshot is of another version of the model.
-        """
+        """The same of a stream that takes a snapshot of itself each `interval_frames`."""
         ...
 
     def executor(self) -> StepExecutor:

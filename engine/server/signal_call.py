@@ -89,6 +89,8 @@ class SignalCall:
         session, chunk_field, decode = self._open(deadlines)
         keep = False
         try:
+            if resumption is not None:
+                await resumption.restore(cast("ServedKeptSession", session))
             live = self._live = LiveStream(
                 self._scheduler,
                 session,
@@ -151,7 +153,6 @@ class SignalCall:
                     channels,
                     bypass=bypass,
                     interval_frames=max(1, round(1e9 * self._options.resume.interval_s / deadlines.hop_ns)),
-                    snapshot=self._resumption.snapshot,
                 )
         except CapacityError as error:
             raise TooManyStreamsError(

@@ -72,7 +72,7 @@ class Bypass:
     def save(self) -> dict[str, Value]:
         """What later frames depend on, besides what the ring keeps."""
         return {
-            "made": self._made,
+            "made": self._made.copy(),
             "passing": self._passing,
             "frames_to_hear": self._frames_to_hear,
             "bypassed": self.bypassed,

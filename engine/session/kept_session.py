@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +12,12 @@ import numpy as np
 
 from .output import Output
 from .resumable_session import ResumableSession
-from .snapshot import Snapshot, checked, packed
+from .snapshot import Snapshot, packed, saved
+
+GOLDEN_RATIO = 0.618033988749895
+"""Its multiples, less their whole parts, lie as far from each other as they can, however many there are."""
+
+_opened = itertools.count()
 
 
 class KeptSnapshot(NamedTuple):
@@ -33,26 +39,30 @@ Copied = Callable[[], KeptSnapshot]
 class KeptSession(ResumableSession):
     """A session for servers. Between two steps, each `interval_frames`, it appends to `taken`.
 
-    Taking one costs the copies of state and ring, on the thread that drains; feeding waits for it, and no other stream.
+    That costs the copies of state and ring, on the thread that drains; feeding waits for it, and so do the streams of
+    the same batch. So streams that open together have their turns apart: each one's first interval is shorter.
     """
 
-    def __init__(self, *arguments: Any, interval_frames: int, snapshot: bytes | None = None, **options: Any) -> None:
-        """Open a stream as `Session` does, or go on with one from its snapshot. Raises SnapshotError besides."""
+    def __init__(self, *arguments: Any, interval_frames: int, **options: Any) -> None:
+        """Open a stream as `Session` does."""
         self._feeding = threading.Lock()
         self._interval_frames = interval_frames
-        self.taken: deque[KeptSnapshot] = deque(maxlen=1)
-        """The newest snapshot, for one thread to pop."""
+        self.taken: deque[Copied] = deque(maxlen=1)
+        """The newest state, for one thread to pop and to make a snapshot of."""
         self.on_close: Callable[[Copied], None] | None = None
         """Is given how the stream stands when it is closed; of one that was flushed, how it stood before."""
         self._unflushed: Copied | None = None
         super().__init__(*arguments, **options, resumable=True)
-        if snapshot is not None:
-            try:
-                Snapshot.read(snapshot).restore(self)
-            except Exception:
-                self.close()
-                raise
-        self._last_frames = self.frames
+        self._last_frames = self._first_turn = -int(next(_opened) * GOLDEN_RATIO % 1 * interval_frames)
+
+    def go_on_from(self, snapshot: bytes) -> None:
+        """Go on where `snapshot` was taken, before anything is fed; on any thread. Takes milliseconds.
+
+        Raises SnapshotError, StreamClosedError.
+        """
+        with self._feeding:
+            Snapshot.read(snapshot).restore(self)
+            self._last_frames = self.frames + self._first_turn
 
     def accept(self, block: np.ndarray) -> None:
         """See `Session.accept`."""
@@ -73,11 +83,10 @@ class KeptSession(ResumableSession):
             self._take()
         return output
 
-    def now(self) -> KeptSnapshot:
-        """A snapshot; not while it is stepped."""
+    def now(self) -> Copied:
+        """How it stands; not while it is stepped."""
         with self._feeding:
-            copied = self._copied()
-        return copied()
+            return self._copied()
 
     def close(self) -> None:
         """See `Session.close`; tells `on_close`."""
@@ -95,10 +104,9 @@ class KeptSession(ResumableSession):
             if self._final_steps is not None:
                 return
             self._last_frames = self.frames
-            copied = self._copied()
-        self.taken.append(copied())
+            self.taken.append(self._copied())
 
     def _copied(self) -> Copied:
         """With the lock held, between two steps."""
-        frames, fed_samples, given_samples, data = self.frames, self.fed_samples, self.given_samples, packed(self)
-        return lambda: KeptSnapshot(frames, fed_samples, given_samples, checked(data))
+        frames, fed_samples, given_samples, fields = self.frames, self.fed_samples, self.given_samples, saved(self)
+        return lambda: KeptSnapshot(frames, fed_samples, given_samples, packed(fields))

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, Union
 
 import numpy as np
 
 from ..errors import SnapshotError
 
-Value = None | bool | int | float | str | bytes | np.ndarray
+Value = Union[None, bool, int, float, str, bytes, np.ndarray, "Mapping[str, Value]"]
+"""A mapping is packed as bytes: those of a record of its own."""
 
 _MAGIC = b"WTREC"
 _VERSION = 1
@@ -34,19 +35,25 @@ _INT = struct.Struct("<q")
 _FLOAT = struct.Struct("<d")
 _MAX_AXES = 8
 
+Part = bytes | memoryview
 T = TypeVar("T")
 
 
 def pack(fields: Mapping[str, Value]) -> bytes:
     """The fields as bytes. Arrays are float32."""
-    parts = [_HEAD.pack(_MAGIC, _VERSION, len(fields))]
+    return b"".join(parts_of(fields))
+
+
+def parts_of(fields: Mapping[str, Value]) -> list[Part]:
+    """What `pack` joins: nothing large is copied, so the fields must not change before."""
+    parts: list[Part] = [_HEAD.pack(_MAGIC, _VERSION, len(fields))]
     for name, value in fields.items():
         encoded = name.encode()
         parts += bytes((len(encoded),)), encoded, *_packed(value)
-    return b"".join(parts)
+    return parts
 
 
-def _packed(value: Value) -> tuple[bytes, ...]:
+def _packed(value: Value) -> Sequence[Part]:
     match value:
         case None:
             return (b"n",)
@@ -63,7 +70,11 @@ def _packed(value: Value) -> tuple[bytes, ...]:
             return b"y", _LENGTH.pack(len(value)), value
         case np.ndarray():
             shape = b"".join(map(_LENGTH.pack, value.shape))
-            return b"f", bytes((value.ndim,)), shape, np.ascontiguousarray(value, "<f4").tobytes()
+            numbers = np.ascontiguousarray(value, "<f4").reshape(-1)
+            return b"f", bytes((value.ndim,)), shape, numbers.view(np.uint8).data
+        case Mapping():
+            parts = parts_of(value)
+            return b"y", _LENGTH.pack(sum(map(len, parts))), *parts
 
 
 class Record:

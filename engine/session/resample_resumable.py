@@ -43,7 +43,7 @@ class ResumableResampler:
         grid = self.ratio.denominator  # samples of the input that are a whole number of samples of the output
         self._segment = grid * math.ceil(least / grid)
         shape = (self._segment + 2 * self._margin,)
-        self._history = np.empty(shape if channels == 1 else (*shape, channels), np.float32)
+        self._history_shape = shape if channels == 1 else (*shape, channels)
         self.reset()
 
     def reset(self) -> None:
@@ -54,6 +54,8 @@ class ResumableResampler:
         """Be where segment `index` has begun to be heard."""
         self._index = index
         start = index * self._segment
+        self._history = np.empty(self._history_shape, np.float32)
+        """The input since `_start`. What is in it stays as it is: who was given a part of it need not copy it."""
         self._start = self._fed = start
         self._given = self._boundary(index)  # output samples in all
         self._current = _Run(self._arguments, self.ratio * start)
@@ -90,7 +92,7 @@ class ResumableResampler:
         return self._handed(ready)
 
     def save(self) -> dict[str, Value]:
-        """The state, for `restore` of a resampler of the same rates and channels."""
+        """The state, for `restore` of a resampler of the same rates and channels; nothing of it changes later."""
         return {
             "fed": self._fed,
             "given": self._given,
@@ -132,7 +134,8 @@ class ResumableResampler:
         self._index += 1
         start = self._index * self._segment
         kept = self._history[start - self._start : self._fed - self._start]
-        self._history[: len(kept)] = kept.copy()  # the two overlap
+        self._history = np.empty(self._history_shape, np.float32)
+        self._history[: len(kept)] = kept
         self._start = start
         self._current, self._next, self._waiting = self._next, None, []
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .output import Event, Output
-from .record import Record, Value, pack
+from .record import Record, Value
 from .resample import Resampler
 from .resample_resumable import ResumableResampler
 from .spec import StreamSpec
@@ -93,8 +93,8 @@ class Results:
             "steps": self.steps,
             "given": self.given,
             "prologue": self._prologue,
-            "decoder": None if self._decoder is None else pack(self._decoder.save()),
-            "resampler": pack(resampler.save()) if isinstance(resampler, ResumableResampler) else None,
+            "decoder": None if self._decoder is None else self._decoder.save(),
+            "resampler": resampler.save() if isinstance(resampler, ResumableResampler) else None,
         }
 
     def restore(self, saved: Record) -> None:

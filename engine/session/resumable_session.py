@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import SnapshotError
-from .record import Record, Value, pack
+from .record import Record, Value
 from .resample import Resampler
 from .resample_resumable import ResumableResampler
 from .session import Session
@@ -33,7 +33,9 @@ class ResumableSession(Session):
         return self._results.given
 
     def save(self) -> dict[str, Value]:
-        """What the rest of the stream depends on, besides the rest of its signal; for `snapshot.take`.
+        """What the rest of the stream depends on, besides the rest of its signal; for `snapshot.saved`.
+
+        Copies of all that changes, or what never will: they may be packed while the stream goes on.
 
         Raises:
             SnapshotError: the stream has ended, or its resamplers can not be saved.
@@ -53,9 +55,9 @@ class ResumableSession(Session):
             "read": self._ring.read_count,
             "ring": self._ring.save(),
             "state": b"".join(self._pool.view(slot).tobytes() for slot in self._held),
-            "resampler": None if resampler is None else pack(resampler.save()),
-            "bypass": None if self._bypass is None else pack(self._bypass.save()),
-            "results": pack(self._results.save()),
+            "resampler": None if resampler is None else resampler.save(),
+            "bypass": None if self._bypass is None else self._bypass.save(),
+            "results": self._results.save(),
         }
 
     def restore(self, saved: Record) -> None:

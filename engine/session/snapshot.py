@@ -8,11 +8,12 @@ given.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from ..errors import SnapshotError
-from .record import Record, pack
+from .record import Part, Record, Value, parts_of
 from .resumable_session import ResumableSession
 from .spec import StreamSpec
 
@@ -29,31 +30,33 @@ def take(session: ResumableSession) -> bytes:
         SnapshotError: the stream has ended, or was not opened to be resumed and is resampled.
         StreamClosedError: the session is closed.
     """
-    return checked(packed(session))
+    return packed(saved(session))
 
 
-def packed(session: ResumableSession) -> bytes:
-    """What `take` takes, but not yet `checked`, which costs most and can wait. Raises as `take`."""
+def saved(session: ResumableSession) -> dict[str, Value]:
+    """What `take` takes, but not yet `packed`, which costs most and can wait. Raises as `take`."""
     spec = session.spec
-    return pack(
-        {
-            "format": FORMAT,
-            "model": spec.name,
-            "digest": spec.digest,
-            "sample_rate_hz": session.sample_rate_hz,
-            "channels": session.channels,
-            "session": pack(session.save()),
-        }
-    )
+    return {
+        "format": FORMAT,
+        "model": spec.name,
+        "digest": spec.digest,
+        "sample_rate_hz": session.sample_rate_hz,
+        "channels": session.channels,
+        "session": session.save(),
+    }
 
 
-def checked(data: bytes) -> bytes:
-    """A snapshot of `packed` bytes; on any thread."""
-    return data + _checksum(data)
+def packed(fields: Mapping[str, Value]) -> bytes:
+    """A snapshot of what was `saved`; on any thread."""
+    parts = parts_of(fields)
+    return b"".join((*parts, _checksum(*parts)))
 
 
-def _checksum(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_CHECKSUM_BYTES).digest()
+def _checksum(*parts: Part) -> bytes:
+    checksum = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
+    for part in parts:
+        checksum.update(part)
+    return checksum.digest()
 
 
 @dataclass(frozen=True, slots=True)

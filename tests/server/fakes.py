@@ -224,7 +224,6 @@ class GainModel:
         *,
         bypass: bool = False,
         interval_frames: int,
-        snapshot: bytes | None = None,
     ) -> ServedKeptSession:
         raise SignalError("this model's streams can not be resumed")
 
@@ -334,7 +333,6 @@ class InvertModel:
         *,
         bypass: bool = False,
         interval_frames: int,
-        snapshot: bytes | None = None,
     ) -> ServedKeptSession:
         raise NotImplementedError
 

@@ -40,6 +40,7 @@ from wavetile.engine.server.admission import Admission
 from wavetile.engine.server.resume import keeper, store, vault
 from wavetile.engine.server.resume.vault import name_of
 from wavetile.engine.session import Executor
+from wavetile.engine.session.kept_session import KeptSession
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
 
@@ -226,6 +227,7 @@ async def test_snapshots_of_another_key_are_unknown(shared_options: ResumeOption
     ):
         token = await left_token(server.address, 3)
         assert await code_of(stranger.address, config_of(token)) == "NOT_FOUND"
+        await server._vault.settle(PATIENCE_S)
         damage(shared_options.store)
         assert await code_of(server.address, config_of(token)) == "NOT_FOUND"
 
@@ -344,6 +346,33 @@ async def test_a_stream_is_kept_right_after_the_step_that_it_is_in(monkeypatch: 
         go_on.set()
         assert await resuming == 11 * HOP
         await until(lambda: model.pool.free == 64)
+
+
+async def test_a_stream_is_restored_beside_the_event_loop_and_cancelled_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = OverlapModel()
+    entered, go_on = threading.Event(), threading.Event()
+    restore = KeptSession.go_on_from
+
+    def held(session: KeptSession, snapshot: bytes) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE_S)
+        restore(session, snapshot)
+
+    async with serving({"overlap": model}, resume=OFTEN) as server:
+        token = await left_token(server.address, 5)
+        await until(lambda: model.pool.free == 64)
+        monkeypatch.setattr(KeptSession, "go_on_from", held)
+        resuming = asyncio.create_task(code_of(server.address, config_of(token, 5)))
+        await until(entered.is_set)
+        resuming.cancel()
+        await asyncio.wait((resuming,))
+        assert model.pool.free == 63
+        go_on.set()
+        await until(lambda: model.pool.free == 64)
+        async with calling(server.address, config_of(token, 5)) as (_, started):  # it has cost the token nothing
+            assert started.resume_from == 5 * HOP
 
 
 async def test_a_stream_that_was_shed_comes_back_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.session.test_stream import FEATURES, PEAKS, SPECS, assert_same_bits, 
 from wavetile.engine.errors import SnapshotError, StreamClosedError
 from wavetile.engine.plan import StatePool
 from wavetile.engine.session import Executor, Output, Stream, StreamSpec
+from wavetile.engine.session.kept_session import Copied, KeptSession
 from wavetile.engine.session.record import Record, pack
 from wavetile.engine.session.resample_resumable import ResumableResampler
 from wavetile.engine.session.resumable_session import ResumableSession
@@ -100,6 +102,52 @@ def test_a_stream_that_makes_no_progress_says_so(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(ResumableSession, "free_samples", 0)
         with pytest.raises(RuntimeError, match="too small for its stream"):
             stream.process(noise(40_000))
+
+
+def kept(pool: StatePool, **options: Any) -> KeptSession:
+    return KeptSession(LONG, pool, interval_frames=16, **options)
+
+
+def test_sessions_that_open_together_are_kept_in_turns_and_each_at_its_interval() -> None:
+    pool = StatePool(LONG.program, 16)
+    executor = Executor(LONG, 16, pool)
+    sessions = [kept(pool) for _ in range(16)]
+    for session in sessions:
+        session.feed(noise(480 - 160))
+    turns: list[list[int]] = []
+    for _ in range(64):
+        for session in sessions:
+            session.feed(noise(160))
+        executor.step(sessions)
+        for session in sessions:
+            session.drain()
+        turns.append([index for index, session in enumerate(sessions) if session.taken])
+        for session in sessions:
+            session.taken.clear()
+    assert max(map(len, turns)) <= 2
+    for index in range(16):
+        frames = [frame for frame, taken in enumerate(turns) if index in taken]
+        assert len(frames) == 4
+        assert set(np.diff(frames)) == {16}
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
+def test_what_was_copied_is_packed_later_and_stays_as_it_was(rate_hz: int) -> None:
+    """Also over the seams of resamplers, which move their histories."""
+    pool = StatePool(LONG.program, 2)
+    executor = Executor(LONG, 1, pool)
+    signal = noise(4 * rate_hz)
+    with closing(kept(pool, sample_rate_hz=rate_hz)) as session:
+        at_once: list[bytes] = []
+        copies: list[Copied] = []
+        for part in np.array_split(signal, 400):
+            session.feed(part)
+            while session.ready:
+                executor.step([session])
+                session.drain()
+            copies.append(session.now())
+            at_once.append(take(session))
+        assert [copied().data for copied in copies[::7]] == at_once[::7]
 
 
 @settings(deadline=None, max_examples=20)

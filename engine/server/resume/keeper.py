@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from ...session.kept_session import Copied, KeptSnapshot
@@ -52,7 +53,7 @@ class Keeper:
     async def begin(self, live: Ended) -> None:
         """Keep a first snapshot; from here on the stream can be resumed. Raises TooManyStreamsError, OSError."""
         self._live = live
-        self._snapshots = [self._session.now()]
+        self._snapshots = [await self._vault.ask(self._session.now())]
         self.replay_from = self._snapshots[0].fed_samples
         await self._vault.add(self._name, self._stream(), self)
         self._refreshing = asyncio.create_task(self._refresh())
@@ -63,8 +64,8 @@ class Keeper:
 
     def look(self) -> None:
         """Save the snapshot that the session has taken since the last look, if there is one. Returns at once."""
-        if (self._saving is None or self._saving.done()) and self._take_in():
-            self._saving = asyncio.create_task(self._save())
+        if (self._saving is None or self._saving.done()) and self._session.taken:
+            self._saving = asyncio.create_task(self._save_taken())
 
     def taken_over(self) -> None:
         """Somebody has resumed the stream: it ends here."""
@@ -91,17 +92,18 @@ class Keeper:
         if self._saving is not None:
             await asyncio.wait((self._saving,))
         if last is not None:
-            self._take_in()  # it may be the newest one before frames that the client did not get
+            await self._take_in()  # it may be the newest one before frames that the client did not get
             self._add(await self._vault.ask(last))
             await self._save()
 
-    def _take_in(self) -> bool:
-        """Whether the session has taken a snapshot, which is now among the others."""
-        try:
-            self._add(self._session.taken.pop())
-        except IndexError:
-            return False
-        return True
+    async def _save_taken(self) -> None:
+        await self._take_in()
+        await self._save()
+
+    async def _take_in(self) -> None:
+        """Put the snapshot that the session has taken among the others, if there is one."""
+        with suppress(IndexError):
+            self._add(await self._vault.ask(self._session.taken.pop()))
 
     def _add(self, newest: KeptSnapshot) -> None:
         if len(self._snapshots) >= MOST_SNAPSHOTS:

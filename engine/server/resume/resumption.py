@@ -13,6 +13,7 @@ from ...session.kept_session import KeptSnapshot
 from ..callers import current_caller
 from ..served import ServedKeptSession
 from ..status import NotKeptError, RefusedError
+from ..uninterrupted import uninterrupted
 from .keeper import Ended, Keeper
 from .replay import Replay
 from .seal import KeptStream
@@ -50,10 +51,11 @@ class Resumption:
         """That the stream to resume was on; None: it is a new one."""
         return None if self._found is None else self._found.model_version
 
-    @property
-    def snapshot(self) -> bytes | None:
-        """What the session goes on from; None: it begins."""
-        return None if self._snapshot is None else self._snapshot.data
+    async def restore(self, session: ServedKeptSession) -> None:
+        """Let a fresh session go on where the stream to resume was kept, if there is one. Raises SnapshotError."""
+        if (snapshot := self._snapshot) is not None:
+            # Who closes the session meanwhile would give its slot to somebody else.
+            await uninterrupted(self._vault.ask(lambda: session.go_on_from(snapshot.data)))
 
     @property
     def replay(self) -> Replay | None:
