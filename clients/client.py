@@ -48,6 +48,10 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 PLANNING_TIMEOUT_S = 300.0
 """A server plans and proves a network's stream the first time that somebody asks for it."""
 
+LARGEST_COUNT = 2**31 - 1
+"""Samples a second, channels and features, as the wire holds them."""
+LARGEST_NS = 2**63 - 1
+
 RESUME_PATIENCE_S = 30.0
 """For how long a stream tries to go on: servers keep it for a minute, if nothing else is said."""
 
@@ -160,20 +164,10 @@ class StreamClient:
         Leaving the context before `finish` and the last result cancels the stream. Raises ServerError, SignalError.
         """
         _check_known("audio encoding", encoding, AUDIO_ENCODINGS)
-        _check_known("late policy", late_policy, LATE_POLICIES)
-        _check_known("priority", priority, PRIORITIES)
-        audio = pb.AudioConfig(
-            sample_rate_hz=sample_rate_hz or 0, channels=channels, encoding=AUDIO_ENCODINGS[encoding]
-        )
-        config = pb.StreamConfig(
-            model=model,
-            audio=audio,
-            frame_budget_ns=_nanoseconds(frame_budget_s),
-            late_policy=LATE_POLICIES[late_policy],
-            priority=PRIORITIES[priority],
-            resumable=resumable,
-            model_version=model_version,
-        )
+        config = _config(model, frame_budget_s, late_policy, priority, resumable, model_version)
+        config.audio.sample_rate_hz = _count("sample_rate_hz", sample_rate_hz or 0)
+        config.audio.channels = _count("channels", channels)
+        config.audio.encoding = AUDIO_ENCODINGS[encoding]
 
         def request(samples: np.ndarray) -> pb.StreamRequest:
             return pb.StreamRequest(audio=encode_audio(np.asarray(samples), encoding, channels))
@@ -194,17 +188,8 @@ class StreamClient:
         model_version: str = "",
     ) -> AsyncIterator[ClientStream]:
         """A stream of feature frames. `send` takes `[frames, feature_count]` floating point. All else as `stream`."""
-        _check_known("late policy", late_policy, LATE_POLICIES)
-        _check_known("priority", priority, PRIORITIES)
-        config = pb.StreamConfig(
-            model=model,
-            features=pb.FeatureConfig(feature_count=feature_count),
-            frame_budget_ns=_nanoseconds(frame_budget_s),
-            late_policy=LATE_POLICIES[late_policy],
-            priority=PRIORITIES[priority],
-            resumable=resumable,
-            model_version=model_version,
-        )
+        config = _config(model, frame_budget_s, late_policy, priority, resumable, model_version)
+        config.features.feature_count = _count("feature_count", feature_count)
 
         def request(frames: np.ndarray) -> pb.StreamRequest:
             frames = np.asarray(frames)
@@ -302,5 +287,30 @@ def _check_known(what: str, name: str, known: Mapping[str, object]) -> None:
         raise SignalError(f"{what} {name!r} is unknown; use one of {', '.join(known)}")
 
 
-def _nanoseconds(seconds: float | None) -> int:
-    return 0 if seconds is None else round(seconds * 1e9)
+def _count(what: str, number: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number <= LARGEST_COUNT:
+        raise SignalError(f"{what} is {number!r}; a whole number of up to {LARGEST_COUNT} would work")
+    return int(number)
+
+
+def _config(
+    model: str,
+    frame_budget_s: float | None,
+    late_policy: str,
+    priority: str,
+    resumable: bool,
+    model_version: str,
+) -> pb.StreamConfig:
+    """The config of a signal that is yet to be said. Raises SignalError."""
+    _check_known("late policy", late_policy, LATE_POLICIES)
+    _check_known("priority", priority, PRIORITIES)
+    if frame_budget_s is not None and not 0 < frame_budget_s * 1e9 < LARGEST_NS:
+        raise SignalError(f"frame_budget_s is {frame_budget_s!r}; seconds, such as 0.1, would work, or None for a hop")
+    return pb.StreamConfig(
+        model=model,
+        frame_budget_ns=0 if frame_budget_s is None else max(1, round(frame_budget_s * 1e9)),
+        late_policy=LATE_POLICIES[late_policy],
+        priority=PRIORITIES[priority],
+        resumable=resumable,
+        model_version=model_version,
+    )

@@ -189,4 +189,8 @@ class _Reader:
         if axes > _MAX_AXES:
             raise SnapshotError(f"an array of a snapshot has {axes} axes; at most {_MAX_AXES} would work")
         shape = tuple(self.length() for _ in range(axes))
-        return np.frombuffer(self.take(4 * math.prod(shape)), "<f4").reshape(shape)
+        values = np.frombuffer(self.take(4 * math.prod(shape)), "<f4")
+        try:
+            return values.reshape(shape)
+        except ValueError:  # no numbers, for an axis of 0 beside one that NumPy can not have
+            raise SnapshotError(f"an array of a snapshot has the shape {shape}, which can not be") from None

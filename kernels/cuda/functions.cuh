@@ -78,6 +78,12 @@ __device__ inline float apply_binary(int operation, float a, float b) {
     return a;
 }
 
+static_assert(int(Activation::RELU) == Unary::RELU && int(Activation::LEAKY_RELU) == Unary::LEAKY_RELU &&
+                  int(Activation::SIGMOID) == Unary::SIGMOID && int(Activation::TANH) == Unary::TANH &&
+                  int(Activation::ELU) == Unary::ELU && int(Activation::HARD_SIGMOID) == Unary::HARD_SIGMOID &&
+                  int(Activation::HARD_SWISH) == Unary::HARD_SWISH && int(Activation::CLIP) == Unary::CLIP,
+              "one number for both");
+
 // What a product or convolution applies to its result before it writes it.
 struct Activate {
     int operation;
@@ -94,17 +100,9 @@ struct Activate {
     __device__ float operator()(float x, int channel) const {
         switch (operation) {
             case Activation::NONE: return x;
-            case Activation::RELU: return at_least(x, 0.0f);
-            case Activation::LEAKY_RELU: return x < 0.0f ? alpha * x : x;
-            case Activation::SIGMOID: return sigmoid(x);
-            case Activation::TANH: return tanhf(x);
-            case Activation::ELU: return elu(x, alpha);
-            case Activation::HARD_SIGMOID: return clip(alpha * x + beta, 0.0f, 1.0f);
-            case Activation::HARD_SWISH: return x * clip(x / 6.0f + 0.5f, 0.0f, 1.0f);
-            case Activation::CLIP: return clip(x, alpha, beta);
             case Activation::PRELU: return x < 0.0f ? slope[channel] * x : x;
             case Activation::SWISH: return x * sigmoid(alpha * x);
+            default: return apply_unary(operation, alpha, beta, x);  // which have the same numbers
         }
-        return x;
     }
 };

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from wavetile.clients import StreamClient
 from wavetile.clients.encoding import decode_audio, encode_audio
 from wavetile.clients.latency import LatencyTracker
 from wavetile.clients.pace import at_real_time
@@ -142,3 +144,26 @@ def test_int16_samples_survive_both_encodings(encoding: str) -> None:
 def test_samples_of_another_shape_or_type_are_refused(samples: np.ndarray, channels: int, words: str) -> None:
     with pytest.raises(SignalError, match=words):
         encode_audio(samples, "pcm_f32le", channels)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"frame_budget_s": float("nan")}, "frame_budget_s is nan; seconds, such as 0.1, would work"),
+        ({"frame_budget_s": float("inf")}, "frame_budget_s is inf"),
+        ({"frame_budget_s": 0}, "frame_budget_s is 0; .* or None for a hop"),
+        ({"frame_budget_s": 1e12}, "frame_budget_s is 1000000000000.0"),
+        ({"sample_rate_hz": 44_100.5}, "sample_rate_hz is 44100.5; a whole number of up to 2147483647 would work"),
+        ({"sample_rate_hz": 2**31}, "sample_rate_hz is 2147483648"),
+        ({"channels": -1}, "channels is -1"),
+        ({"channels": True}, "channels is True"),
+    ],
+    ids=str,
+)
+async def test_numbers_that_no_stream_has_are_refused_before_anything_is_sent(
+    wrong: dict[str, Any], words: str
+) -> None:
+    async with StreamClient("127.0.0.1:1") as client:
+        with pytest.raises(SignalError, match=words):
+            async with client.stream("gtcrn", **wrong):
+                pass

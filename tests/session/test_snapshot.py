@@ -243,6 +243,13 @@ def test_damaged_snapshots_are_refused(data: st.DataObject) -> None:
         Stream.resume(PEAKS, bytes(snapshot))
 
 
+def test_an_array_whose_shape_can_not_be_is_refused() -> None:
+    data = pack({"taps": np.zeros((0, 4), np.float32)})
+    assert Record.read(data).array("taps").shape == (0, 4)
+    with pytest.raises(SnapshotError, match=r"shape \(0, 18446744073709551615\), which can not be"):
+        Record.read(data[:-8] + b"\xff" * 8)
+
+
 def test_a_record_says_what_it_holds() -> None:
     fields = {
         "none": None,
