@@ -15,6 +15,7 @@ from ...proto.v1 import wavetile_pb2 as pb
 from ..errors import SignalError
 from .activity import OpenStream
 from .codec import decode_tile, image_format
+from .jobs import in_pool
 from .messages import ImageResultCounter, image_output, kind_number, notice_message
 from .options import ServerOptions
 from .peer import Peer
@@ -132,8 +133,9 @@ class ImageCall:
             pixels = decode_tile(tile, self._config.image)
             result = images.put(tile.z, tile.y, tile.x, pixels)
             queue_ns, compute_ns = started_ns - arrived_ns, time.monotonic_ns() - started_ns
-            if self._stream.tap is not None:
-                self._stream.tap.part_done(tile.z, tile.y, tile.x, pixels, result)
+            tap = self._stream.tap  # read once: the event loop may take it away at any time
+            if tap is not None:
+                tap.part_done(tile.z, tile.y, tile.x, pixels, result)
             self._stream.finished_share = result.finished_share
             return list(self._counter.results(result, 1, queue_ns, compute_ns))
 
@@ -146,7 +148,7 @@ class ImageCall:
 
     async def _answer(self, make: Callable[[], list[pb.StreamResponse]]) -> None:
         """Send what `make` makes in the pool: megabytes become messages there, where no other stream waits for it."""
-        for response in await asyncio.get_running_loop().run_in_executor(self._pools.computing, make):
+        for response in await in_pool(self._pools.computing, make):
             await self._write(response)
 
     async def _give_notice(self, notice: pb.StreamResponse) -> None:

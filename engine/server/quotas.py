@@ -7,13 +7,14 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import WavetileError
 from .callers import Caller
+from .jobs import submitted
 from .priority import Priority
 from .status import QuotaError
 
@@ -180,15 +181,9 @@ class Account:
                 elif not turn.cancelled():
                     self._pass_on()
                 raise
+        planned = submitted(pool, self._planned, work, *arguments)
         self._planning += 1
-        planned = pool.submit(work, *arguments)
-
-        def tell(_: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(self._planned)
-
-        planned.add_done_callback(tell)
-        return await asyncio.wrap_future(planned)
+        return await planned
 
     def _planned(self) -> None:
         self._planning -= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from concurrent.futures import Executor
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import ModelError, SignalError
 from ..activity import Evaluation
+from ..jobs import in_pool
 from .catalogue import NetworkEntry
 from .parameters import Parameters
 from .tensors import read_inputs, requested_outputs, write_outputs
@@ -47,8 +47,7 @@ async def evaluate(
         )
     arrived_ns = time.monotonic_ns()
     async with turns.turn(parameters.priority, parameters.timeout_s):
-        loop = asyncio.get_running_loop()
-        done = await loop.run_in_executor(pool, _evaluate, entry, request, max_bytes)
+        done = await in_pool(pool, _evaluate, entry, request, max_bytes)
     counts = entry.counts
     queue_ns = done.started_ns - arrived_ns
     evaluation.computed(arrived_ns, queue_ns, done.computed_ns - done.read_ns)

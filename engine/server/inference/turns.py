@@ -54,7 +54,7 @@ class TurnQueue:
             if place in self._waiting:
                 self._waiting.remove(place)
                 heapq.heapify(self._waiting)
-            else:  # its turn came at the same moment
+            elif not place[2].cancelled():  # its turn came at the same moment
                 self._pass_on()
             if isinstance(error, TimeoutError):
                 raise QueueTimeoutError(f"the request waited longer than its timeout of {timeout_s:g} s") from None
@@ -62,7 +62,9 @@ class TurnQueue:
 
     def _pass_on(self) -> None:
         """Give a turn to who waits first, or keep it for who comes."""
-        if self._waiting:
-            heapq.heappop(self._waiting)[2].set_result(None)
-        else:
-            self._free += 1
+        while self._waiting:
+            coming = heapq.heappop(self._waiting)[2]
+            if not coming.done():  # who is cancelled stays in the queue until its task runs
+                coming.set_result(None)
+                return
+        self._free += 1
