@@ -10,7 +10,7 @@ from ..session.scheduler import Scheduler
 from .activity import Activity
 from .admission import Admission
 from .release import Prepared, Release
-from .status import UnknownModelError
+from .status import UnknownModelError, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class ModelTable:
         """The release that serves new streams of `name`; `version` may be empty. Raises UnknownModelError."""
         release = self._serving.get(name)
         if release is None or release.name != name or not release.has_stream:
-            raise UnknownModelError(f"no model {name!r}; this server has {', '.join(self.streams) or 'none'}")
+            raise UnknownModelError(f"no model {quoted(name)}; this server has {', '.join(self.streams) or 'none'}")
         check_version(name, version, release)
         return release
 
@@ -135,5 +135,5 @@ def check_version(name: str, version: str, release: Release) -> None:
     """Raise UnknownModelError where `version` is neither empty nor the one that serves."""
     if version not in ("", release.version):
         raise UnknownModelError(
-            f"model {name!r} has no version {version!r}; {release.version!r}, or none given, would work"
+            f"model {name!r} has no version {quoted(version)}; {release.version!r}, or none given, would work"
         )

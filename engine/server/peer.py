@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from .options import ServerOptions
+from .parsing import parse
 from .quotas import Account
 from .status import SlowClientError
 
@@ -21,9 +22,12 @@ class Peer:
     a client that stops reading makes `write` wait, and one that stops sending `read`.
     """
 
-    def __init__(self, context: grpc.aio.ServicerContext, options: ServerOptions, account: Account) -> None:
-        """`account` pays for what is read."""
+    def __init__(
+        self, context: grpc.aio.ServicerContext, kind: type[Message], options: ServerOptions, account: Account
+    ) -> None:
+        """`kind` is that of the requests, which come as bytes (see `reads_itself`); `account` pays for these."""
         self._context = context
+        self._kind = kind
         self._account = account if account.is_metered else None
         idle_s, slow_s = options.idle_timeout_s, options.slow_client_timeout_s
         self._reading = Patience(idle_s, f"the client has sent nothing for {idle_s:g} s")
@@ -41,12 +45,23 @@ class Peer:
         self._writing.close()
 
     async def read(self) -> Any:
-        """The next request, or grpc.aio.EOF. Raises SlowClientError, QuotaError."""
+        """The next request, or grpc.aio.EOF. Raises SlowClientError, QuotaError, TooManyFieldsError, DecodeError."""
         with self._reading:
-            request = await self._context.read()
-        if self._account is not None and isinstance(request, Message):
-            await self._account.pay(request.ByteSize())
-        return request
+            data = await self._context.read()
+        return await self._taken(data)
+
+    async def read_within(self, timeout_s: float) -> Any:
+        """The same. Raises TimeoutError, and not SlowClientError: nothing came in this time."""
+        async with asyncio.timeout(timeout_s):
+            data = await self._context.read()
+        return await self._taken(data)
+
+    async def _taken(self, data: Any) -> Any:
+        if not isinstance(data, bytes):
+            return data
+        if self._account is not None:
+            await self._account.pay(len(data))
+        return parse(self._kind, data)
 
     async def write(self, response: Any) -> None:
         """Return when `response` is on its way. Raises SlowClientError."""

@@ -126,7 +126,9 @@ class Server:
             prepare(name, FIRST_VERSION, loaded, threads=options.threads, measure=measure)
             for name, loaded in self._fixed.items()
         ]
-        self._grpc = grpc.aio.server(interceptors=(authorisation, Parsing()), options=options.channel_options())
+        self._grpc = grpc.aio.server(
+            interceptors=(authorisation, Parsing(self._admission)), options=options.channel_options()
+        )
         self._scheduler = Scheduler(options.threads)
         self._models = ModelTable(self._scheduler, self._admission, self._activity)
         quotas = None if options.quotas is None else Quotas.read(options.quotas)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import ExitStack
 
@@ -19,6 +18,7 @@ from .image_call import ImageCall, ImagePools
 from .messages import description_message, summary_message
 from .model_table import ModelTable
 from .options import ServerOptions
+from .parsing import reads_itself
 from .peer import Peer
 from .release import Release
 from .resume import Vault, resumption
@@ -59,6 +59,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
         self._activity = activity
         self._options = options
 
+    @reads_itself
     async def Stream(  # noqa: N802 - the service definition's name
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
@@ -66,8 +67,12 @@ class StreamService(pb_grpc.StreamServiceServicer):
         stream = self._activity.stream(PACKAGE)
         with ExitStack() as drained:  # until the client has been told how its stream has ended
             try:
-                with self._activity.tracing.inside(context.invocation_metadata() or ()), stream.counted():
-                    await self._serve(stream, context, drained)
+                with (
+                    self._activity.tracing.inside(context.invocation_metadata() or ()),
+                    stream.counted(),
+                    Peer(context, pb.StreamRequest, self._options, self._admission.account) as peer,
+                ):
+                    await self._serve(stream, context, peer, drained)
             except grpc.aio.InternalError:  # reading or writing failed, before the cancellation has come
                 return
             except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
@@ -93,8 +98,10 @@ class StreamService(pb_grpc.StreamServiceServicer):
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
             await abort(context, "DescribeModel", error, PACKAGE)
 
-    async def _serve(self, stream: OpenStream, context: grpc.aio.ServicerContext, drained: ExitStack) -> None:
-        config = await self._read_config(context)
+    async def _serve(
+        self, stream: OpenStream, context: grpc.aio.ServicerContext, peer: Peer, drained: ExitStack
+    ) -> None:
+        config = await self._read_config(peer)
         if config.HasField("resume"):
             release = self._models.last(config.model)
         else:
@@ -111,7 +118,7 @@ class StreamService(pb_grpc.StreamServiceServicer):
             if kept is not None and kept.model_version is not None:  # a resumed stream: nothing else has waited so far
                 release = await self._own_version(config.model, kept.model_version)
                 stream.model_version = release.version
-            with release.lease(), Peer(context, self._options, seat.account) as peer:
+            with release.lease():
                 if stream.kind is ModelKind.IMAGE:
                     call = ImageCall(peer, stream, config, release, self._image_pools, seat.account, self._options)
                 else:
@@ -128,11 +135,10 @@ class StreamService(pb_grpc.StreamServiceServicer):
             raise CannotResumeError(f"the stream was on version {version} of model {model!r}, which is not here")
         return await self._updates.version_for(model, version)
 
-    async def _read_config(self, context: grpc.aio.ServicerContext) -> pb.StreamConfig:
+    async def _read_config(self, peer: Peer) -> pb.StreamConfig:
         timeout_s = self._options.config_timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                request = await context.read()
+            request = await peer.read_within(timeout_s)
         except TimeoutError:
             raise ConfigTimeoutError(
                 f"no config within {timeout_s:g} s; a stream's first message is its config"

@@ -64,6 +64,12 @@ class QuotaError(CallError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class TooManyFieldsError(CallError):
+    """A request is made of more parts than any use needs."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
 class SlowClientError(CallError):
     """A client reads or sends too slowly to keep its place."""
 
@@ -138,6 +144,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 )
 MAX_MESSAGE_CHARACTERS = 1000
 """Of what a client is told: some of it may be its own words, of any length, and it goes into the log too."""
+MAX_QUOTED_CHARACTERS = 100
 INTERNAL_MESSAGE = "the server failed to process this stream; its log has the reason under the stream's id"
 
 
@@ -149,6 +156,11 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
         if isinstance(error, kind):
             return code, _clipped(error)
     return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
+
+
+def quoted(words: str) -> str:
+    """A client's own words for a message, between quotation marks: the first of them, where there are many."""
+    return repr(words) if len(words) <= MAX_QUOTED_CHARACTERS else f"{words[:MAX_QUOTED_CHARACTERS]!r}..."
 
 
 RETRY_AFTER = "retry-after-ms"

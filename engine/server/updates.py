@@ -14,7 +14,7 @@ from .activity import reason_of
 from .model_table import ModelTable
 from .release import Prepared, Release, prepare
 from .served import Listing, ModelRepository
-from .status import CannotResumeError, RefusedVersionError, UnknownModelError
+from .status import CannotResumeError, RefusedVersionError, UnknownModelError, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Updates:
             versions = self._listing.get(name, {})
             if not versions:
                 there = ", ".join(sorted(self._listing))
-                raise UnknownModelError(f"no model {name!r} in the repository; it has {there or 'none'}")
+                raise UnknownModelError(f"no model {quoted(name)} in the repository; it has {there or 'none'}")
             wanted = max(versions) if version is None else version
             if wanted not in versions:
                 there = ", ".join(map(str, sorted(versions)))
@@ -119,7 +119,7 @@ class Updates:
         """Serve nothing new of a model until it is loaded again. Raises UnknownModelError: it is none of these."""
         async with self._changing:
             if name not in {*self._listing, *self._mine()}:
-                raise UnknownModelError(f"no model {name!r} in the repository, so it can not be unloaded")
+                raise UnknownModelError(f"no model {quoted(name)} in the repository, so it can not be unloaded")
             self._chosen[name] = None
             self._withdraw(name, "it is unloaded")
 

@@ -198,7 +198,7 @@ def _started(models: dict[str, Any], networks: dict[str, Any], reads: Reads) -> 
     make = grpc.aio.server
 
     def counting(*, interceptors: Sequence[Any], **more: Any) -> grpc.aio.Server:
-        return make(interceptors=(*interceptors, reads), **more)
+        return make(interceptors=(reads, *interceptors), **more)
 
     grpc.aio.server = counting
     loop = asyncio.new_event_loop()

@@ -150,7 +150,7 @@ def test_clients_that_pause_for_less_are_not_harmed(way: str, reason: str) -> No
     async def play() -> None:
         context: Any = Hesitant()
         options = ServerOptions(idle_timeout_s=1.0, slow_client_timeout_s=0.5)
-        peer = Peer(context, options, Account(Quota(), 1))
+        peer = Peer(context, pb.StreamRequest, options, Account(Quota(), 1))
         take: Any = {"read": peer.read, "write": lambda: peer.write("response")}[way]
         for _ in range(10):  # longer than the limit together
             await take()

@@ -12,7 +12,7 @@ from ...errors import CapacityError
 from ..model_table import ModelTable, check_version
 from ..release import Release
 from ..served import ModelKind, ServedSession, TensorDescription
-from ..status import TooManyStreamsError, UnknownModelError
+from ..status import TooManyStreamsError, UnknownModelError, quoted
 from .statistics import RequestCounts
 from .tensors import TEXT, datatype_of
 
@@ -136,7 +136,7 @@ class Catalogue:
         entry = None if release is None else self._entry(name, release)
         if release is None or entry is None:
             names = ", ".join(one.name for one in self.entries)
-            raise UnknownModelError(f"no model {name!r} for this protocol; this server has {names or 'none'}")
+            raise UnknownModelError(f"no model {quoted(name)} for this protocol; this server has {names or 'none'}")
         check_version(name, version, release)
         return entry
 

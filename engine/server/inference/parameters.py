@@ -7,6 +7,7 @@ from typing import Any
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import SignalError
+from ..status import quoted
 
 HIGHEST_PRIORITY = 1
 DEFAULT_PRIORITY = 2
@@ -76,8 +77,8 @@ def read_parameters(request: pb.ModelInferRequest) -> Parameters:
 def _value(name: str, parameter: pb.InferParameter) -> Any:
     kinds = _KINDS.get(name)
     if kinds is None:
-        raise SignalError(f"parameter {name!r} is unknown; {', '.join(_KINDS)} are known")
+        raise SignalError(f"parameter {quoted(name)} is unknown; {', '.join(_KINDS)} are known")
     kind = parameter.WhichOneof("parameter_choice")
     if kind not in kinds:
-        raise SignalError(f"parameter {name!r} comes as {kind or 'nothing'}; {' or '.join(kinds)} would work")
+        raise SignalError(f"parameter {quoted(name)} comes as {kind or 'nothing'}; {' or '.join(kinds)} would work")
     return getattr(parameter, kind)

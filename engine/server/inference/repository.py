@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import SignalError
 from ..options import ServerOptions
-from ..status import RefusedError
+from ..status import RefusedError, quoted
 from ..updates import Updates, VersionState
 from .catalogue import Catalogue
 
@@ -68,7 +68,7 @@ def wanted_version(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> int
         case _:
             raise SignalError(f"config asks for something else than one version; {_POLICIES}")
     if unknown:
-        raise SignalError(f"config has {min(unknown)!r}, which is not for clients to say; {_POLICIES}")
+        raise SignalError(f"config has {quoted(min(unknown))}, which is not for clients to say; {_POLICIES}")
     return version
 
 
@@ -80,6 +80,6 @@ def check_unload(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> None:
 def _check_names(parameters: Mapping[str, pb.ModelRepositoryParameter], known: str, kind: str) -> None:
     for name, value in sorted(parameters.items()):
         if name != known:
-            raise SignalError(f"parameter {name[:100]!r} is unknown; {known!r} alone would work")
+            raise SignalError(f"parameter {quoted(name)} is unknown; {known!r} alone would work")
         if value.WhichOneof("parameter_choice") != kind:
-            raise SignalError(f"parameter {name!r} comes as another kind; {kind} would work")
+            raise SignalError(f"parameter {quoted(name)} comes as another kind; {kind} would work")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import SignalError
+from ..status import quoted
 from .catalogue import StreamEntry
 from .parameters import Parameters
 from .sequences import SequenceTable
@@ -34,12 +35,12 @@ async def advance(
     counts = entry.counts
     started_ns = time.monotonic_ns()
     names = requested_outputs(request, [one.name for one in entry.outputs])
-    inputs = read_inputs(request)
     (expected,) = entry.inputs
-    if inputs.keys() != {expected.name}:
-        raise SignalError(
-            f"inputs {', '.join(inputs) or 'none'} for model {entry.name!r}; {expected.name!r} alone would work"
-        )
+    names_in = [one.name for one in request.inputs[:2]]
+    if names_in != [expected.name]:
+        given = f"{len(request.inputs)} inputs" if len(names_in) != 1 else f"input {quoted(names_in[0])}"
+        raise SignalError(f"{given} for model {entry.name!r}; {expected.name!r} alone would work")
+    inputs = read_inputs(request)
     counts.compute_input.add(time.monotonic_ns() - started_ns)
 
     async def emit(outputs: dict[str, np.ndarray]) -> None:

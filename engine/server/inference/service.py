@@ -19,6 +19,7 @@ from ..admission import Admission
 from ..messages import MESSAGE_ROOM_BYTES
 from ..model_table import ModelTable, check_version
 from ..options import ServerOptions
+from ..parsing import reads_itself
 from ..peer import Peer
 from ..status import abort
 from ..updates import Updates
@@ -190,13 +191,11 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             raise SignalError(
                 "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
             )
-        account = self._admission.account
-        if account.is_metered:
-            await account.pay(request.ByteSize())
         with self._activity.tracing.inside(context.invocation_metadata() or ()):
             await self._respond(request, parameters, self._sequences, context.peer(), keep)
         return answers[0]
 
+    @reads_itself
     async def ModelStreamInfer(  # noqa: N802
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
@@ -205,7 +204,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         try:
             with (
                 self._activity.tracing.inside(context.invocation_metadata() or ()),
-                Peer(context, self._options, self._admission.account) as peer,
+                Peer(context, pb.ModelInferRequest, self._options, self._admission.account) as peer,
             ):
                 await StreamCall(peer, self._respond).run(sequences)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status

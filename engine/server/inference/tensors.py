@@ -10,7 +10,7 @@ import numpy as np
 
 from ....proto.inference.v2 import inference_pb2 as pb
 from ...errors import SignalError
-from ..status import RefusedError
+from ..status import RefusedError, quoted
 
 MAX_RANK = 32
 LARGEST_SIZE = 2**31 - 1
@@ -75,10 +75,10 @@ def read_inputs(request: pb.ModelInferRequest) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for index, tensor in enumerate(request.inputs):
         if tensor.name in arrays:
-            raise SignalError(f"input {tensor.name!r} comes twice in one request; once would work")
+            raise SignalError(f"input {quoted(tensor.name)} comes twice in one request; once would work")
         _check_type(tensor)
         if raw and tensor.HasField("contents"):
-            raise SignalError(f"input {tensor.name!r} has contents, and raw_input_contents too; one would work")
+            raise SignalError(f"input {quoted(tensor.name)} has contents, and raw_input_contents too; one would work")
         arrays[tensor.name] = _shaped(tensor, _raw_numbers(tensor, raw[index]) if raw else _typed_numbers(tensor))
     return arrays
 
@@ -88,11 +88,14 @@ def requested_outputs(request: pb.ModelInferRequest, names: Sequence[str]) -> li
 
     Raises SignalError for an unknown or repeated name or parameter, RefusedError for a region of shared memory.
     """
+    if len(request.outputs) > len(names):
+        raise SignalError(f"{len(request.outputs)} outputs are asked for; each of {', '.join(names)} once would work")
     for output in request.outputs:
         _check_parameters("output", output.name, output.parameters)
         if output.name not in names:
             raise SignalError(
-                f"model {request.model_name!r} has no output {output.name!r}; its outputs are {', '.join(names)}"
+                f"model {quoted(request.model_name)} has no output {quoted(output.name)}; "
+                f"its outputs are {', '.join(names)}"
             )
     asked = [output.name for output in request.outputs]
     if len(set(asked)) != len(asked):
@@ -116,7 +119,7 @@ def write_outputs(response: pb.ModelInferResponse, outputs: Mapping[str, np.ndar
         datatype = datatype_of(array.dtype.name)
         if datatype not in DTYPES and datatype != TEXT:
             raise SignalError(
-                f"output {name!r} is {array.dtype.name}, which the protocol does not carry here; "
+                f"output {quoted(name)} is {array.dtype.name}, which the protocol does not carry here; "
                 f"outputs that are one of {', '.join(DTYPES)} would work"
             )
         response.outputs.add(name=name, datatype=datatype, shape=array.shape)
@@ -136,20 +139,23 @@ def _check_parameters(what: str, name: str, parameters: Mapping[str, object]) ->
     for parameter in sorted(parameters):
         if parameter.startswith("shared_memory_"):
             raise RefusedError(
-                f"{what} {name!r} lies in a region of shared memory, which this server does not open for clients; "
-                "tensors in the message would work"
+                f"{what} {quoted(name)} lies in a region of shared memory, which this server does not open for "
+                "clients; tensors in the message would work"
             )
-        raise SignalError(f"{what} {name!r} has the parameter {parameter!r}, which is unknown; without it would work")
+        raise SignalError(
+            f"{what} {quoted(name)} has the parameter {quoted(parameter)}, which is unknown; without it would work"
+        )
 
 
 def _check_type(tensor: pb.ModelInferRequest.InferInputTensor) -> None:
     if tensor.datatype == TEXT:
         raise RefusedError(
-            f"input {tensor.name!r} is {TEXT}; no network here takes text: {', '.join(DTYPES)} would work"
+            f"input {quoted(tensor.name)} is {TEXT}; no network here takes text: {', '.join(DTYPES)} would work"
         )
     if tensor.datatype not in DTYPES:
         raise SignalError(
-            f"input {tensor.name!r} is of type {tensor.datatype!r}, which is unknown; {', '.join(DTYPES)} would work"
+            f"input {quoted(tensor.name)} is of type {quoted(tensor.datatype)}, which is unknown; "
+            f"{', '.join(DTYPES)} would work"
         )
 
 
@@ -157,7 +163,7 @@ def _raw_numbers(tensor: pb.ModelInferRequest.InferInputTensor, data: bytes) -> 
     dtype = DTYPES[tensor.datatype]
     if len(data) % dtype.itemsize:
         raise SignalError(
-            f"input {tensor.name!r} has {len(data)} bytes; {tensor.datatype} needs a multiple of {dtype.itemsize}"
+            f"input {quoted(tensor.name)} has {len(data)} bytes; {tensor.datatype} needs a multiple of {dtype.itemsize}"
         )
     if tensor.datatype == "BOOL":  # any byte but 0 is true, and no other than 0 and 1 may get into an array of bool
         return np.frombuffer(data, np.uint8) != 0
@@ -168,31 +174,34 @@ def _typed_numbers(tensor: pb.ModelInferRequest.InferInputTensor) -> np.ndarray:
     field = _CONTENTS.get(tensor.datatype)
     if field is None:
         raise SignalError(
-            f"input {tensor.name!r} is {tensor.datatype}, which has no typed contents; raw_input_contents would work"
+            f"input {quoted(tensor.name)} is {tensor.datatype}, which has no typed contents; "
+            "raw_input_contents would work"
         )
     for other, _ in tensor.contents.ListFields():
         if other.name != field:
-            raise SignalError(f"input {tensor.name!r} is {tensor.datatype}, but has {other.name}; {field} would work")
+            raise SignalError(
+                f"input {quoted(tensor.name)} is {tensor.datatype}, but has {other.name}; {field} would work"
+            )
     try:
         return np.array(getattr(tensor.contents, field), dtype=DTYPES[tensor.datatype])
     except OverflowError as error:
         raise SignalError(
-            f"input {tensor.name!r} has numbers that {tensor.datatype} does not hold; INT64 or UINT64 does"
+            f"input {quoted(tensor.name)} has numbers that {tensor.datatype} does not hold; INT64 or UINT64 does"
         ) from error
 
 
 def _shaped(tensor: pb.ModelInferRequest.InferInputTensor, numbers: np.ndarray) -> np.ndarray:
-    shape = tuple(tensor.shape)
+    shape = tuple(tensor.shape[: MAX_RANK + 1])
     if len(shape) > MAX_RANK or any(not 0 <= size <= LARGEST_SIZE for size in shape):
         raise SignalError(
-            f"input {tensor.name!r} has the shape {list(shape[: MAX_RANK + 1])}; at most {MAX_RANK} sizes of 0 to "
+            f"input {quoted(tensor.name)} has the shape {list(shape)}; at most {MAX_RANK} sizes of 0 to "
             f"{LARGEST_SIZE} would work"
         )
     if math.prod(shape) != numbers.size:
         raise SignalError(
-            f"input {tensor.name!r} has {numbers.size} numbers; its shape {list(shape)} needs {math.prod(shape)}"
+            f"input {quoted(tensor.name)} has {numbers.size} numbers; its shape {list(shape)} needs {math.prod(shape)}"
         )
     try:
         return numbers.reshape(shape)
     except ValueError as error:  # nothing in it, and yet larger than memory along the other axes
-        raise SignalError(f"input {tensor.name!r} has the shape {list(shape)}, which is too large") from error
+        raise SignalError(f"input {quoted(tensor.name)} has the shape {list(shape)}, which is too large") from error
