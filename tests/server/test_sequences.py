@@ -241,10 +241,10 @@ async def test_an_error_is_a_message_and_the_stream_goes_on() -> None:
             "a chunk of 2 channel(s) in a sequence of 1",
             "input 'sound' for model 'gain'; 'audio' alone would work",
             "'gain' is a stream, whose requests belong to a sequence; with sequence_id",
-            "nan at sample",
             "no model 'other'",
             "priority is 4; 1 (first) to 3 would work",
             "sequence 2 of model 'gain' is not open here",
+            "the chunk holds nan at sample",
         ),
         strict=True,
     ):
