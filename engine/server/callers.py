@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+import grpc
 
 
 class Permission(Enum):
@@ -27,6 +30,14 @@ class Caller:
 
 current_caller: ContextVar[Caller | None] = ContextVar("current_caller", default=None)
 """Whose call this is: set by the interceptor, before the call's handler runs in the same task."""
+
+
+def caller_of(context: grpc.aio.ServicerContext) -> str:
+    """Who calls, by token and certificate: what one caller has begun, the same alone goes on with."""
+    caller = current_caller.get()
+    identities = context.peer_identities() or ()
+    digest = hashlib.sha256(repr(sorted(bytes(identity) for identity in identities)).encode()).hexdigest()
+    return f"{caller.name if caller else ''} {digest}"
 
 
 class TokenVerifier(Protocol):

@@ -28,6 +28,8 @@ class Peer:
         """`kind` is that of the requests, which come as bytes (see `reads_itself`); `account` pays for these."""
         self._context = context
         self._kind = kind
+        self.bytes_read = 0
+        """Of the last request."""
         self._account = account if account.is_metered else None
         idle_s, slow_s = options.idle_timeout_s, options.slow_client_timeout_s
         self._reading = Patience(idle_s, f"the client has sent nothing for {idle_s:g} s")
@@ -59,6 +61,7 @@ class Peer:
     async def _taken(self, data: Any) -> Any:
         if not isinstance(data, bytes):
             return data
+        self.bytes_read = len(data)
         if self._account is not None:
             await self._account.pay(len(data))
         return parse(self._kind, data)

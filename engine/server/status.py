@@ -83,7 +83,7 @@ class DrainingError(CallError):
 
 
 class QueueFullError(CallError):
-    """As many evaluations wait as may."""
+    """As many evaluations, or requests of a sequence, wait as may."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

@@ -12,7 +12,7 @@ from ...errors import SignalError
 from ..status import quoted
 from .catalogue import StreamEntry
 from .parameters import Parameters
-from .sequences import SequenceTable
+from .sequences import Owner, SequenceTable
 from .tensors import read_inputs, requested_outputs, write_outputs
 
 Send = Callable[[pb.ModelInferResponse, bool], Awaitable[None]]
@@ -24,7 +24,7 @@ async def advance(
     request: pb.ModelInferRequest,
     parameters: Parameters,
     sequences: SequenceTable,
-    owner: str,
+    owner: Owner,
     send: Send,
     max_bytes: int,
 ) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,17 +22,23 @@ from ..live_stream import LiveStream, Results
 from ..options import ServerOptions
 from ..priority import Priority
 from ..served import SessionEvent, SessionOutput
-from ..status import CallError, QueueTimeoutError
+from ..status import CallError, QueueFullError, QueueTimeoutError, SlowClientError
 from .catalogue import AUDIO, EVENTS, StreamEntry
 from .handlers import PACKAGE
 from .parameters import Parameters
 
-logger = logging.getLogger(__name__)
-
 PRIORITIES = {1: Priority.HIGH, 2: Priority.NORMAL, 3: Priority.LOW}
 """Of the protocol's parameter."""
 
-Key = tuple[str, str, int | str]
+
+class Owner(NamedTuple):
+    """Whose a sequence is: one caller's on one connection."""
+
+    peer: str
+    caller: str
+
+
+Key = tuple[Owner, str, int | str]
 """Owner, model, id: an id is its owner's alone."""
 Emit = Callable[[dict[str, np.ndarray]], Awaitable[None]]
 
@@ -43,15 +49,15 @@ class LiveSequence:
     def __init__(
         self,
         entry: StreamEntry,
-        sample_rate_hz: int,
+        peer: str,
+        parameters: Parameters,
         channels: int,
-        priority: Priority,
         scheduler: Scheduler,
         admission: Admission,
         activity: Activity,
         options: ServerOptions,
     ) -> None:
-        """Open the stream. Raises SignalError, and CallError where there is no room."""
+        """Open the stream that `parameters` ask for. Raises SignalError, and CallError where there is no room."""
         self._closing = ExitStack()
         self._shed: CallError | None = None
         stream = activity.stream(PACKAGE, entry.name, entry.description.kind)
@@ -60,7 +66,8 @@ class LiveSequence:
             opening.enter_context(entry.release.lease())
             opening.enter_context(stream.counted())
             seat = opening.enter_context(admission.admit())
-            session = entry.open(sample_rate_hz, channels)
+            stream.admitted(peer)
+            session = entry.open(parameters.sample_rate_hz, channels)
             stream.sample_rate_hz, stream.channels = session.sample_rate_hz, channels
             stream.state_bytes = session.lanes * entry.description.state_bytes
             failed = opening.enter_context(ExitStack())
@@ -77,6 +84,7 @@ class LiveSequence:
             )
             failed.pop_all()  # from here on, the stream closes its session
             failed.callback(self._live.close)
+            priority = PRIORITIES[parameters.priority]
             seat.occupy(entry.release.scheduled, session.lanes, priority, self.shed, self._live.pulse)
             failed.pop_all()
             stream.begin()
@@ -110,12 +118,15 @@ class LiveSequence:
         """End the stream now; the request that is being answered, or else the next one, is told the reason."""
         self._shed = error
         self._live.fail(error)
-        with suppress(CallError):  # what it is closed with passes through
-            self._closing.__exit__(type(error), error, None)
+        self.close(error)
 
-    def close(self) -> None:
-        """End the stream and give up its place."""
-        self._closing.close()
+    def close(self, error: BaseException | None = None) -> None:
+        """End the stream, for this reason if it is not its client's wish, and give up its place."""
+        if error is None:
+            self._closing.close()
+        else:
+            with suppress(type(error)):  # what it is closed with passes through
+                self._closing.__exit__(type(error), error, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -133,25 +144,30 @@ class _Slot:
 class SequenceTable:
     """The live sequences of one call, or of all connections. For one event loop."""
 
-    def __init__(self, scheduler: Scheduler, admission: Admission, activity: Activity, options: ServerOptions) -> None:
+    def __init__(
+        self, scheduler: Scheduler, admission: Admission, activity: Activity, options: ServerOptions, max_waiting: int
+    ) -> None:
+        """`max_waiting` is how many requests of one sequence may wait for the one that is being answered."""
+        self._max_waiting = max_waiting
         self._scheduler = scheduler
         self._admission = admission
         self._activity = activity
         self._options = options
         self._slots: dict[Key, _Slot] = {}
 
-    def entry(self, owner: str, model: str, sequence_id: int | str | None) -> StreamEntry | None:
+    def entry(self, owner: Owner, model: str, sequence_id: int | str | None) -> StreamEntry | None:
         """What a sequence is computed by that was started, or is about to be; None: there is none of that id."""
         slot = None if sequence_id is None else self._slots.get((owner, model, sequence_id))
         return None if slot is None else slot.entry
 
     async def exchange(
-        self, owner: str, entry: StreamEntry, parameters: Parameters, chunk: np.ndarray, emit: Emit
+        self, owner: Owner, entry: StreamEntry, parameters: Parameters, chunk: np.ndarray, emit: Emit
     ) -> None:
         """Answer one request of a sequence, after those that came before it; `emit` takes arrays by output.
 
         Raises:
             SignalError: the sequence is not open, or the chunk is not one of its signal; nothing of it was taken.
+            QueueFullError: too many requests of the sequence wait already.
             QueueTimeoutError: the request waited longer than it said that it would; nothing of it was taken.
         """
         if parameters.sequence_id is None:
@@ -161,6 +177,11 @@ class SequenceTable:
         _check_chunk(entry, chunk, self._options.max_channels)
         key = (owner, entry.name, parameters.sequence_id)
         slot = self._slots.setdefault(key, _Slot(entry))
+        if slot.requests > self._max_waiting:
+            raise QueueFullError(
+                f"{self._max_waiting} requests of sequence {parameters.sequence_id!r} wait, as many as may; one more "
+                "would work when one has been answered"
+            )
         slot.entry = entry
         slot.requests += 1
         try:
@@ -173,10 +194,10 @@ class SequenceTable:
             slot.requests -= 1
             self._forget_unused(key, slot)
 
-    def close(self) -> None:
-        """End all sequences."""
+    def close(self, error: Exception | None = None) -> None:
+        """End all sequences, for this reason or because their clients go without having ended them."""
         for slot in self._slots.values():
-            _end(slot)
+            _end(slot, error or asyncio.CancelledError())
         self._slots.clear()
 
     async def _exchange(
@@ -187,9 +208,9 @@ class SequenceTable:
             _end(slot)
             slot.sequence = LiveSequence(
                 entry,
-                parameters.sample_rate_hz,
+                key[0].peer,
+                parameters,
                 channels,
-                PRIORITIES[parameters.priority],
                 self._scheduler,
                 self._admission,
                 self._activity,
@@ -207,20 +228,19 @@ class SequenceTable:
             )
         if slot.expiry is not None:
             slot.expiry.cancel()
-        ended = True
         try:
             await sequence.exchange(chunk, end=parameters.sequence_end, emit=emit, each=parameters.several_answers)
-            ended = parameters.sequence_end
-        finally:  # of a request that failed or was given up, nobody knows how much was taken
-            if ended:
-                _end(slot)
-        if not ended:
+        except BaseException as error:  # failed or given up: nobody knows how much was taken
+            _end(slot, error)
+            raise
+        if parameters.sequence_end:
+            _end(slot)
+        else:
             loop = asyncio.get_running_loop()
             slot.expiry = loop.call_later(self._options.sequence_idle_s, self._expire, key, slot)
 
     def _expire(self, key: Key, slot: _Slot) -> None:
-        logger.info("a sequence of model %r sent nothing for %g s", key[1], self._options.sequence_idle_s)
-        _end(slot)
+        _end(slot, SlowClientError(f"the client has sent nothing for {self._options.sequence_idle_s:g} s"))
         self._forget_unused(key, slot)
 
     def _forget_unused(self, key: Key, slot: _Slot) -> None:
@@ -228,12 +248,12 @@ class SequenceTable:
             del self._slots[key]
 
 
-def _end(slot: _Slot) -> None:
+def _end(slot: _Slot, error: BaseException | None = None) -> None:
     if slot.expiry is not None:
         slot.expiry.cancel()
         slot.expiry = None
     if slot.sequence is not None:
-        slot.sequence.close()
+        slot.sequence.close(error)
         slot.sequence = None
 
 

@@ -16,6 +16,7 @@ from ...errors import SignalError
 from ...session.scheduler import Scheduler
 from ..activity import Activity
 from ..admission import Admission
+from ..callers import caller_of
 from ..messages import MESSAGE_ROOM_BYTES
 from ..model_table import ModelTable, check_version
 from ..options import ServerOptions
@@ -30,10 +31,13 @@ from .metadata import EXTENSIONS, PLATFORM, config_message, metadata_message
 from .parameters import Parameters, read_parameters
 from .repository import READY, changeable, check_unload, repository_index, wanted_version
 from .sequence_request import Send, advance
-from .sequences import SequenceTable
+from .sequences import Owner, SequenceTable
 from .statistics import statistics_message
-from .stream_call import StreamCall
+from .stream_call import MAX_OPEN_REQUESTS, StreamCall
 from .turns import TurnQueue
+
+MAX_WAITING_REQUESTS = 8
+"""Of one sequence whose requests are calls of their own."""
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Awaitable[Any]])
 
@@ -73,7 +77,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._options = options
         self._updates = updates
         self._turns = TurnQueue(options.threads, options.max_queued_evaluations)
-        self._sequences = SequenceTable(scheduler, admission, activity, options)
+        self._sequences = self._table(MAX_WAITING_REQUESTS)
 
     # What the server is and has.
 
@@ -180,7 +184,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(  # noqa: N802
         self, request: pb.ModelInferRequest, context: grpc.aio.ServicerContext
     ) -> pb.ModelInferResponse:
-        """One request and its answer; a sequence goes on with the next call by the same connection."""
+        """One request and its answer; a sequence goes on with its caller's next call by the same connection."""
         answers: list[pb.ModelInferResponse] = []
 
         async def keep(answer: pb.ModelInferResponse, final: bool) -> None:
@@ -192,7 +196,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
                 "triton_enable_empty_final_response asks for several answers; in ModelStreamInfer it would work"
             )
         with self._activity.tracing.inside(context.invocation_metadata() or ()):
-            await self._respond(request, parameters, self._sequences, context.peer(), keep)
+            await self._respond(request, parameters, self._sequences, _owner(context), keep)
         return answers[0]
 
     @reads_itself
@@ -200,19 +204,22 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self, request_iterator: object, context: grpc.aio.ServicerContext
     ) -> None:
         """Many requests, read from `context`: those of one sequence in their order, all others side by side."""
-        sequences = SequenceTable(self._scheduler, self._admission, self._activity, self._options)
+        sequences = self._table(MAX_OPEN_REQUESTS)
         try:
             with (
                 self._activity.tracing.inside(context.invocation_metadata() or ()),
                 Peer(context, pb.ModelInferRequest, self._options, self._admission.account) as peer,
             ):
-                await StreamCall(peer, self._respond).run(sequences)
+                await StreamCall(peer, self._respond, _owner(context), self._options).run(sequences)
         except Exception as error:  # noqa: BLE001 - the call's outermost frame: every error becomes a status
-            sequences.close()
+            sequences.close(error)
             with self._admission.linger():
                 await abort(context, "ModelStreamInfer", error, PACKAGE)
         finally:
             sequences.close()
+
+    def _table(self, max_waiting: int) -> SequenceTable:
+        return SequenceTable(self._scheduler, self._admission, self._activity, self._options, max_waiting)
 
     def close(self) -> None:
         """End the sequences that live from call to call."""
@@ -223,7 +230,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         request: pb.ModelInferRequest,
         parameters: Parameters,
         sequences: SequenceTable,
-        owner: str,
+        owner: Owner,
         send: Send,
     ) -> None:
         """Answer a request, and count it; `send` takes each answer, and whether it is the last."""
@@ -246,7 +253,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
                 entry.counts.answered(started_ns, answered)
 
     def _entry(
-        self, request: pb.ModelInferRequest, parameters: Parameters, sequences: SequenceTable, owner: str
+        self, request: pb.ModelInferRequest, parameters: Parameters, sequences: SequenceTable, owner: Owner
     ) -> Entry:
         """What answers a request: a sequence goes on with the version that it was started with."""
         name, version = request.model_name, request.model_version
@@ -256,3 +263,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
                 check_version(name, version, entry.release)
                 return entry
         return self._catalogue.find(name, version)
+
+
+def _owner(context: grpc.aio.ServicerContext) -> Owner:
+    return Owner(context.peer(), caller_of(context))

@@ -10,30 +10,36 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from ....proto.inference.v2 import inference_pb2 as pb
+from ..bell import Bell
+from ..options import ServerOptions
 from ..peer import Peer
 from ..status import CallError, SlowClientError, status_of
 from .parameters import Parameters, read_parameters
 from .sequence_request import Send
-from .sequences import SequenceTable
+from .sequences import Owner, SequenceTable
 
 logger = logging.getLogger(__name__)
 
 MAX_OPEN_REQUESTS = 64
-"""Of one call that are being answered; the next is read when one of them has its answer."""
+"""Of one call that are being answered; the next is read when one of them has its answer. Nor does the next one begin
+while they have more bytes with it than a message may have."""
 
-Respond = Callable[[pb.ModelInferRequest, Parameters, SequenceTable, str, Send], Awaitable[None]]
+Respond = Callable[[pb.ModelInferRequest, Parameters, SequenceTable, Owner, Send], Awaitable[None]]
 
 
 class StreamCall:
     """The coroutine of one call; `respond` answers a request."""
 
-    def __init__(self, peer: Peer, respond: Respond) -> None:
+    def __init__(self, peer: Peer, respond: Respond, owner: Owner, options: ServerOptions) -> None:
         self._peer = peer
         self._respond = respond
+        self._owner = owner
+        self._max_bytes = options.max_message_bytes
         self._writing = asyncio.Lock()
         self._given_up: Exception | None = None
         """Why the last answer was not written: no other one can be, for gRPC still holds it."""
-        self._room = asyncio.Semaphore(MAX_OPEN_REQUESTS)
+        self._open = self._open_bytes = 0
+        self._answered = Bell()
 
     async def run(self, sequences: SequenceTable) -> None:
         """Answer requests until the client half-closes. Raises DecodeError for what is no message, CallError."""
@@ -50,10 +56,11 @@ class StreamCall:
                         break
                     if not isinstance(request, pb.ModelInferRequest):
                         break
-                    await self._room.acquire()
+                    size = self._peer.bytes_read
+                    await self._make_room(size)
                     # Tasks start in the order in which they are made, so a sequence's requests queue up in theirs.
                     group.create_task(self._answer(request, sequences)).add_done_callback(
-                        lambda _: self._room.release()
+                        lambda _, size=size: self._give_room(size)
                     )
         except BaseExceptionGroup as errors:
             error = errors.exceptions[0]
@@ -63,13 +70,24 @@ class StreamCall:
         if failure is not None:
             raise failure
 
+    async def _make_room(self, size: int) -> None:
+        while self._open == MAX_OPEN_REQUESTS or (self._open and self._open_bytes + size > self._max_bytes):
+            await self._answered.next()
+        self._open += 1
+        self._open_bytes += size
+
+    def _give_room(self, size: int) -> None:
+        self._open -= 1
+        self._open_bytes -= size
+        self._answered.ring()
+
     async def _answer(self, request: pb.ModelInferRequest, sequences: SequenceTable) -> None:
         async def send(answer: pb.ModelInferResponse, final: bool) -> None:
             answer.parameters["triton_final_response"].bool_param = final
             await self._write(pb.ModelStreamInferResponse(infer_response=answer))
 
         try:
-            await self._respond(request, read_parameters(request), sequences, "", send)
+            await self._respond(request, read_parameters(request), sequences, self._owner, send)
         except (grpc.aio.BaseError, SlowClientError):  # writing failed: there is nobody to tell
             raise
         except Exception as error:  # a request's outermost frame: the call goes on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
 import grpc
@@ -10,7 +9,7 @@ import grpc
 from ....proto.v1 import wavetile_pb2 as pb
 from ...errors import SignalError
 from ...session.kept_session import KeptSnapshot
-from ..callers import current_caller
+from ..callers import caller_of
 from ..served import ServedKeptSession
 from ..status import NotKeptError, RefusedError
 from ..uninterrupted import uninterrupted
@@ -141,14 +140,6 @@ async def resumption(vault: Vault, config: pb.StreamConfig, context: grpc.aio.Se
     found = Resumption(vault, config, caller_of(context))
     await found.find()
     return found
-
-
-def caller_of(context: grpc.aio.ServicerContext) -> str:
-    """Who calls, by token and certificate: a stream is resumed by the same alone."""
-    caller = current_caller.get()
-    identities = context.peer_identities() or ()
-    digest = hashlib.sha256(repr(sorted(bytes(identity) for identity in identities)).encode()).hexdigest()
-    return f"{caller.name if caller else ''} {digest}"
 
 
 def _lasting(config: pb.StreamConfig) -> bytes:
