@@ -58,7 +58,7 @@ async def test_a_stream_is_followed_by_its_id(lines: Lines) -> None:
             second = stream.info.stream_id
         await until(lambda: len(lines.events("stream_ended")) == 2)
     first, gone = lines.events("stream_ended")
-    about = {"protocol": "wavetile.v1", "model": "gain", "missed": 0}
+    about = {"protocol": "wavetile.v1", "model": "gain", "model_version": "1", "missed": 0}
     seconds = [event.pop("seconds") for event in (first, gone)]
     assert all(0 < one < 60 for one in seconds)
     assert first == {**about, "stream": first["stream"], "how": "ok", "frames": 4}
