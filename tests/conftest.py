@@ -50,10 +50,12 @@ def models(models_folder: Path) -> Path:
 def trained(models: Path) -> Callable[[str], Model]:
     """Return a function that loads a known model; skips where its networks are not among the trained ones."""
     import wavetile
+    from wavetile.engine.models.card import find_card
 
     def load(name: str) -> Model:
-        if not (models / name).is_dir():
-            pytest.skip(f"{name} is not among the trained networks")
+        for network in find_card(name).networks.values():
+            if not (models / network.file).is_file():
+                pytest.skip(f"{network.file} is not among the trained networks")
         return wavetile.load(name)
 
     return load

@@ -115,7 +115,7 @@ def source(names: Iterable[str], *, resident: bool = True) -> str:
 
 def _generated() -> str:
     """What the schemas say: where the operands of each kernel lie, and the numbers of operators."""
-    lines = [f"constexpr long long {name} = {value};" for name, value in _CONSTANTS.items()]
+    lines = [f"[[maybe_unused]] constexpr long long {name} = {value};" for name, value in _CONSTANTS.items()]
     kernels = [KERNEL_BY_NAME[name] for name in sorted(NAMES)]
     options = {field.options for kernel in kernels for field in kernel.fields if isinstance(field, Choice)}
     lines += [_numbers(kind) for kind in sorted(options, key=lambda kind: kind.__name__)]
