@@ -15,7 +15,7 @@ from .status import TooManyFieldsError, abort
 from .wire import has_more_fields
 
 MAX_FIELDS = 4096
-"""Of one request, those of the messages inside it among them; packed numbers are one. Each may take a hundred times its
+"""Of one request, those of the messages inside it among them (see `has_more_fields`). Each may take a hundred times its
 bytes in memory, and microseconds of the event loop to look at."""
 _FEWEST_BYTES = 2
 """A field's tag, and its value or length."""
@@ -28,7 +28,7 @@ def parse(kind: type[MessageT], data: bytes) -> MessageT:
     """A request's message. Raises DecodeError, TooManyFieldsError."""
     if len(data) > MAX_FIELDS * _FEWEST_BYTES and has_more_fields(kind, data, MAX_FIELDS):
         raise TooManyFieldsError(
-            f"a request has more than {MAX_FIELDS} fields; fewer tensors, and their numbers packed or in "
+            f"a request has more than {MAX_FIELDS} fields; fewer tensors, and their numbers in "
             "raw_input_contents, would work"
         )
     return kind.FromString(data)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 """Kinds of values on the wire; the others, which begin and end groups, have none."""
 _LONGEST_VARINT = 10
 """Bytes."""
+_PACKED_BYTES = 1024
+"""Of packed integers, that count as a field: one of a byte takes eight in memory, and far longer than one of four."""
+_PACKED_AS_VARINTS = frozenset(
+    getattr(FieldDescriptor, f"TYPE_{name}")
+    for name in ("BOOL", "ENUM", "INT32", "INT64", "SINT32", "SINT64", "UINT32", "UINT64")
+)
+_INTEGERS = "integers"
 
 
 def has_more_fields(kind: type[Message], data: bytes, limit: int) -> bool:
     """Whether a serialised message of this kind has more than `limit` fields, those of messages inside it counted too.
 
-    Each element of a repeated field is one, and so are packed numbers together. What can not be parsed is counted up to
-    there. Looks at `limit` fields at most.
+    Each element of a repeated field is one, and so are packed numbers together, or of integers 1024 bytes. What can not
+    be parsed is counted up to there. Looks at `limit` fields at most.
     """
     count = position = 0
     inside: list[tuple[int, Descriptor]] = []
@@ -28,11 +35,11 @@ def has_more_fields(kind: type[Message], data: bytes, limit: int) -> bool:
     while True:
         while position >= end and inside:
             end, descriptor = inside.pop()
+        if count > limit:
+            return True
         if position >= end:
             return False
         count += 1
-        if count > limit:
-            return True
         tag, position = _varint(data, position, end)
         wire = tag & 7
         if position > end:
@@ -45,12 +52,15 @@ def has_more_fields(kind: type[Message], data: bytes, limit: int) -> bool:
             size, position = _varint(data, position, end)
             if position + size > end:
                 return False
-            message = _messages(descriptor).get(tag >> 3)
-            if message is None:
+            about = _fields(descriptor).get(tag >> 3)
+            if about is None:
+                position += size
+            elif about is _INTEGERS:
+                count += size // _PACKED_BYTES
                 position += size
             else:
                 inside.append((end, descriptor))
-                end, descriptor = position + size, message
+                end, descriptor = position + size, about
         if position > end:
             return False
 
@@ -66,6 +76,8 @@ def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 
 @cache
-def _messages(descriptor: Descriptor) -> dict[int, Descriptor]:
-    """The kinds of the fields that are messages, by number."""
-    return {number: field.message_type for number, field in descriptor.fields_by_number.items() if field.message_type}
+def _fields(descriptor: Descriptor) -> dict[int, Any]:
+    """Of the fields whose bytes are not taken as they are, by number: the kind of message, or _INTEGERS."""
+    fields = descriptor.fields_by_number
+    integers = {number: _INTEGERS for number, field in fields.items() if field.type in _PACKED_AS_VARINTS}
+    return integers | {number: field.message_type for number, field in fields.items() if field.message_type}

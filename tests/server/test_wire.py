@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from google.protobuf.message import DecodeError, Message
 
@@ -41,6 +42,16 @@ BOMBS: Mapping[str, bytes] = {
             )
         ]
     ).SerializeToString(),
+    "integers of one input": inference.ModelInferRequest(
+        inputs=[
+            inference.ModelInferRequest.InferInputTensor(
+                contents=inference.InferTensorContents(int64_contents=[1] * (MAX_FIELDS * 1024))
+            )
+        ]
+    ).SerializeToString(),
+    "sizes of one input": inference.ModelInferRequest(
+        inputs=[inference.ModelInferRequest.InferInputTensor(shape=[1] * (MAX_FIELDS * 1024))]
+    ).SerializeToString(),
     "unknown fields": b"\xf8\x01\x00" * MANY,
     "unknown groups": b"\xa3\x06\xa4\x06" * MANY,
 }
@@ -50,6 +61,13 @@ BOMBS: Mapping[str, bytes] = {
 def test_a_message_of_too_many_parts_is_not_parsed(bomb: str) -> None:
     with pytest.raises(TooManyFieldsError, match=f"a request has more than {MAX_FIELDS} fields"):
         parse(inference.ModelInferRequest, BOMBS[bomb])
+
+
+def test_many_numbers_are_few_fields() -> None:
+    contents = inference.InferTensorContents(fp32_contents=np.ones(1_000_000), int64_contents=[1] * 1_000_000)
+    tensor = inference.ModelInferRequest.InferInputTensor(contents=contents)
+    request = inference.ModelInferRequest(inputs=[tensor], raw_input_contents=[bytes(8_000_000)])
+    assert parse(inference.ModelInferRequest, request.SerializeToString()) == request
 
 
 def fields_of(message: Message) -> int:
