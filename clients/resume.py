@@ -21,6 +21,9 @@ from .opening import Opened, Opener
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 """Of requests that may have to be sent again; `write` waits for the server to need less of them."""
 
+EVERYTHING = 2**63 - 1
+"""What a server says may be forgotten that can not keep the stream."""
+
 RECEIVED_PERIOD_S = 0.25
 """How often the server is told what has come."""
 
@@ -69,6 +72,8 @@ class ResumableCall:
         self._next_frame = self._next_sequence = self._next_sample = 0
         self._received_told = 0
         self._told_at_s = 0.0
+        self._is_lost = False
+        """The server can not keep the stream any more."""
         self._error: Exception | None = None
         self._reopening = asyncio.Lock()
         self._changed = asyncio.Condition()
@@ -113,6 +118,9 @@ class ResumableCall:
             if response is not None and response.HasField("notice"):
                 self._heed(response.notice)
                 continue
+            if response is not None and response.HasField("forget"):
+                await self._forget(response.forget.replay_from)
+                continue
             if response is not None:
                 self._count(response.result)
                 await self._forget(response.result.replay_from)
@@ -142,6 +150,7 @@ class ResumableCall:
 
     async def _forget(self, replay_from: int) -> None:
         """Drop what will not be asked for again, and let the writer say what has come."""
+        self._is_lost = replay_from == EVERYTHING
         async with self._changed:
             while self._kept and len(self._kept) > self._unwritten:
                 first, length, request = self._kept[0]
@@ -208,6 +217,8 @@ class ResumableCall:
 
     def _may_go_on(self, error: ServerError) -> bool:
         """Whether what a call ended with is no word on the stream itself."""
+        if self._is_lost:
+            return False
         taken_over = error.code == "ABORTED" and self._moving is not None  # by a call of this client's own
         return error.code in _BROKEN or error.retry_after_s is not None or taken_over
 
@@ -245,7 +256,7 @@ class ResumableCall:
     def _heed(self, notice: pb.Notice) -> None:
         """Begin to look for another server, if there are any; else the stream goes on where it is until it is ended."""
         others = self._opener.addresses.others(self._address)
-        if others:
+        if others and not self._is_lost:
             self._moving = asyncio.create_task(self._move(self._call, others, notice.grace_ns / 1e9))
 
     async def _move(self, call: StreamCall, others: Sequence[str], grace_s: float) -> None:

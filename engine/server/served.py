@@ -82,6 +82,11 @@ class ServedKeptSession(ServedSession, Protocol):
     taken: deque[Copied]
     on_close: Callable[[Copied], None] | None
 
+    @property
+    def most_snapshot_bytes(self) -> int:
+        """No snapshot of it is larger."""
+        ...
+
     def now(self) -> Copied:
         """How it stands, while nobody steps it."""
         ...

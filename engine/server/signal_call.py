@@ -90,7 +90,7 @@ class SignalCall:
         keep = False
         try:
             if resumption is not None:
-                await resumption.restore(cast("ServedKeptSession", session))
+                await resumption.restore(cast("ServedKeptSession", session), deadlines.hop_ns)
             live = self._live = LiveStream(
                 self._scheduler,
                 session,
@@ -205,10 +205,12 @@ class SignalCall:
             if self._notice is not None:
                 await self._give_notice(self._notice)
             if results is NOTHING:
+                if resumption is not None and (forget := resumption.forget_now()) is not None:
+                    await self._peer.write(forget)
                 continue
             message = counter.result(results)
             if resumption is not None:
-                message.result.replay_from = resumption.replay_from
+                resumption.forget(message.result)
             await self._peer.write(message)
             live.release(results)
             if resumption is not None:

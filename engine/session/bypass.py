@@ -69,6 +69,11 @@ class Bypass:
         self.bypassed = False
         """Whether the input of the last frame went out, and nothing of the model."""
 
+    @property
+    def nbytes(self) -> int:
+        """Of the signal in what `save` gives."""
+        return self._made.nbytes
+
     def save(self) -> dict[str, Value]:
         """What later frames depend on, besides what the ring keeps."""
         return {

@@ -17,6 +17,9 @@ from .snapshot import Snapshot, packed, saved
 GOLDEN_RATIO = 0.618033988749895
 """Its multiples, less their whole parts, lie as far from each other as they can, however many there are."""
 
+FIELDS_BYTES = 4096
+"""What numbers, names and texts of a snapshot take at most."""
+
 _opened = itertools.count()
 
 
@@ -82,6 +85,11 @@ class KeptSession(ResumableSession):
         if self.frames - self._last_frames >= self._interval_frames:
             self._take()
         return output
+
+    @property
+    def most_snapshot_bytes(self) -> int:
+        """No snapshot of it is larger."""
+        return FIELDS_BYTES + self.lanes * self.spec.program.state_bytes + self.signal_bytes
 
     def now(self) -> Copied:
         """How it stands; not while it is stepped."""

@@ -91,6 +91,11 @@ class ResumableResampler:
             ready.append(self._next.end(seam, None))
         return self._handed(ready)
 
+    @property
+    def nbytes(self) -> int:
+        """The most that `save` gives of the signal."""
+        return self._history.nbytes
+
     def save(self) -> dict[str, Value]:
         """The state, for `restore` of a resampler of the same rates and channels; nothing of it changes later."""
         return {

@@ -32,6 +32,12 @@ class ResumableSession(Session):
         """Samples a channel, at the stream's rate, that were drained."""
         return self._results.given
 
+    @property
+    def signal_bytes(self) -> int:
+        """Of the signal, the most that is saved."""
+        kept = self._ring, self._bypass, self._resampler, self._results.resampler
+        return sum(part.nbytes for part in kept if part is not None and not isinstance(part, Resampler))
+
     def save(self) -> dict[str, Value]:
         """What the rest of the stream depends on, besides the rest of its signal; for `snapshot.saved`.
 

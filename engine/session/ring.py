@@ -98,6 +98,11 @@ class Ring:
         if self._behind:
             self._samples[:] = 0.0  # what lies before the first sample
 
+    @property
+    def nbytes(self) -> int:
+        """The most that `save` gives."""
+        return self._samples.nbytes
+
     def save(self) -> np.ndarray:
         """A copy of what waits, a block; what is kept of before comes first."""
         samples = np.empty((self._behind + self.filled, *self._samples.shape[1:]), np.float32)

@@ -206,14 +206,16 @@ class ImageTile(_message.Message):
     def __init__(self, name: _Optional[str] = ..., y: _Optional[int] = ..., x: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., data: _Optional[bytes] = ..., z: _Optional[int] = ..., depth: _Optional[int] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("started", "result", "notice")
+    __slots__ = ("started", "result", "notice", "forget")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    FORGET_FIELD_NUMBER: _ClassVar[int]
     started: StreamStarted
     result: StreamResult
     notice: Notice
-    def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+    forget: Forget
+    def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
 
 class Notice(_message.Message):
     __slots__ = ("grace_ns", "resume_token")
@@ -222,6 +224,12 @@ class Notice(_message.Message):
     grace_ns: int
     resume_token: bytes
     def __init__(self, grace_ns: _Optional[int] = ..., resume_token: _Optional[bytes] = ...) -> None: ...
+
+class Forget(_message.Message):
+    __slots__ = ("replay_from",)
+    REPLAY_FROM_FIELD_NUMBER: _ClassVar[int]
+    replay_from: int
+    def __init__(self, replay_from: _Optional[int] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
     __slots__ = ("stream_id", "model", "kind", "sample_rate_hz", "channels", "hop_samples", "model_sample_rate_hz", "delay_samples", "returns_audio", "value_names", "first_frame_samples", "image_outputs", "kept_bytes", "resume_token", "resume_from", "next_sequence_number", "model_version")

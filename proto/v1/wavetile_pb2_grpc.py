@@ -63,7 +63,7 @@ class StreamServiceServicer(object):
         (`audio`, `features` or `tile`). Half-closing the call ends the signal: what is still inside is padded and flushed.
         A stream that asked to be resumable may besides say, at any time between chunks, what it has received.
         Order of responses: exactly one `started`, first; then results, in the order of the signal, with consecutive
-        sequence numbers, and between them at most one `notice`. The call ends with OK after the last result, or with a
+        sequence numbers, and between them at most one `notice` and any number of `forget`. The call ends with OK after the last result, or with a
         status that says what was wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 
 from tests.patience import wait_until
 from tests.server.fakes import InvertImages
@@ -20,8 +21,10 @@ from tests.server.running import audio_of, in_chunks, serving
 from tests.session.programs import RATE_HZ, overlap_spec
 from wavetile.clients import StreamClient, StreamResult
 from wavetile.clients.call import StreamCall
+from wavetile.engine.errors import ServerError
 from wavetile.engine.plan import StatePool
-from wavetile.engine.server import ModelDescription, ModelKind, ResumeOptions
+from wavetile.engine.server import ModelDescription, ModelKind, ResumeOptions, Server
+from wavetile.engine.server.resume.vault import name_of
 from wavetile.engine.session import Executor, ImageFormat, Session, StreamSpec
 from wavetile.engine.session.kept_session import KeptSession
 from wavetile.proto.v1 import wavetile_pb2 as pb
@@ -203,3 +206,40 @@ def running_redis(folder: Path, program: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+async def code_of(address: str, config: pb.StreamConfig, **options: Any) -> str:
+    """What a call is refused with."""
+    with pytest.raises(ServerError) as caught:
+        async with calling(address, config, **options):
+            pass
+    return caught.value.code
+
+
+async def left_token(address: str, frames: int = 0, **options: Any) -> bytes:
+    """The token of a stream that has given `frames` and whose client is gone."""
+    async with calling(address, config_of(), **options) as (call, started):
+        for _ in range(frames):
+            await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+        frame = 0
+        while frame < frames:
+            response = await call.read()
+            assert response is not None
+            frame += response.result.frame_count
+        return started.resume_token
+
+
+def expiry(server: Server, token: bytes) -> float:
+    """When the time of a token is over that is kept in memory; 0 where it is not known."""
+    _, until_s = server._vault._store._kept.get(name_of(token), (b"", 0.0))  # pyright: ignore[reportAttributeAccessIssue]
+    return until_s
+
+
+async def answered(call: StreamCall, frames: int) -> None:
+    """Have this many frames of silence computed, and their results."""
+    for _ in range(frames):
+        await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
+    while frames > 0:
+        response = await call.read()
+        assert response is not None
+        frames -= response.result.frame_count

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,10 @@ from tests.server.resumables import (
     OverlapModel,
     assert_same,
     calling,
+    code_of,
     config_of,
+    expiry,
+    left_token,
     line_to,
     slowly,
     whole,
@@ -32,15 +33,11 @@ from tests.server.running import serving, until
 from tests.session.programs import overlap_spec
 from tests.virtual_time import HeldTime
 from wavetile.clients import StreamClient, StreamResult
-from wavetile.clients.call import StreamCall
 from wavetile.clients.opening import Opened, Opener
 from wavetile.engine.errors import ServerError
-from wavetile.engine.server import ResumeOptions, Security, Server
+from wavetile.engine.server import ResumeOptions, Security
 from wavetile.engine.server.admission import Admission
 from wavetile.engine.server.resume import keeper, store, vault
-from wavetile.engine.server.resume.vault import name_of
-from wavetile.engine.session import Executor
-from wavetile.engine.session.kept_session import KeptSession
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
 
@@ -121,33 +118,6 @@ async def test_a_stream_that_sends_ahead_and_reads_late_loses_nothing() -> None:
         await stream.finish()
         results = [result async for result in stream]
     assert_same(results, expected)
-
-
-async def code_of(address: str, config: pb.StreamConfig, **options: Any) -> str:
-    """What a call is refused with."""
-    with pytest.raises(ServerError) as caught:
-        async with calling(address, config, **options):
-            pass
-    return caught.value.code
-
-
-async def left_token(address: str, frames: int = 0, **options: Any) -> bytes:
-    """The token of a stream that has given `frames` and whose client is gone."""
-    async with calling(address, config_of(), **options) as (call, started):
-        for _ in range(frames):
-            await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
-        frame = 0
-        while frame < frames:
-            response = await call.read()
-            assert response is not None
-            frame += response.result.frame_count
-        return started.resume_token
-
-
-def expiry(server: Server, token: bytes) -> float:
-    """When the time of a token is over that is kept in memory; 0 where it is not known."""
-    _, until_s = server._vault._store._kept.get(name_of(token), (b"", 0.0))  # pyright: ignore[reportAttributeAccessIssue]
-    return until_s
 
 
 async def test_a_token_works_once_and_a_forged_one_never() -> None:
@@ -282,99 +252,6 @@ async def test_a_resumed_stream_ends_where_it_was() -> None:
         await until(lambda: model.pool.free == 63)
 
 
-async def answered(call: StreamCall, frames: int) -> None:
-    """Have this many frames of silence computed, and their results."""
-    for _ in range(frames):
-        await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
-    while frames > 0:
-        response = await call.read()
-        assert response is not None
-        frames -= response.result.frame_count
-
-
-@pytest.mark.parametrize("way", ["cancelled", "cut"])
-async def test_a_stream_whose_client_goes_is_kept_as_it_is(way: str) -> None:
-    """Nothing of it is computed again, unless results were lost on the way."""
-    model = OverlapModel()
-    async with (
-        serving({"overlap": model}, resume=replace(OFTEN, interval_s=600.0)) as server,
-        line_to(server.port) as line,
-    ):
-        async with calling(line.address, config_of()) as (call, started):
-            await answered(call, 30)
-            if way == "cut":
-                line.cut()
-                await until(lambda: model.pool.free == 64)
-        await until(lambda: model.pool.free == 64)
-        async with calling(line.address, config_of(started.resume_token, 30)) as (call, started):
-            assert started.resume_from == 30 * HOP
-            before = server._scheduler.counts("overlap").frames
-            await answered(call, 5)
-            assert server._scheduler.counts("overlap").frames == before + 5
-        await until(lambda: model.pool.free == 64)
-        async with calling(line.address, config_of(started.resume_token, 33)) as (call, started):
-            assert started.resume_from == 30 * HOP  # two frames were lost
-        assert server.live_streams <= 1
-
-
-async def test_a_stream_is_kept_right_after_the_step_that_it_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its slot is given back then, and who comes back meanwhile waits for it."""
-    model = OverlapModel()
-    entered, go_on = threading.Event(), threading.Event()
-    step = Executor.step
-
-    def held(executor: Executor, sessions: Sequence[Any]) -> None:
-        entered.set()
-        assert go_on.wait(PATIENCE_S)
-        step(executor, sessions)
-
-    async with serving({"overlap": model}, resume=replace(OFTEN, interval_s=600.0)) as server:
-        async with calling(server.address, config_of()) as (call, started):
-            await answered(call, 10)
-            monkeypatch.setattr(Executor, "step", held)
-            await call.write(pb.StreamRequest(audio=bytes(4 * HOP)))
-            await until(entered.is_set)
-        await until(lambda: server.live_streams == 0)
-        assert model.pool.free == 63
-
-        async def resumed() -> int:
-            async with calling(server.address, config_of(started.resume_token, 11)) as (_, again):
-                return again.resume_from
-
-        resuming = asyncio.create_task(resumed())
-        await until(lambda: server.live_streams == 1)
-        go_on.set()
-        assert await resuming == 11 * HOP
-        await until(lambda: model.pool.free == 64)
-
-
-async def test_a_stream_is_restored_beside_the_event_loop_and_cancelled_after_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model = OverlapModel()
-    entered, go_on = threading.Event(), threading.Event()
-    restore = KeptSession.go_on_from
-
-    def held(session: KeptSession, snapshot: bytes) -> None:
-        entered.set()
-        assert go_on.wait(PATIENCE_S)
-        restore(session, snapshot)
-
-    async with serving({"overlap": model}, resume=OFTEN) as server:
-        token = await left_token(server.address, 5)
-        await until(lambda: model.pool.free == 64)
-        monkeypatch.setattr(KeptSession, "go_on_from", held)
-        resuming = asyncio.create_task(code_of(server.address, config_of(token, 5)))
-        await until(entered.is_set)
-        resuming.cancel()
-        await asyncio.wait((resuming,))
-        assert model.pool.free == 63
-        go_on.set()
-        await until(lambda: model.pool.free == 64)
-        async with calling(server.address, config_of(token, 5)) as (_, started):  # it has cost the token nothing
-            assert started.resume_from == 5 * HOP
-
-
 async def test_a_stream_that_was_shed_comes_back_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = await whole(SIGNAL)
     opened_s: list[float] = []
@@ -414,13 +291,3 @@ async def test_images_and_models_without_snapshots_are_refused() -> None:
                 pass
     async with serving({"overlap": OverlapModel()}, resume=ResumeOptions(resume_for_s=0)) as server:
         assert await code_of(server.address, config_of()) == "UNIMPLEMENTED"
-
-
-async def test_what_is_kept_is_bounded() -> None:
-    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, max_bytes=20_000)) as server:
-        tokens = [await left_token(server.address) for _ in range(20)]  # of streams that are gone, the oldest go first
-        assert await code_of(server.address, config_of(tokens[0])) == "NOT_FOUND"
-        async with calling(server.address, config_of(tokens[-1])) as (call, _):
-            await call.write(pb.StreamRequest(received=pb.Received()))
-    async with serving({"overlap": OverlapModel()}, resume=replace(OFTEN, max_bytes=1000)) as server:
-        assert await code_of(server.address, config_of()) == "RESOURCE_EXHAUSTED"

@@ -131,6 +131,22 @@ def test_sessions_that_open_together_are_kept_in_turns_and_each_at_its_interval(
         assert set(np.diff(frames)) == {16}
 
 
+@pytest.mark.parametrize("options", [{}, {"channels": 2}, {"sample_rate_hz": 44100}, {"bypass": True}], ids=str)
+def test_no_snapshot_is_larger_than_is_said(options: dict[str, Any]) -> None:
+    spec = replace(LONG, values={})
+    pool = StatePool(spec.program, 2)
+    executor = Executor(spec, 2, pool)
+    with closing(KeptSession(spec, pool, interval_frames=16, **options)) as session:
+        sizes = []
+        for _ in range(9):
+            session.feed(noise(session.free_samples, session.channels))
+            sizes.append(len(session.now()().data))
+            while session.ready > 1:
+                executor.step([session])
+                session.drain()
+        assert max(sizes) <= session.most_snapshot_bytes < 2 * max(sizes)
+
+
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
 def test_what_was_copied_is_packed_later_and_stays_as_it_was(rate_hz: int) -> None:
     """Also over the seams of resamplers, which move their histories."""

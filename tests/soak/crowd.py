@@ -87,6 +87,8 @@ class Client:
                 self._waits, self._written = False, response.started.resume_from
                 self._write()
             return
+        if not response.HasField("result"):
+            return
         result = response.result
         if (result.sequence_number, result.first_frame_index) != (self._next_sequence, self._next_frame):
             self._wrong = self._wrong or f"result {result.sequence_number} came where {self._next_sequence} was due"

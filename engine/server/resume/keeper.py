@@ -16,12 +16,19 @@ from .vault import Vault, name_of
 
 logger = logging.getLogger(__name__)
 
-MOST_SNAPSHOTS = 4
+MOST_SNAPSHOTS = 3
 """Of a stream whose client does not say what it has; of others there are one or two."""
 
+EVERYTHING = 2**63 - 1
+"""What `Keeper.replay_from` is once nothing can be asked for."""
 
-class Ended(Protocol):
-    """Is told that the stream can not go on here."""
+
+class LiveResults(Protocol):
+    """A stream of results, as its keeper needs it."""
+
+    def wake(self) -> None:
+        """There is something to tell the client."""
+        ...
 
     def fail(self, error: Exception, /) -> None:
         """End the stream."""
@@ -36,7 +43,7 @@ class Keeper:
     ) -> None:
         self.token = token
         self.replay_from = 0
-        """Input before this will never be asked for again."""
+        """Input before this will never be asked for again; EVERYTHING: the stream can not be resumed any more."""
         self._vault = vault
         self._session = session
         self._caller = caller
@@ -46,16 +53,25 @@ class Keeper:
         self._snapshots: list[KeptSnapshot] = []
         self._is_ours = True
         self._next_frame = 0
-        self._live: Ended | None = None
+        self._expires_s = 0.0
+        """Of what is in the store."""
+        self._live: LiveResults | None = None
         self._saving: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
-    async def begin(self, live: Ended) -> None:
-        """Keep a first snapshot; from here on the stream can be resumed. Raises TooManyStreamsError, OSError."""
+    async def prepare(self, live: LiveResults) -> None:
+        """Have something to `begin` with."""
         self._live = live
         self._snapshots = [await self._vault.ask(self._session.now())]
         self.replay_from = self._snapshots[0].fed_samples
-        await self._vault.add(self._name, self._stream(), self)
+
+    async def begin(self) -> None:
+        """Keep a first snapshot; from here on the stream can be resumed. Raises OSError."""
+        most_bytes = MOST_SNAPSHOTS * self._session.most_snapshot_bytes + len(self._config)
+        self._vault.promise(self._name, self._caller, most_bytes)
+        stream = self._stream()
+        await self._vault.add(self._name, stream, self)
+        self._expires_s = stream.expires_s
         self._refreshing = asyncio.create_task(self._refresh())
 
     def received(self, next_frame_index: int) -> None:
@@ -64,7 +80,7 @@ class Keeper:
 
     def look(self) -> None:
         """Save the snapshot that the session has taken since the last look, if there is one. Returns at once."""
-        if (self._saving is None or self._saving.done()) and self._session.taken:
+        if self._session.taken and self.replay_from != EVERYTHING and (self._saving is None or self._saving.done()):
             self._saving = asyncio.create_task(self._save_taken())
 
     def taken_over(self) -> None:
@@ -81,10 +97,10 @@ class Keeper:
         if self._refreshing is not None:
             self._refreshing.cancel()
         last: asyncio.Future[Copied] | None = None
-        if keep and self._is_ours:
+        if keep and self._is_ours and self.replay_from != EVERYTHING:
             last = asyncio.get_running_loop().create_future()
             self._session.on_close = last.set_result
-        self._vault.leave(self._name, self._leave(last))
+        self._vault.leave(self._name, self._leave(last), finished=not keep)
 
     async def _leave(self, closed: asyncio.Future[Copied] | None) -> None:
         """Save how the stream stands when its session is closed, which is right after the step that it is in."""
@@ -117,18 +133,27 @@ class Keeper:
         return KeptStream(expires_s, self._caller, self._config, self._model_version, tuple(self._snapshots))
 
     async def _save(self) -> None:
-        oldest = self._snapshots[0]
+        assert self._live is not None
+        stream = self._stream()
         try:
-            if await self._vault.replace(self._name, self._stream()):
-                self.replay_from = oldest.fed_samples
-            else:
+            if not await self._vault.replace(self._name, stream):
                 self.taken_over()
-        except OSError as error:  # the stream goes on, and what was kept before is still there
+                return
+        except OSError as error:
             logger.warning("a snapshot was not kept: %s", error)
+            if time.time() < self._expires_s:
+                return  # the stream goes on, and what was kept before is still there
+            self.replay_from = EVERYTHING
+        else:
+            self._expires_s = stream.expires_s
+            self.replay_from = stream.snapshots[0].fed_samples
+        self._live.wake()
 
     async def _refresh(self) -> None:
         """Put off the end of its time, also of a stream that is silent."""
         while True:
             await asyncio.sleep(self._vault.resume_for_s / 3)
+            if self.replay_from == EVERYTHING:
+                return
             if self._saving is None or self._saving.done():
                 self._saving = asyncio.create_task(self._save())

@@ -26,8 +26,8 @@ class ResumeOptions:
     store: str = ""
     # At least 32 characters of text that nobody can guess, the same for all servers that share a store.
     key: Path | None = None
-    # Of all snapshots that this server has written and that may still be asked for.
-    max_bytes: int = 256 * 1024 * 1024
+    # Of all streams that may be resumed, each counted with the most that its snapshots can take.
+    max_bytes: int = 512 * 1024 * 1024
 
     def check(self) -> None:
         """Raise WavetileError where the settings do not go together."""

@@ -13,12 +13,19 @@ from ..callers import caller_of
 from ..served import ServedKeptSession
 from ..status import NotKeptError, RefusedError
 from ..uninterrupted import uninterrupted
-from .keeper import Ended, Keeper
+from .keeper import Keeper, LiveResults
 from .replay import Replay
 from .seal import KeptStream
 from .vault import Vault, choose, new_token
 
 logger = logging.getLogger(__name__)
+
+
+MOST_AHEAD_S = 3600.0
+"""Of signal that a client may have heard behind the newest snapshot: more than it could keep to send it again."""
+
+MOST_HELD_S = 10.0
+"""Of signal that a model and a resampler may have had inside, and given since; none has so much."""
 
 
 class Resumption:
@@ -33,7 +40,10 @@ class Resumption:
         self._snapshot: KeptSnapshot | None = None
         self._keeper: Keeper | None = None
         self._taken = False
-        self._heard = False
+        self._is_known = self._heard = False
+        """Whether the client may know its token, and whether it does for sure."""
+        self._told = 0
+        """What the client may forget, as it knows."""
 
     async def find(self) -> None:
         """Find the stream to resume, if there is one to. Raises what `Vault.find` and `choose` raise."""
@@ -44,17 +54,41 @@ class Resumption:
             raise SignalError("resume has a negative number; frames, results and samples are counted from 0")
         self._found = await self._vault.find(resume.token, self._caller, self._config)
         self._snapshot = choose(self._found, resume.next_frame_index, resume.next_sample_index)
+        if resume.next_sequence_number > resume.next_frame_index + 1:  # the last result may have no frame
+            raise SignalError(
+                f"next_sequence_number is {resume.next_sequence_number} at frame {resume.next_frame_index}; "
+                f"{resume.next_frame_index + 1} at most would work, for each result but the last has a frame"
+            )
 
     @property
     def model_version(self) -> str | None:
         """That the stream to resume was on; None: it is a new one."""
         return None if self._found is None else self._found.model_version
 
-    async def restore(self, session: ServedKeptSession) -> None:
-        """Let a fresh session go on where the stream to resume was kept, if there is one. Raises SnapshotError."""
+    async def restore(self, session: ServedKeptSession, hop_ns: int) -> None:
+        """Let a fresh session go on where the stream to resume was kept, if there is one.
+
+        Raises SnapshotError, and SignalError: the stream has not got as far as the client says that it has heard it.
+        """
         if (snapshot := self._snapshot) is not None:
+            self._check_ahead(snapshot, hop_ns, session.sample_rate_hz)
             # Who closes the session meanwhile would give its slot to somebody else.
             await uninterrupted(self._vault.ask(lambda: session.go_on_from(snapshot.data)))
+
+    def _check_ahead(self, snapshot: KeptSnapshot, hop_ns: int, sample_rate_hz: int) -> None:
+        assert self._resume is not None
+        frames = self._resume.next_frame_index - snapshot.frames
+        if frames * hop_ns > 1e9 * MOST_AHEAD_S:
+            raise SignalError(
+                f"next_frame_index is {self._resume.next_frame_index}; the stream was kept at frame {snapshot.frames}, "
+                f"and what lies within {MOST_AHEAD_S:g} s of signal behind that would work"
+            )
+        samples = self._resume.next_sample_index - snapshot.given_samples
+        if samples * 1e9 > (frames * hop_ns + 1e9 * MOST_HELD_S) * sample_rate_hz:
+            raise SignalError(
+                f"next_sample_index is {self._resume.next_sample_index}; {frames} frames behind sample "
+                f"{snapshot.given_samples}, where the stream was kept, it has not got so far"
+            )
 
     @property
     def replay(self) -> Replay | None:
@@ -74,21 +108,26 @@ class Resumption:
             return 0, 0, 0
         return resume.next_sequence_number, resume.next_frame_index, resume.next_sample_index
 
-    async def begin(self, session: ServedKeptSession, live: Ended, model_version: str) -> None:
+    async def begin(self, session: ServedKeptSession, live: LiveResults, model_version: str) -> None:
         """Take the stream over from whoever had it, and keep it. Raises UnknownTokenError, NotKeptError."""
-        if self._resume is not None:
-            await self._vault.take(self._resume.token)
-            self._taken = True
         keeper = Keeper(self._vault, session, self._caller, self._config, model_version, new_token())
         try:
-            await keeper.begin(live)
+            await uninterrupted(self._take_over(keeper, live))  # else nobody would know of what was taken and added
         except OSError as error:
             logger.warning("a resumable stream was refused: %s", error)
             raise NotKeptError("the server can not keep another resumable stream now; try again later") from None
+
+    async def _take_over(self, keeper: Keeper, live: LiveResults) -> None:
+        await keeper.prepare(live)
+        if self._resume is not None:
+            await self._vault.take(self._resume.token)
+            self._taken = True
+        await keeper.begin()  # at once, for the room that the stream had is free now
         self._keeper = keeper
 
     def tell(self, started: pb.StreamStarted) -> None:
         """Fill in what the client has to know."""
+        self._is_known = True
         started.resume_token = self.token
         started.next_sequence_number = self.next_result[0]
         if self._snapshot is not None:
@@ -108,11 +147,18 @@ class Resumption:
         assert self._keeper is not None
         self._keeper.look()
 
-    @property
-    def replay_from(self) -> int:
-        """See `StreamResult.replay_from`."""
+    def forget(self, result: pb.StreamResult) -> None:
+        """Say in a result what the client may forget."""
         assert self._keeper is not None
-        return self._keeper.replay_from
+        result.replay_from = self._told = self._keeper.replay_from
+
+    def forget_now(self) -> pb.StreamResponse | None:
+        """The message that says so, where no result has; None: nothing is new."""
+        assert self._keeper is not None
+        if self._told == self._keeper.replay_from:
+            return None
+        self._told = self._keeper.replay_from
+        return pb.StreamResponse(forget=pb.Forget(replay_from=self._told))
 
     @property
     def token(self) -> bytes:
@@ -126,7 +172,9 @@ class Resumption:
         A client that has said nothing may not know its new token: the old one works again.
         """
         if self._keeper is not None:
-            self._keeper.end(keep=keep)
+            self._keeper.end(keep=keep and self._is_known)
+            if not self._is_known:
+                self._vault.drop(self._keeper.token)
         if self._taken and not self._heard and self._resume is not None and self._found is not None:
             self._vault.put_back(self._resume.token, self._found)
 

@@ -15,6 +15,7 @@ from ...errors import SnapshotError
 from ...session.kept_session import KeptSnapshot
 from ..status import AnotherCallerError, CannotResumeError, UnknownTokenError
 from .options import ResumeOptions
+from .room import Room
 from .seal import KeptStream
 
 logger = logging.getLogger(__name__)
@@ -51,47 +52,55 @@ class Vault:
         options.check()
         self.resume_for_s = options.resume_for_s
         self.interval_s = options.interval_s
-        self._max_bytes = options.max_bytes
+        self._room = Room(options.max_bytes)
         self._key = options.secret()
         self._store = options.open_store()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wavetile-snapshots")
         self._owners: dict[str, Owner] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
-        self._sizes: dict[str, tuple[int, float]] = {}
-        """Of what this server has written: bytes, and when their time is over."""
-
-    @property
-    def kept_bytes(self) -> int:
-        """Of all that this server has written and that may still be asked for."""
-        return sum(size for size, _ in self._sizes.values())
 
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def promise(self, name: str, caller: str, most_bytes: int) -> None:
+        """Set room aside for a new stream that takes at most so much, sealed. Raises OSError: there is none."""
+        for old in self._room.promise(name, caller, most_bytes, time.time()):
+            self._threads.submit(self._store.take, old)
+
     async def add(self, name: str, stream: KeptStream, owner: Owner) -> None:
-        """Keep a new stream. Raises OSError: there is no room, or the store can not be reached."""
-        sealed = await self.ask(lambda: stream.sealed(self._key, name))
-        self._make_room(name, len(sealed), stream.expires_s)
+        """Keep a new stream that was promised room, or break the promise. Raises OSError: the store is not there."""
         self._owners[name] = owner
-        await self.ask(lambda: self._store.add(name, sealed, stream.expires_s))
+        try:
+            sealed = await self.ask(lambda: stream.sealed(self._key, name))
+            await self.ask(lambda: self._store.add(name, sealed, stream.expires_s))
+        except BaseException:
+            self._owners.pop(name, None)
+            self._room.leave(name)
+            raise
+        self._room.written(name, len(sealed))
 
     async def replace(self, name: str, stream: KeptStream) -> bool:
         """Keep a stream as it is now; False: somebody has resumed it. Raises OSError as `add`."""
         sealed = await self.ask(lambda: stream.sealed(self._key, name))
-        self._make_room(name, len(sealed), stream.expires_s)
         replaced = await self.ask(lambda: self._store.replace(name, sealed, stream.expires_s))
-        if not replaced:
-            self._sizes.pop(name, None)
+        if replaced:
+            self._room.written(name, len(sealed))
+        else:
+            self._room.leave(name)
         return replaced
 
-    def leave(self, name: str, saving: Coroutine[Any, Any, None]) -> None:
-        """The stream's call has ended: `saving` keeps how it stands, and that stays until its time is over."""
+    def leave(self, name: str, saving: Coroutine[Any, Any, None], *, finished: bool) -> None:
+        """The stream's call has ended: `saving` keeps how it stands, and that stays until its time is over.
+
+        One that has `finished` makes room where its caller needs some.
+        """
         task = self._leaving[name] = asyncio.create_task(saving)
 
         def left(_: asyncio.Task[None]) -> None:
             del self._leaving[name]
             self._owners.pop(name, None)
+            self._room.end(name, time.time() + self.resume_for_s, finished=finished)
 
         task.add_done_callback(left)
 
@@ -132,36 +141,25 @@ class Vault:
         name = name_of(token)
         if not await self.ask(lambda: self._store.take(name)):
             raise UnknownTokenError(UNKNOWN)
-        self._sizes.pop(name, None)
+        self._room.leave(name)
         owner = self._owners.pop(name, None)
         if owner is not None:
             owner.taken_over()
 
+    def drop(self, token: bytes) -> None:
+        """Forget a stream whose token nobody has been told."""
+        self._room.leave(name_of(token))
+        self._threads.submit(self._store.take, name_of(token))
+
     def put_back(self, token: bytes, stream: KeptStream) -> None:
         """Make a token valid again whose stream nobody has heard of since it was taken; soon, and if that can be."""
         name = name_of(token)
+        self._room.put_back(name, stream.caller, sum(len(one.data) for one in stream.snapshots), stream.expires_s)
         self._threads.submit(lambda: self._store.add(name, stream.sealed(self._key, name), stream.expires_s))
 
     async def ask(self, question: Callable[[], T]) -> T:
         """What `question` gives in one of the threads, which may wait."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, question)
-
-    def _make_room(self, name: str, size: int, expires_s: float) -> None:
-        """Count `size` bytes for `name`, if need be at the cost of streams whose calls have ended. Raises OSError."""
-        now_s = time.time()
-        for old in [old for old, (_, until_s) in self._sizes.items() if until_s < now_s]:
-            del self._sizes[old]
-        before = self._sizes.pop(name, None)
-        ended = [old for old in self._sizes if old not in self._owners]
-        while self.kept_bytes + size > self._max_bytes and ended:
-            old = ended.pop(0)
-            del self._sizes[old]
-            self._threads.submit(self._store.take, old)
-        if self.kept_bytes + size > self._max_bytes:
-            if before is not None:
-                self._sizes[name] = before
-            raise OSError(f"snapshots of {self.kept_bytes} bytes are kept, and at most {self._max_bytes} may be")
-        self._sizes[name] = size, expires_s
 
 
 UNKNOWN = "no stream can be resumed with this token: it is unknown, was used, or its time is over"
