@@ -23,6 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -323,15 +324,27 @@ class Scheduler:
         for stream, _ in handed:
             stream.unfinished -= 1
         for stream, outcome in handed:
-            sink = stream.sink
-            if outcome is None:
-                stream.session.close()
-            elif sink is None:
-                continue  # closed after the step, session and all
-            elif isinstance(outcome, Exception):
-                sink.frame_failed(outcome)
-            else:
-                sink.frame_done(outcome)
+            try:
+                _hand(stream, outcome)
+            except Exception as error:
+                about = {"event": "result_lost", "model": stream.model.name}
+                logger.exception("a stream of model %r did not take its result", stream.model.name, extra=about)
+                if stream.sink is not None:
+                    with suppress(Exception):  # which would be one more of the same
+                        stream.sink.frame_failed(error)
+
+
+def _hand(stream: ScheduledStream, outcome: FrameResult | Exception | None) -> None:
+    """Give one outcome to its sink; see `Scheduler._deliver`."""
+    sink = stream.sink
+    if outcome is None:
+        stream.session.close()
+    elif sink is None:
+        return  # closed after the step, session and all
+    elif isinstance(outcome, Exception):
+        sink.frame_failed(outcome)
+    else:
+        sink.frame_done(outcome)
 
 
 def _computed(stream: ScheduledStream, frame: Frame, started_ns: int, ended_ns: int) -> FrameResult | Exception:

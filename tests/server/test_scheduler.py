@@ -66,6 +66,27 @@ def benches() -> Iterator[list[Bench]]:
         bench.scheduler.stop()
 
 
+async def test_a_sink_that_fails_costs_the_others_of_its_batch_nothing(
+    benches: list[Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(GainModel())
+    benches.append(bench)
+    parts = [bench.attach() for _ in range(3)]
+
+    def fail(_: FrameResult) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(parts[0][1], "frame_done", fail)
+    for stream, _, _ in parts:
+        stream.feed(HOP_OF_SOUND)
+    bench.scheduler.start()
+    await until(lambda: all(sink.results for _, sink, _ in parts[1:]))
+    assert bench.model.batch_sizes == [3]
+    assert all(stream.idle for stream, _, _ in parts)
+    assert [str(error) for error in parts[0][1].errors] == ["no room"]
+    assert "a stream of model 'gain' did not take its result" in caplog.text
+
+
 async def test_the_earliest_deadline_goes_first(benches: list[Bench]) -> None:
     bench = Bench(GainModel(max_lanes=1))
     benches.append(bench)
