@@ -12,7 +12,7 @@ import numpy as np
 
 from .output import Output
 from .resumable_session import ResumableSession
-from .snapshot import Snapshot, packed, saved
+from .snapshot import Snapshot, packed
 
 GOLDEN_RATIO = 0.618033988749895
 """Its multiples, less their whole parts, lie as far from each other as they can, however many there are."""
@@ -116,5 +116,6 @@ class KeptSession(ResumableSession):
 
     def _copied(self) -> Copied:
         """With the lock held, between two steps."""
-        frames, fed_samples, given_samples, fields = self.frames, self.fed_samples, self.given_samples, saved(self)
-        return lambda: KeptSnapshot(frames, fed_samples, given_samples, packed(fields))
+        frames, fed_samples, given_samples = self.frames, self.fed_samples, self.given_samples
+        spec, sample_rate_hz, channels, saved = self.spec, self.sample_rate_hz, self.channels, self.save()
+        return lambda: KeptSnapshot(frames, fed_samples, given_samples, packed(spec, sample_rate_hz, channels, saved))

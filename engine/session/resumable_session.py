@@ -39,7 +39,7 @@ class ResumableSession(Session):
         return sum(part.nbytes for part in kept if part is not None and not isinstance(part, Resampler))
 
     def save(self) -> dict[str, Value]:
-        """What the rest of the stream depends on, besides the rest of its signal; for `snapshot.saved`.
+        """What the rest of the stream depends on, besides the rest of its signal; for `snapshot.packed`.
 
         Copies of all that changes, or what never will: they may be packed while the stream goes on.
 

@@ -30,25 +30,21 @@ def take(session: ResumableSession) -> bytes:
         SnapshotError: the stream has ended, or was not opened to be resumed and is resampled.
         StreamClosedError: the session is closed.
     """
-    return packed(saved(session))
+    return packed(session.spec, session.sample_rate_hz, session.channels, session.save())
 
 
-def saved(session: ResumableSession) -> dict[str, Value]:
-    """What `take` takes, but not yet `packed`, which costs most and can wait. Raises as `take`."""
-    spec = session.spec
-    return {
-        "format": FORMAT,
-        "model": spec.name,
-        "digest": spec.digest,
-        "sample_rate_hz": session.sample_rate_hz,
-        "channels": session.channels,
-        "session": session.save(),
-    }
-
-
-def packed(fields: Mapping[str, Value]) -> bytes:
-    """A snapshot of what was `saved`; on any thread."""
-    parts = parts_of(fields)
+def packed(spec: StreamSpec, sample_rate_hz: int, channels: int, saved: Mapping[str, Value]) -> bytes:
+    """A snapshot of what such a session has `saved`; on any thread, for this costs most."""
+    parts = parts_of(
+        {
+            "format": FORMAT,
+            "model": spec.name,
+            "digest": spec.digest,
+            "sample_rate_hz": sample_rate_hz,
+            "channels": channels,
+            "session": saved,
+        }
+    )
     return b"".join((*parts, _checksum(*parts)))
 
 
