@@ -129,14 +129,12 @@ async def overview_ms(streams: int) -> float:
     """How long the event loop makes the page's numbers of that many streams."""
     from wavetile.engine.server.web import Instruments
 
-    models = {"gain": GainModel()}
-    server = Server(models, ServerOptions(port=0, dashboard=WebAddress("127.0.0.1", 0)))
+    server = Server({"gain": GainModel()}, ServerOptions(port=0, dashboard=WebAddress("127.0.0.1", 0)))
     await server.start()
     for _ in range(streams):
         server.activity.stream("wavetile.v1", "gain").begin()
     instruments = Instruments(
-        models={"gain": models["gain"].describe()},
-        networks=(),
+        models=server._models,
         scheduler=server._scheduler,
         activity=server.activity,
         admission=server._admission,
