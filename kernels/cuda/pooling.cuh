@@ -1,6 +1,7 @@
 // Pooling: a thread takes one number of the output and goes over its window. Bound by reading the input, which
 // neighbours share through the first cache. Source: ONNX MaxPool and AveragePool.
 #pragma once
+#include "convolution.cuh"
 
 // The taps of a window along one axis that lie inside: the first one, and how many there are; and how many `counted`
 // ones lie inside or in the padding.

@@ -2,6 +2,7 @@
 // its gates at once, and wait for each other after every step. A step of a stream reads all weights once: bound by that.
 // Source: ONNX LSTM and GRU; the layouts are in kernels/packing_recurrent.py.
 #pragma once
+#include "products.cuh"
 
 // [ceil(hidden / PANEL), inner, GATES, PANEL]: adds x W to COUNT gates, from FIRST on, of one hidden number.
 template <int GATES, int FIRST, int COUNT, class Weights>

@@ -7,6 +7,7 @@ has work for, the second on one, whose threads wait for each other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -32,7 +33,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "gru_small": ("gru_small",),
     "spectrum": ("real_fft", "inverse_real_fft", "complex_fft"),
 }
-"""File -> the kernels that it has; a file may use what those before it define."""
+"""File -> the kernels that it has; it names the files whose functions it uses with `#include`."""
 
 WAITING = frozenset({*FAMILIES["recurrent"], *FAMILIES["gru_small"], *FAMILIES["spectrum"]})
 """Kernels whose threads wait for each other: one block a lane."""
@@ -44,6 +45,9 @@ NAMES = frozenset(name for names in FAMILIES.values() for name in names)
 """Kernels that this back end has."""
 
 _STEP, _WAIT = "step", "wait"
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
+_OPERANDS = re.compile(r"\boperands::(\w+)")
+_WORD = re.compile(r"\b\w+\b")
 _CONSTANTS = {
     "SPACE_SHIFT": SPACE_SHIFT,
     "SPACE_MASK": SPACE_MASK,
@@ -105,21 +109,46 @@ def source(names: Iterable[str], *, resident: bool = True) -> str:
     wanted = set(names)
     check(wanted)
     ordered = [name for names in FAMILIES.values() for name in names if name in wanted]
-    parts = [_generated(), (FOLDER / "contract.cuh").read_text(), (FOLDER / "functions.cuh").read_text()]
-    parts += [(FOLDER / f"{family}.cuh").read_text() for family in FAMILIES]
-    parts += [_alone(entry) for entry in entries(ordered)]
+    parts = [_alone(entry) for entry in entries(ordered)]
     if resident:
-        parts.append(_walk(ordered))
-    return "\n".join(parts).replace("#pragma once\n", "")
+        parts.append(walk(ordered))
+    return joined([f"{family}.cuh" for family in families(wanted)], "\n".join(parts))
 
 
-def _generated() -> str:
-    """What the schemas say: where the operands of each kernel lie, and the numbers of operators."""
-    lines = [f"[[maybe_unused]] constexpr long long {name} = {value};" for name, value in _CONSTANTS.items()]
-    kernels = [KERNEL_BY_NAME[name] for name in sorted(NAMES)]
-    options = {field.options for kernel in kernels for field in kernel.fields if isinstance(field, Choice)}
-    lines += [_numbers(kind) for kind in sorted(options, key=lambda kind: kind.__name__)]
-    return "\n".join([*lines, "namespace operands {", *map(_operands, kernels), "}"])
+def families(names: Iterable[str]) -> list[str]:
+    """The files that have these kernels."""
+    wanted = set(names)
+    return [family for family, has in FAMILIES.items() if wanted.intersection(has)]
+
+
+def joined(files: Iterable[str], code: str) -> str:
+    """These files and those that they include, each once, then `code`; before them what they use of the schemas."""
+    texts: dict[str, str] = {}
+    for file in ("contract.cuh", "functions.cuh", *files):
+        _read(file, texts)
+    whole = "\n".join([*texts.values(), code]).replace("#pragma once\n", "")
+    return f"{_generated(whole)}\n{whole}"
+
+
+def _read(file: str, texts: dict[str, str]) -> None:
+    if file not in texts:
+        text = (FOLDER / file).read_text()
+        for included in _INCLUDE.findall(text):
+            _read(included, texts)
+        texts[file] = _INCLUDE.sub("", text)
+
+
+def _generated(code: str) -> str:
+    """What `code` uses of the schemas: where the operands of kernels lie, and the numbers of operators."""
+    used = set(_WORD.findall(code))
+    constants = {name: value for name, value in _CONSTANTS.items() if name in used}
+    options = {
+        field.options for kernel in KERNEL_BY_NAME.values() for field in kernel.fields if isinstance(field, Choice)
+    }
+    lines = [f"[[maybe_unused]] constexpr long long {name} = {value};" for name, value in constants.items()]
+    lines += [_numbers(kind) for kind in sorted(options, key=lambda kind: kind.__name__) if kind.__name__ in used]
+    operands = [_operands(KERNEL_BY_NAME[name]) for name in sorted(set(_OPERANDS.findall(code)))]
+    return "\n".join([*lines, "namespace operands {", *operands, "}"])
 
 
 def _numbers(kind: type[IntEnum]) -> str:
@@ -143,7 +172,8 @@ extern "C" __global__ void {entry}(const word* words, Spaces spaces) {{
 }}"""
 
 
-def _walk(names: Iterable[str]) -> str:
+def walk(names: Iterable[str]) -> str:
+    """CUDA C of the resident interpreter for these kernels."""
     cases = "\n".join(f"            case {KERNEL_IDS[name]}: {name}(words, memory, block); break;" for name in names)
     return f"""
 extern "C" __global__ void walk(const word* kernels, const word* starts, const word* operand_words, int instructions,

@@ -1,14 +1,13 @@
 // Runs CUDA C on the processor: the threads of a block are fibers that take turns. A thread runs until it waits for
 // others (__syncthreads, a warp's shuffle) or ends; the order in which threads and blocks get their turn is forwards or
 // backwards, so that a result which depends on it is found out. No GPU, no driver, no CUDA header.
-
+// Libraries that one process loads share the variables here (`inline`): one may launch what calls kernels of another.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <vector>
 
 #include <ucontext.h>
@@ -27,7 +26,7 @@ struct Index {
     int x, y, z;
 };
 
-static Index threadIdx, blockIdx, blockDim, gridDim;
+inline Index threadIdx, blockIdx, blockDim, gridDim;
 
 template <class To, class From>
 static To bits_as(From value) {
@@ -60,10 +59,11 @@ struct Team {
     std::vector<unsigned long long> exchanged[2];  // of each thread, of this shuffle and of the one before
     ucontext_t scheduler;
     int running = 0;
-    const std::function<void()>* body = nullptr;
+    void (*body)(const void*) = nullptr;
+    const void* captured = nullptr;  // what `body` is called with
 };
 
-static Team team;
+inline Team team;
 
 static void fail(const char* what) {
     std::fprintf(stderr, "CUDA on the host: %s (block %d, %d; thread %d)\n", what, blockIdx.x, blockIdx.y, threadIdx.x);
@@ -71,7 +71,7 @@ static void fail(const char* what) {
 }
 
 static void enter() {
-    (*team.body)();
+    team.body(team.captured);
     team.threads[team.running].wait = Wait::ENDED;
     swapcontext(&team.threads[team.running].context, &team.scheduler);
 }
@@ -124,12 +124,14 @@ static void run_block(bool backwards) {
 }
 
 // Run `body` as the threads of a grid.
-static void launch(int blocks_x, int blocks_y, int threads, bool backwards, const std::function<void()>& body) {
+template <class Body>
+void launch(int blocks_x, int blocks_y, int threads, bool backwards, const Body& body) {
     gridDim = {blocks_x, blocks_y, 1};
     blockDim = {threads, 1, 1};
     team.threads.resize(threads);
     for (auto& values : team.exchanged) values.resize(threads);
-    team.body = &body;
+    team.body = [](const void* captured) { (*static_cast<const Body*>(captured))(); };
+    team.captured = &body;
     for (int number = 0; number < blocks_x * blocks_y; ++number) {
         const int block = backwards ? blocks_x * blocks_y - 1 - number : number;
         blockIdx = {block % blocks_x, block / blocks_x, 0};

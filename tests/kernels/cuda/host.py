@@ -5,19 +5,20 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from wavetile.kernels.cache import cache_folder, write_whole
-from wavetile.kernels.cuda.source import NAMES, check, entries, launch, source
-from wavetile.kernels.schemas import KERNELS
+from wavetile.kernels.cuda.source import FAMILIES, NAMES, check, entries, families, joined, launch, source, walk
+from wavetile.kernels.schemas import KERNEL_IDS, KERNELS
 from wavetile.kernels.table import Memory, Table
 
+HEADER = Path(__file__).with_name("host.h")
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off")
 THREADS = 64
@@ -54,6 +55,8 @@ class HostRunner:
         """Raises KernelError: CUDA lacks a kernel of the table."""
         self._names = [KERNELS[kernel_id].name for kernel_id in table.kernels]
         check(self._names)
+        for family in families(self._names):
+            _library(family)
         self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
         self._memory = memory
         self._kernels = np.ascontiguousarray(table.kernels)
@@ -78,7 +81,7 @@ class HostRunner:
 
     def _walk(self, lanes: int) -> None:
         table = self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names)
-        _function("walk")(1, lanes, THREADS, 0, *map(ctypes.c_int64, table), self._spaces())
+        _interpreter().host_walk(1, lanes, THREADS, 0, *map(ctypes.c_int64, table), self._spaces())
 
     def _step(self, lanes: int) -> None:
         for one, start in zip(self._launches, self._starts.tolist(), strict=False):
@@ -97,32 +100,54 @@ class HostRunner:
         )
 
 
-def _function(name: str) -> Callable[..., None]:
-    function = getattr(_library(), f"host_{name}")
-    function.restype = None
-    return function
+def _function(entry: str) -> Callable[..., None]:
+    _how, name = entry.split("_", 1)
+    return _library(families([name])[0])[f"host_{entry}"]
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
-    """All kernels."""
-    return compiled("\n".join([source(NAMES), *map(_entry, entries(NAMES)), _WALK]))
+def _library(family: str) -> ctypes.CDLL:
+    """The kernels of one file, which the interpreter knows from now on."""
+    names = FAMILIES[family]
+    code = [source(names, resident=False), *map(_entry, entries(names)), *map(_instruction, names)]
+    library = compiled("\n".join(code))
+    for name in names:
+        _interpreter().host_provide(KERNEL_IDS[name], library[f"host_{name}"])
+    return library
+
+
+@functools.cache
+def _interpreter() -> ctypes.CDLL:
+    """The resident interpreter of all kernels, which calls those of the libraries that provided themselves."""
+    forward = [f"FORWARD({name}, {KERNEL_IDS[name]})" for name in sorted(NAMES)]
+    return compiled("\n".join([joined([], "\n".join([_PROVIDED, *forward, walk(sorted(NAMES))])), _WALK]))
 
 
 def compiled(code: str) -> ctypes.CDLL:
     """CUDA C, and functions that launch it through `host::launch`; compiled once for each version of it."""
-    header = Path(__file__).with_name("host.h").read_text()
-    whole = f"{header}\n{code}"
+    whole = f"{HEADER.read_text()}\n{code}"
     digest = hashlib.sha256("".join([whole, *FLAGS]).encode()).hexdigest()[:32]
     folder = cache_folder() / "cuda-host"
     library = folder / f"{digest}.so"
-    if not library.exists():
-        code_file = folder / f"{digest}.cpp"
-        write_whole(code_file, whole.encode())
-        built = folder / f"{digest}.{os.getpid()}.part"
-        subprocess.run([COMPILER, *FLAGS, "-o", built, code_file], check=True)
-        built.replace(library)
+    with _alone(library.with_suffix(".lock")):
+        if not library.exists():
+            code_file = library.with_suffix(".cpp")
+            write_whole(code_file, whole.encode())
+            built = library.with_suffix(".part")
+            subprocess.run([COMPILER, *FLAGS, "-o", built, code_file], check=True)
+            built.replace(library)
     return ctypes.CDLL(str(library))
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process at a time: the others wait for what it compiles."""
+    import fcntl  # not on Windows
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _entry(name: str) -> str:
@@ -132,7 +157,20 @@ extern "C" void host_{name}(int blocks, int lanes, int threads, int backwards, c
 }}"""
 
 
+def _instruction(name: str) -> str:
+    return f"""
+extern "C" void host_{name}(const word* words, const Memory& memory) {{ {name}(words, memory, Block()); }}"""
+
+
+_PROVIDED = f"""
+using Instruction = void (*)(const word*, const Memory&);
+static Instruction instructions_of[{len(KERNELS)}];
+#define FORWARD(name, id) \\
+    static void name(const word* words, const Memory& memory, const Block&) {{ instructions_of[id](words, memory); }}
+"""
+
 _WALK = """
+extern "C" void host_provide(int kernel, Instruction instruction) { instructions_of[kernel] = instruction; }
 extern "C" void host_walk(int blocks, int lanes, int threads, int backwards, const word* kernels, const word* starts,
                           const word* operand_words, word instructions, Spaces spaces) {
     host::launch(blocks, lanes, threads, backwards,
