@@ -1,50 +1,81 @@
 """The CUDA C of a program: what is generated from the schemas, the kernels' own files, and the functions to launch.
 
 Two ways to run a table, from the same device functions. `walk` is the resident interpreter: a block takes a lane and
-goes through all instructions. `step_NAME` and `wait_NAME` run one instruction: the first on as many blocks a lane as it
-has work for, the second on one, whose threads wait for each other.
+goes through all instructions. An `Entry` runs one instruction; which, and on how many blocks, says
+kernels/cuda/launch.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from enum import IntEnum
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, Choice, Kernel, TensorRef
+from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, Choice, Kernel
 from ..errors import KernelError
 from ..packing import CHANNEL_BLOCK
 from ..packing_spectrum import HEADER_WORDS
 from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
+from ..schemas.movement import MOVING_DOWN
 
 FOLDER = Path(__file__).parent
 
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "movement": ("copy", "fill", "gather"),
-    "elementwise": ("unary", "binary", "where", "chain"),
-    "reduction": ("reduce", "softmax", "normalize"),
-    "products": ("dense", "dense_half", "matmul"),
-    "convolution": ("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume"),
-    "pooling": ("max_pool", "average_pool"),
-    "recurrent": ("lstm", "lstm_half", "gru", "gru_half"),
-    "gru_small": ("gru_small",),
-    "spectrum": ("real_fft", "inverse_real_fft", "complex_fft"),
+
+class Team(StrEnum):
+    """The threads that share an instruction, by the name of their type in contract.cuh."""
+
+    GRID = "Grid"
+    """Of as many blocks as a lane has work for; they do not wait for each other."""
+    BLOCK = "Block"
+    """Of one block a lane; they may wait for each other."""
+
+
+class Entry(NamedTuple):
+    """A function that runs one instruction of a kernel."""
+
+    kernel: str
+    team: Team
+
+    @property
+    def function(self) -> str:
+        """Its name in the source."""
+        return f"{self.kernel}_{self.team.name.lower()}"
+
+
+class Family(NamedTuple):
+    """The kernels of one file."""
+
+    free: tuple[str, ...] = ()
+    """Those whose threads work apart from each other."""
+    waiting: tuple[str, ...] = ()
+    """Those whose threads wait for each other."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.free + self.waiting
+
+
+FAMILIES: dict[str, Family] = {
+    "movement": Family(("copy", "fill", "gather")),
+    "elementwise": Family(("unary", "binary", "where", "chain")),
+    "reduction": Family(("reduce", "softmax", "normalize")),
+    "products": Family(("dense", "dense_half", "matmul")),
+    "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
+    "pooling": Family(("max_pool", "average_pool")),
+    "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
+    "gru_small": Family(waiting=("gru_small",)),
+    "spectrum": Family(waiting=("real_fft", "inverse_real_fft", "complex_fft")),
 }
 """File -> the kernels that it has; it names the files whose functions it uses with `#include`."""
 
-WAITING = frozenset({*FAMILIES["recurrent"], *FAMILIES["gru_small"], *FAMILIES["spectrum"]})
-"""Kernels whose threads wait for each other: one block a lane."""
-
-OVERLAPPING = frozenset({"copy"})
-"""Kernels whose output may lie in the memory of their input; where it does, threads wait for each other."""
-
-NAMES = frozenset(name for names in FAMILIES.values() for name in names)
+NAMES = frozenset(name for family in FAMILIES.values() for name in family.names)
 """Kernels that this back end has."""
 
-_STEP, _WAIT = "step", "wait"
+_WAITING = frozenset(name for family in FAMILIES.values() for name in family.waiting)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 _OPERANDS = re.compile(r"\boperands::(\w+)")
 _WORD = re.compile(r"\b\w+\b")
@@ -62,37 +93,16 @@ _CONSTANTS = {
 }
 
 
-class Launch(NamedTuple):
-    """The function that runs an instruction."""
-
-    function: str
-    waits: bool
-    """Whether its threads wait for each other, so that a lane has one block."""
-
-
-def launch(kernel: Kernel, words: Sequence[int]) -> Launch:
-    """How the instruction of a kernel with these operand words is run by itself."""
-    waits = kernel.name in WAITING or (kernel.name in OVERLAPPING and _overlaps(**kernel.decode(words)))
-    return Launch(f"{_WAIT if waits else _STEP}_{kernel.name}", waits)
-
-
-def entries(names: Iterable[str]) -> list[str]:
+def entries(names: Iterable[str]) -> list[Entry]:
     """The functions that run one instruction of one of these kernels."""
-    wanted = sorted(names)
-    steps = [f"{_STEP}_{name}" for name in wanted if name not in WAITING]
-    return steps + [f"{_WAIT}_{name}" for name in wanted if name in WAITING | OVERLAPPING]
+    return [Entry(name, team) for name in sorted(names) for team in teams(name)]
 
 
-def _overlaps(x: TensorRef, y: TensorRef) -> bool:
-    first, last = (
-        (t.offset_bytes, t.offset_bytes + _extent_bytes(t)) for t in sorted((x, y), key=lambda t: t.offset_bytes)
-    )
-    return x.space is y.space and last[0] < first[1]
-
-
-def _extent_bytes(tensor: TensorRef) -> int:
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
-    return (last + 1) * tensor.element.dtype.itemsize
+def teams(name: str) -> tuple[Team, ...]:
+    """Who can run an instruction of this kernel by itself; where there are several, its operands decide."""
+    if name in _WAITING:
+        return (Team.BLOCK,)
+    return (Team.GRID, Team.BLOCK) if name in MOVING_DOWN else (Team.GRID,)
 
 
 def check(names: Iterable[str]) -> None:
@@ -108,7 +118,7 @@ def source(names: Iterable[str], *, resident: bool = True) -> str:
     """
     wanted = set(names)
     check(wanted)
-    ordered = [name for names in FAMILIES.values() for name in names if name in wanted]
+    ordered = [name for family in FAMILIES.values() for name in family.names if name in wanted]
     parts = [_alone(entry) for entry in entries(ordered)]
     if resident:
         parts.append(walk(ordered))
@@ -118,7 +128,7 @@ def source(names: Iterable[str], *, resident: bool = True) -> str:
 def families(names: Iterable[str]) -> list[str]:
     """The files that have these kernels."""
     wanted = set(names)
-    return [family for family, has in FAMILIES.items() if wanted.intersection(has)]
+    return [family for family, has in FAMILIES.items() if wanted.intersection(has.names)]
 
 
 def joined(files: Iterable[str], code: str) -> str:
@@ -163,12 +173,10 @@ def _operands(kernel: Kernel) -> str:
     return f"struct {kernel.name} {{ enum : int {{ {members} }}; }};"
 
 
-def _alone(entry: str) -> str:
-    how, name = entry.split("_", 1)
-    team = "Block" if how == _WAIT else "Grid"
+def _alone(entry: Entry) -> str:
     return f"""
-extern "C" __global__ void {entry}(const word* words, Spaces spaces) {{
-    {name}(words, spaces.of(blockIdx.y), {team}());
+extern "C" __global__ void {entry.function}(const word* words, Spaces spaces) {{
+    {entry.kernel}(words, spaces.of(blockIdx.y), {entry.team}());
 }}"""
 
 

@@ -55,6 +55,14 @@ class Same:
     operand: str
 
 
+@dataclass(frozen=True)
+class Before:
+    """A written tensor of another operand's shape that begins so many elements before it, in the same memory."""
+
+    operand: str
+    elements: int
+
+
 def _element(array: np.ndarray) -> ElementType:
     return ElementType[array.dtype.name.upper()]
 
@@ -160,6 +168,7 @@ class PreparedKernel:
 def _references(kernel: Kernel, operands: Mapping[str, Any], regions: Mapping[Space, _Region]) -> dict[str, Any]:
     """Where each operand lies; numbers as they are."""
     refs: dict[str, Any] = {}
+    moved = [value for value in operands.values() if isinstance(value, Before)]
     for key, value in operands.items():
         if isinstance(value, Constant):
             space, shape, strides, element = Space.WEIGHTS, value.array.shape, None, _element(value.array)
@@ -173,11 +182,15 @@ def _references(kernel: Kernel, operands: Mapping[str, Any], regions: Mapping[Sp
             continue
         strides = strides or dense_strides(shape)
         extent = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        offset = regions[space].allot(element.dtype.itemsize * max(extent, 1))
+        before = element.dtype.itemsize * max((y.elements for y in moved if y.operand == key), default=0)
+        offset = before + regions[space].allot(before + element.dtype.itemsize * max(extent, 1))
         refs[key] = TensorRef(space, offset, tuple(shape), tuple(strides), element)
     for key, value in list(refs.items()):
         if isinstance(value, Same):
             refs[key] = refs[value.operand]
+        elif isinstance(value, Before):
+            x = refs[value.operand]
+            refs[key] = x._replace(offset_bytes=x.offset_bytes - x.element.dtype.itemsize * value.elements)
     if kernel.scratch is not None:
         size = kernel.scratch(refs)
         refs["scratch"] = TensorRef(Space.ARENA, regions[Space.ARENA].allot(4 * size), (size,), (1,))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .harness import Constant, Lanes, Out, dense_strides, run_kernel
+from wavetile.kernels.contract import Space
+
+from .harness import Before, Constant, Lanes, Out, dense_strides, run_kernel
 from .layouts import ALL_BACKENDS, LANES, ones_before, random_input, random_output
 
 SHAPES = ((1,), (16,), (3, 5), (257, 2), (2, 257), (16, 33), (70, 45), (2, 3, 9, 17), (2, 1, 3, 2, 4, 5))
@@ -62,6 +64,19 @@ def test_copy_of_every_order_of_axes(backend: str) -> None:
             strides=(0, 0, *(strides[axis] for axis in order)),
         )
         got = run_kernel("copy", backend, x=x, y=Out(x.array.shape[1:]))
+        np.testing.assert_array_equal(got["y"], x.array)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("elements", [1, 3, 16, 40, 70])
+@pytest.mark.parametrize("shape", [(200,), (5, 40), (40, 5), (3, 1), (70, 3)], ids=str)
+def test_copy_down_within_its_own_memory(backend: str, shape: tuple[int, ...], elements: int) -> None:
+    for gap in (0, 7):
+        rng = np.random.default_rng(elements)
+        whole = ones_before(shape)
+        strides = (*dense_strides(whole)[:4], shape[-1] + gap, 1)
+        x = Lanes(rng.standard_normal((2, *whole)).astype(np.float32), Space.STATE, strides)
+        got = run_kernel("copy", backend, lanes=2, x=x, y=Before("x", elements))
         np.testing.assert_array_equal(got["y"], x.array)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from wavetile.kernels.cache import cache_folder, write_whole
-from wavetile.kernels.cuda.source import FAMILIES, NAMES, check, entries, families, joined, launch, source, walk
+from wavetile.kernels.cuda.launch import Limits, launch
+from wavetile.kernels.cuda.source import FAMILIES, NAMES, Entry, check, entries, families, joined, source, walk
 from wavetile.kernels.schemas import KERNEL_IDS, KERNELS
 from wavetile.kernels.table import Memory, Table
 
@@ -22,8 +23,8 @@ HEADER = Path(__file__).with_name("host.h")
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off")
 THREADS = 64
-BLOCKS = 3
-"""Of a lane, of a kernel whose threads need not wait for each other."""
+LIMITS = Limits(threads=THREADS, blocks=3)
+"""Small tensors take several blocks, and threads of these several numbers."""
 
 
 class _Spaces(ctypes.Structure):
@@ -63,7 +64,7 @@ class HostRunner:
         self._starts = np.ascontiguousarray(table.starts)
         self._operands = np.ascontiguousarray(table.operands)
         self._launches = [
-            launch(KERNELS[kernel_id], self._operands[first:last].tolist())
+            launch(KERNELS[kernel_id], self._operands[first:last].tolist(), LIMITS)
             for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
         ]
 
@@ -86,7 +87,7 @@ class HostRunner:
     def _step(self, lanes: int) -> None:
         for one, start in zip(self._launches, self._starts.tolist(), strict=False):
             words = ctypes.c_int64(self._operands.ctypes.data + 8 * start)
-            _function(one.function)(1 if one.waits else BLOCKS, lanes, THREADS, 1, words, self._spaces())
+            _function(one.entry)(one.blocks, lanes, one.threads, 1, words, self._spaces())
 
     def _spaces(self) -> _Spaces:
         memory = self._memory
@@ -100,16 +101,16 @@ class HostRunner:
         )
 
 
-def _function(entry: str) -> Callable[..., None]:
-    _how, name = entry.split("_", 1)
-    return _library(families([name])[0])[f"host_{entry}"]
+def _function(entry: Entry) -> Callable[..., None]:
+    return _library(families([entry.kernel])[0])[f"host_{entry.function}"]
 
 
 @functools.cache
 def _library(family: str) -> ctypes.CDLL:
     """The kernels of one file, which the interpreter knows from now on."""
-    names = FAMILIES[family]
-    code = [source(names, resident=False), *map(_entry, entries(names)), *map(_instruction, names)]
+    names = FAMILIES[family].names
+    functions = [entry.function for entry in entries(names)]
+    code = [source(names, resident=False), *map(_entry, functions), *map(_instruction, names)]
     library = compiled("\n".join(code))
     for name in names:
         _interpreter().host_provide(KERNEL_IDS[name], library[f"host_{name}"])

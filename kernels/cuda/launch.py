@@ -1,0 +1,54 @@
+"""How an instruction is run by itself: which function, on how many blocks and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+from ..contract import Kernel, Tensor
+from ..schemas.movement import MOVING_DOWN, moves_down
+from .source import Entry, Team, teams
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one launch may take of a device."""
+
+    threads: int = 256
+    """Of a block."""
+    blocks: int = 512
+    """Of a lane: so many fill any device, and threads beyond them take several numbers each."""
+
+
+class Launch(NamedTuple):
+    """One instruction's launch: blocks x lanes of them, for lanes 0 .. lanes - 1."""
+
+    entry: Entry
+    blocks: int
+    """Of a lane."""
+    threads: int
+    """Of a block."""
+    shared_bytes: int = 0
+    """Shared memory of a block beyond what the function itself declares."""
+
+
+def launch(kernel: Kernel, words: Sequence[int], limits: Limits = Limits()) -> Launch:
+    """How the instruction of a kernel with these operand words is run by itself."""
+    operands = kernel.decode(words)
+    team = _team(kernel.name, operands)
+    blocks = 1 if team is Team.BLOCK else min(limits.blocks, -(-_written(kernel, operands) // limits.threads))
+    return Launch(Entry(kernel.name, team), blocks, limits.threads)
+
+
+def _team(name: str, operands: Mapping[str, Any]) -> Team:
+    if name in MOVING_DOWN and moves_down(operands["x"], operands["y"]):
+        return Team.BLOCK
+    return teams(name)[0]
+
+
+def _written(kernel: Kernel, operands: Mapping[str, Any]) -> int:
+    """Elements of the largest tensor that it writes, at least 1: a thread takes one, where there are threads enough."""
+    written = (operands[field.name] for field in kernel.fields if isinstance(field, Tensor) and field.written)
+    return max([1, *(prod(tensor.shape) for tensor in written if tensor is not None)])
