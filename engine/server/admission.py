@@ -1,7 +1,8 @@
 """Says which streams come in, and which go first when there are too many: places, quotas, and measured load.
 
-The load is what `Capacity` says of all that are in, each as if its client sent in real time. A stream that would bring
-it above the limit is refused. Where frames are late for all that, because the machine does something else or costs have
+The load is what `Capacity` says of all that are in, each as if its client sent in real time, or what the event loop is
+seen to do, if that is more: refusing takes it too, and so does what nobody foresaw. A stream that would bring the load
+above the limit is refused. Where frames are late for all that, because the machine does something else or costs have
 grown, streams are shed, and the limit stays below where that happened, until it has crept up again.
 """
 
@@ -11,12 +12,12 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from ..session.capacity import Capacity
+from ..session.capacity import Capacity, Change
 from .callers import current_caller
 from .priority import Priority
 from .quotas import Account, Accounts
@@ -119,6 +120,8 @@ class Admission:
         self.capacity = Capacity({}, 1)
         self.waiting = 0.0
         """How long frames wait now, in hops: measured, and so there before any of them is late."""
+        self.loop_share = 0.0
+        """Of the time, that the event loop is busy now: measured."""
         self._max_load = self._limit = 0.0
         self._recovery_s = FIRST_RECOVERY_S / 2
         self._seats: dict[int, Seat] = {}
@@ -197,18 +200,18 @@ class Admission:
         """Return when a stream more fits, for which LOW ones may have to go if it is HIGH. Raises AtCapacityError."""
         if not self._max_load or not self._seats:  # alone it breaks nobody else, whatever it takes
             return
-        changes: list[tuple[Hashable, int, int]] = [(model, lanes, 1)]
+        changes: list[Change] = [(model, lanes, 1)]
         self._check_ramp(changes)
         victims: list[Seat] = []
-        needed = self.capacity.load(changes).largest
+        needed = self._load(changes)
         late = self.waiting > self._max_load
         if priority is Priority.HIGH:
             low = [seat for seat in reversed(self.seats) if seat.priority is Priority.LOW]
-            while low and (late or self.capacity.load(changes).largest > self._limit):
+            while low and (late or self._load(changes) > self._limit):
                 victims.append(low.pop(0))
                 changes.append((victims[-1].model, -victims[-1].lanes, -1))
                 late = late and sum(seat.lanes for seat in victims) < lanes
-        if late or self.capacity.load(changes).largest > self._limit:
+        if late or self._load(changes) > self._limit:
             retry_after_s = self.retry_after_s()
             reason = (
                 f"frames wait for {self.waiting:.0%} of the time that they have"
@@ -220,10 +223,15 @@ class Admission:
         for seat in victims:
             self._end(seat, "a stream of HIGH priority needs the place of this one, which is LOW")
 
-    def _check_ramp(self, more: list[tuple[Hashable, int, int]]) -> None:
+    def _load(self, changes: Sequence[Change]) -> float:
+        """With these changes: as it is known, or the loop's as it is measured, in which fresh streams do not show."""
+        fresh = self.capacity.message_load([(seat.model, seat.lanes, 1) for seat in self._fresh_seats()])
+        measured = self.loop_share + fresh + self.capacity.message_load(changes)
+        return max(self.capacity.load(changes).largest, measured)
+
+    def _check_ramp(self, more: list[Change]) -> None:
         """Raise AtCapacityError while too much has just come in for its load to be measured."""
-        self._end_ramp()
-        fresh = [(seat.model, -seat.lanes, -1) for _, seat in self._fresh if seat.end is not None]
+        fresh: list[Change] = [(seat.model, -seat.lanes, -1) for seat in self._fresh_seats()]
         grown = self.capacity.load(more).largest - self.capacity.load(fresh).largest
         if len(fresh) >= RAMP_STREAMS and grown > RAMP_SHARE * self._max_load:
             retry_after_s = self.retry_after_s()
@@ -234,6 +242,10 @@ class Admission:
                 ),
                 retry_after_s,
             )
+
+    def _fresh_seats(self) -> list[Seat]:
+        self._end_ramp()
+        return [seat for _, seat in self._fresh if seat.end is not None]
 
     def _end_ramp(self) -> None:
         """Forget those that have not just come in."""

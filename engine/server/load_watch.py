@@ -29,6 +29,8 @@ CALM_S = 2.0
 LONGER_WAITS = 2.0
 WAITING_S = 1.0
 """For so long it is remembered that frames had to wait."""
+LOOP_S = 0.5
+"""Over so long the event loop's share is taken."""
 LEAST_FRAMES = 20
 """In a tick, for its frames to tell what one takes."""
 MOST_OPENINGS = 0.02
@@ -65,8 +67,6 @@ class LoadWatch:
         self._late_ticks = 0
         self._late_at_s = float("-inf")
         self._shed_at_s = float("-inf")
-        self.loop_share = 0.0
-        """Of the last tick, that the event loop's thread computed, or had to wait for a processor."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -86,12 +86,18 @@ class LoadWatch:
         elapsed_s = look.now_s - last.now_s
         frames = self._learn_batches(last.batches, look.batches, elapsed_s)
         spent_s = look.loop_busy_s - last.loop_busy_s
-        self.loop_share = spent_s / elapsed_s if elapsed_s > 0 else 0.0
+        self._note_loop(spent_s, elapsed_s)
         openings, self._asked = self._admission.asked - self._asked, self._admission.asked
         if frames >= LEAST_FRAMES and openings <= MOST_OPENINGS * frames:
             rate = min(MOST_CORRECTION, 1.0 - (1.0 - FRAME_CORRECTION) ** frames)
             self._capacity.message_s += rate * (spent_s / frames - self._capacity.message_s)
         self._act(look, elapsed_s)
+
+    def _note_loop(self, spent_s: float, elapsed_s: float) -> None:
+        """`spent_s`: that the event loop's thread computed, or had to wait for a processor."""
+        if elapsed_s > 0:
+            weight = 1.0 - math.exp(-elapsed_s / LOOP_S)
+            self._admission.loop_share += weight * (spent_s / elapsed_s - self._admission.loop_share)
 
     def _learn_batches(self, before: Batches, now: Batches, elapsed_s: float) -> int:
         """Correct the costs; returns the frames of the batches."""

@@ -13,8 +13,8 @@ from ..loopback import NO_PROXY
 ECHO_STREAMS = 4
 ECHO_MESSAGES = 50
 ECHO_BYTES = 2048
-HANDLING = 1.5
-"""A frame's message by one that is only echoed: it is read into a session, and its result made, besides."""
+HANDLING = 3.0
+"""A frame's message by one that is only echoed: it is read into a session, and its result made, besides (measured)."""
 _ECHO = "Echo"
 
 

@@ -36,6 +36,10 @@ RELAX_S = 10.0
 """After so long without a batch, what was learned by serving counts for a third: the reason may be gone."""
 
 
+Change = tuple[Hashable, int, int]
+"""A model, and how many lanes and streams of it there are more, or fewer."""
+
+
 class BatchCosts:
     """What a batch of a model takes by its lanes: a line through measured points, corrected by what serving takes."""
 
@@ -144,7 +148,11 @@ class Capacity:
         streams = self._streams[model]
         return self._lanes[model] / streams if streams else 1.0
 
-    def load(self, changes: Sequence[tuple[Hashable, int, int]] = ()) -> Load:
+    def message_load(self, changes: Sequence[Change]) -> float:
+        """What the messages of these streams take of the event loop."""
+        return sum(streams * self.message_s / self.models[model].hop_s for model, _, streams in changes)
+
+    def load(self, changes: Sequence[Change] = ()) -> Load:
         """The load of the streams; `changes` are models with lanes and streams more, or fewer."""
         lanes, streams = self._lanes, self._streams
         if changes:

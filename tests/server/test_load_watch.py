@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from wavetile.engine.server.admission import Pulse
+from tests.virtual_time import HeldTime
+from wavetile.engine.server import admission
+from wavetile.engine.server.admission import RAMP_S, Pulse
 from wavetile.engine.server.load_watch import LATE_TICKS, LoadWatch, Look
 from wavetile.engine.server.priority import Priority
 from wavetile.engine.server.status import AtCapacityError
@@ -101,6 +103,35 @@ def test_an_event_loop_that_lags_is_overload_too() -> None:
     assert house.ended == [1]
 
 
+def test_nobody_comes_in_while_the_event_loop_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever with, such as refusing. Streams that have just come in do not show in it yet, and count besides."""
+    clock = HeldTime().stand_in(monkeypatch, admission)
+    house = House(0.6)
+    house.admission.capacity.message_s = 0.0005  # a stream takes a twentieth of the loop
+    watch = watched(house)
+    now_s = busy_s = 0.0
+
+    def spend(share: float) -> None:
+        nonlocal now_s, busy_s
+        for _ in range(60):
+            watch.see(look(now_s, busy_s=busy_s))
+            now_s, busy_s = now_s + 0.1, busy_s + 0.1 * share
+
+    house.enter(NORMAL)
+    spend(0.47)
+    house.enter(NORMAL)
+    with pytest.raises(AtCapacityError, match="would be at 62% of what"):
+        house.enter(NORMAL)
+    clock.pass_by(1.1 * RAMP_S)
+    spend(0.52)
+    house.enter(NORMAL)
+    spend(0.62)
+    with pytest.raises(AtCapacityError, match="takes 60%"):
+        house.enter(HIGH)
+    spend(0.1)
+    house.enter(NORMAL)
+
+
 def test_serving_corrects_what_batches_and_messages_take() -> None:
     house = House(0.9)
     house.enter(NORMAL)
@@ -114,7 +145,7 @@ def test_serving_corrects_what_batches_and_messages_take() -> None:
         batches, computed_ns, busy_s = batches + 100, computed_ns + 300_000_000, busy_s + 0.02
     assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.003, rel=1e-3)
     assert capacity.message_s == pytest.approx(0.0002, rel=1e-3)
-    assert watch.loop_share == pytest.approx(0.2)
+    assert house.admission.loop_share == pytest.approx(0.2)
     for tick in range(300, 1000):
         watch.see(look(0.1 * tick, busy_s=busy_s, sizes={1: (batches, computed_ns)}))
     assert capacity.models["gain"].batches.seconds(1) == pytest.approx(0.001, rel=1e-2)

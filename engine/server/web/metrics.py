@@ -72,6 +72,7 @@ def metric_families(instruments: Instruments) -> Iterator[Metric]:
     admitted, limit = admission.capacity.load().largest, admission.limit
     yield _gauge("wavetile_admitted_load_ratio", "Load of the open streams, of what can be in time", {(): admitted})
     yield _gauge("wavetile_admission_limit_ratio", "Load up to which streams come in now; 0: any", {(): limit})
+    yield _gauge("wavetile_event_loop_busy_ratio", "Of the time, that messages are handled", {(): admission.loop_share})
     yield _gauge("wavetile_draining", "Whether the server is stopping", {(): int(admission.draining)})
     yield _gauge("wavetile_compute_threads", "Compute threads", {(): instruments.options.threads})
     version = instruments.options.version
