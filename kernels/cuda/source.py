@@ -66,6 +66,8 @@ FAMILIES: dict[str, Family] = {
     "products": Family(("dense", "dense_half", "matmul")),
     "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
+    "resize": Family(("resize_linear",)),
+    "interpolation": Family(("interpolate",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
     "gru_small": Family(waiting=("gru_small",)),
     "spectrum": Family(waiting=("real_fft", "inverse_real_fft", "complex_fft")),

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.kernels.harness import Constant, Lanes, Out, run_kernel
-from tests.kernels.layouts import BACKENDS
+from tests.kernels.layouts import ALL_BACKENDS
 from wavetile.kernels.contract import Space
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("inner", [1, 3, 8, 64, 131])
 @pytest.mark.parametrize("taps", [1, 4, 9])
 def test_equals_the_matrix_of_its_weights(backend: str, inner: int, taps: int) -> None:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from wavetile.engine.plan.rules.resize import reads_near
 
 from .harness import Constant, run_kernel
-from .layouts import BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, random_input, random_output
 from .tolerances import TOLERANCES
 
 
@@ -42,7 +42,7 @@ def table(source: int, target: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([first, np.minimum(first + 1, source - 1)], 1).astype(np.int32), (at - first).astype(np.float32)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("mode", ["half_pixel", "align_corners", "asymmetric"])
 @pytest.mark.parametrize(
