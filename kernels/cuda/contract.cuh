@@ -44,6 +44,24 @@ __device__ T* pointer(const word* words, const Memory& memory) {
     return reinterpret_cast<T*>(memory.spaces[address >> SPACE_SHIFT & SPACE_MASK] + (address & OFFSET_MASK));
 }
 
+// The place of element `index`, counted in C order.
+template <int RANK>
+struct Place {
+    int at[RANK];
+
+    __device__ Place(int index, const int (&size)[RANK]) {
+#pragma unroll
+        for (int axis = RANK - 1; axis > 0; --axis) {
+            const int rest = index / size[axis];
+            at[axis] = index - rest * size[axis];
+            index = rest;
+        }
+        at[0] = index;
+    }
+
+    __device__ int operator[](int axis) const { return at[axis]; }
+};
+
 // A tensor operand; sizes and strides count elements.
 template <int RANK, class T = float>
 struct View {
@@ -60,6 +78,13 @@ struct View {
     }
 
     __device__ explicit operator bool() const { return data != nullptr; }
+
+    __device__ T& operator[](const Place<RANK>& place) const {
+        word offset = 0;
+#pragma unroll
+        for (int axis = 0; axis < RANK; ++axis) offset += place[axis] * stride[axis];
+        return data[offset];
+    }
 
     // How many elements the first `axes` axes have together.
     __device__ int count(int axes = RANK) const {

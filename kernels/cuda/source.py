@@ -66,6 +66,7 @@ FAMILIES: dict[str, Family] = {
     "products": Family(("dense", "dense_half", "matmul")),
     "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
+    "positions": Family(("max_pool_positions",), waiting=("place",)),
     "resize": Family(("resize_linear",)),
     "interpolation": Family(("interpolate",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),

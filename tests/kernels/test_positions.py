@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from wavetile.kernels.contract import ElementType
 
 from .harness import Lanes, Out, run_kernel
-from .layouts import BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, random_input, random_output
 
 AXES, SIDES = ("depth", "height", "width"), ("front", "top", "left")
 
@@ -46,7 +46,7 @@ def run_pool(backend: str, x: Lanes, y: Out, positions: Out, column_major: int, 
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("seed", range(8))
 def test_random_pools(backend: str, layout: str, seed: int) -> None:
@@ -79,7 +79,7 @@ def test_random_pools(backend: str, layout: str, seed: int) -> None:
         np.testing.assert_array_equal(got["positions"], np.stack(indices))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_nan_is_the_largest_and_nothing_is_nowhere(backend: str) -> None:
     x = np.arange(8, dtype=np.float32)
     x[[2, 3, 5]] = np.nan, np.nan, -np.inf
@@ -90,7 +90,7 @@ def test_nan_is_the_largest_and_nothing_is_nowhere(backend: str) -> None:
     assert got["positions"].ravel().tolist() == [-1, 1, 2, 4, 7]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_place(backend: str) -> None:
     rng = np.random.default_rng(0)
     x, positions = rng.standard_normal((2, 30), np.float32), rng.integers(-3, 25, (2, 30))

@@ -141,6 +141,13 @@ void launch(int blocks_x, int blocks_y, int threads, bool backwards, const Body&
 
 }  // namespace host
 
+// Threads take turns: what one does without waiting is atomic.
+static unsigned atomicMax(unsigned* place, unsigned value) {
+    const unsigned before = *place;
+    *place = max(before, value);
+    return before;
+}
+
 static void __syncthreads() { host::pause(host::Wait::BLOCK); }
 
 template <class T>

@@ -1,0 +1,13 @@
+// Windows that reach over the edges of an axis.
+#pragma once
+
+// The taps of a window along one axis that lie inside: from `first` to before `end`.
+struct Taps {
+    int first, end;
+
+    __device__ Taps(int start, int kernel, int dilation, int size)
+        : first(start < 0 ? (dilation - 1 - start) / dilation : 0),
+          end(start < size ? min(kernel, (size - 1 - start) / dilation + 1) : 0) {}
+
+    __device__ int count() const { return max(end - first, 0); }
+};
