@@ -14,6 +14,9 @@ __device__ inline float at_least(float x, float low) { return x < low ? low : x;
 __device__ inline float at_most(float x, float high) { return x > high ? high : x; }
 __device__ inline float clip(float x, float low, float high) { return at_most(at_least(x, low), high); }
 
+// The larger one, NaN as the largest.
+__device__ inline float larger(float a, float b) { return b > a || b != b ? b : a; }
+
 __device__ inline float gelu(float x, bool approximate) {
     if (approximate) return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
     // erfc keeps its digits where 1 + erf would have cancelled them.

@@ -18,7 +18,7 @@ __device__ void pool(const word* words, const Memory& memory, const Team& team) 
         for (int i = rows.first; i < rows.end; ++i) {
             for (int j = columns.first; j < columns.end; ++j) {
                 const float value = x(at[0], at[1], top + i * window.dilation[1], left + j * window.dilation[2]);
-                most = value > most || value != value ? value : most;  // NaN stays
+                most = larger(most, value);
                 sum += value;
             }
         }

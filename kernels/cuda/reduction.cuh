@@ -53,11 +53,8 @@ __device__ void softmax(const word* words, const Memory& memory, const Team& tea
         const float* from = &x(row / x.size[2], 0, row % x.size[2]);
         float* to = &y(row / x.size[2], 0, row % x.size[2]);
         float most = -INFINITY;
-        for (int index = lane; index < length; index += WARP) {
-            const float value = from[index * x.stride[1]];
-            most = value > most || value != value ? value : most;  // NaN stays
-        }
-        most = across_warp(most, [](float a, float b) { return a > b || a != a ? a : b; });
+        for (int index = lane; index < length; index += WARP) most = larger(most, from[index * x.stride[1]]);
+        most = across_warp(most, larger);
         double sum = 0.0;
         for (int index = lane; index < length; index += WARP) sum += exp(double(from[index * x.stride[1]]) - most);
         sum = across_warp(sum, [](double a, double b) { return a + b; });

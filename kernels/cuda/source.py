@@ -67,6 +67,8 @@ FAMILIES: dict[str, Family] = {
     "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
     "positions": Family(("max_pool_positions",), waiting=("place",)),
+    "sampling": Family(("sample",)),
+    "regions": Family(("roi_align", "max_roi_pool")),
     "resize": Family(("resize_linear",)),
     "interpolation": Family(("interpolate",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),

@@ -38,6 +38,9 @@ static To bits_as(From value) {
 
 static double __longlong_as_double(long long bits) { return bits_as<double>(bits); }
 static float __int_as_float(int bits) { return bits_as<float>(bits); }
+static float __fadd_rn(float a, float b) { return a + b; }
+static float __fsub_rn(float a, float b) { return a - b; }
+static float __fmul_rn(float a, float b) { return a * b; }
 static float __uint_as_float(unsigned bits) { return bits_as<float>(bits); }
 
 namespace host {
