@@ -3,6 +3,14 @@
 // numbers of operators are generated from there, so that neither is written twice.
 #pragma once
 
+// NVRTC has no <math.h>.
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+#ifndef NAN
+#define NAN __int_as_float(0x7fc00000)
+#endif
+
 typedef long long word;
 
 // The spaces of one lane, by the number of each in `Space`.

@@ -2,61 +2,68 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from wavetile.kernels.cuda.source import NAMES, entries, source
+from wavetile.kernels.cuda.source import FAMILIES, entries, source
 from wavetile.kernels.errors import KernelError
 
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90a")
+from .compilers import ARCHITECTURES, MISSING, CompileError, Resources, compiler, parsed, resources
+from .report import table
+
 MOST_REGISTERS = 255
 SPEECH = ("chain", "conv_narrow", "copy", "dense", "gru", "gru_small", "lstm", "real_fft", "inverse_real_fft", "reduce")
 """Some kernels of the networks that the interpreter is for."""
-_ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
-_SPILL = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
-_REGISTERS = re.compile(r"Used (\d+) registers")
+NESTED_LOG = """\
+ptxas info    : 58 bytes gmem
+ptxas info    : Compiling entry function 'step_one' for 'sm_90a'
+ptxas info    : Function properties for step_one
+    328 bytes stack frame, 12 bytes spill stores, 8 bytes spill loads
+ptxas info    : Used 32 registers, used 1 barriers, 328 bytes cumulative stack size, 4096 bytes smem, 360 bytes cmem[0]
+ptxas info    : Function properties for called
+ptxas         .     0 bytes stack frame, 4 bytes spill stores, 4 bytes spill loads
+ptxas info    : Compiling entry function 'wait_two' for 'sm_90a'
+ptxas info    : Function properties for wait_two
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 18 registers, used 0 barriers
+"""
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason=MISSING)
 
 
-def resources(architecture: str, code: str, folder: Path) -> dict[str, tuple[int, int]]:
-    """What the assembler says of each function to launch: registers of a thread, and bytes spilled."""
-    compiler = shutil.which("nvcc")
-    if compiler is None:
-        pytest.skip("there is no nvcc here")
-    file = folder / "kernels.cu"
-    file.write_text(code)
-    command = [compiler, "-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas", "-v", "-o", folder / "out", file]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "warning" not in done.stderr, done.stderr
-    found: dict[str, tuple[int, int]] = {}
-    entry, spilled = "", 0
-    for line in done.stderr.splitlines():
-        if match := _ENTRY.search(line):
-            entry, spilled = match[1], 0
-        elif match := _SPILL.search(line):
-            spilled += int(match[1]) + int(match[2])
-        elif match := _REGISTERS.search(line):
-            found[entry] = int(match[1]), spilled
-    return found
-
-
+@needs_compiler
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_kernel_compiles_without_spills(architecture: str, tmp_path: Path) -> None:
-    found = resources(architecture, source(NAMES, resident=False), tmp_path)
-    assert set(found) == {entry.function for entry in entries(NAMES)}
-    for name, (registers, spilled) in found.items():
-        assert spilled == 0, f"{name} spills {spilled} bytes on {architecture}"
-        assert 0 < registers <= MOST_REGISTERS, f"{name} takes {registers} registers on {architecture}"
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_kernel_compiles_without_spills(family: str, architecture: str) -> None:
+    names = FAMILIES[family].names
+    found = resources(source(names, resident=False), architecture)
+    assert set(found) == {entry.function for entry in entries(names)}
+    for name, taken in found.items():
+        assert taken.spilled_bytes == 0, f"{name} spills {taken.spilled_bytes} bytes on {architecture}"
+        assert 0 < taken.registers <= MOST_REGISTERS, f"{name} takes {taken.registers} registers on {architecture}"
 
 
-def test_the_resident_interpreter_compiles_without_spills(tmp_path: Path) -> None:
-    registers, spilled = resources("sm_90a", source(SPEECH), tmp_path)["walk"]
-    assert spilled == 0
-    assert registers * 256 <= 65536, "a block of 256 threads does not fit"
+@needs_compiler
+def test_the_resident_interpreter_compiles_without_spills() -> None:
+    walk = resources(source(SPEECH), "sm_90a")["walk"]
+    assert walk.spilled_bytes == 0
+    assert walk.registers * 256 <= 65536, "a block of 256 threads does not fit"
+
+
+@needs_compiler
+def test_what_the_compiler_refuses_is_its_log() -> None:
+    with pytest.raises(CompileError, match="undefined_name"):
+        resources('extern "C" __global__ void wrong(int* x) { *x = undefined_name; }', "sm_80")
+
+
+def test_what_the_assembler_says_is_read_by_function() -> None:
+    assert parsed(NESTED_LOG) == {"step_one": Resources(32, 4096, 328, 28), "wait_two": Resources(18, 0, 0, 0)}
+
+
+def test_a_report_has_one_number_where_all_architectures_agree() -> None:
+    taken = [Resources(32, 0, 328, 0), Resources(40, 0, 328, 0), Resources(40, 0, 328, 0)]
+    page = table("nvcc 13.0", {"some.cuh": {"step_one": taken}})
+    assert "with nvcc 13.0;" in page
+    assert page.endswith("| some.cuh | `step_one` | 32, 40, 40 | 0 | 328 | 0 |\n")
 
 
 def test_a_kernel_that_cuda_lacks_is_named() -> None:
