@@ -13,6 +13,8 @@
 
 typedef long long word;
 
+[[maybe_unused]] constexpr int WARP = 32;  // threads of a block that can exchange registers
+
 // The spaces of one lane, by the number of each in `Space`.
 struct Memory {
     char* spaces[3];
@@ -140,9 +142,9 @@ __device__ inline float number(const word* words) {
     return static_cast<float>(__longlong_as_double(words[0]));
 }
 
-// Sums of the 32 threads of a warp, in the same order whatever the machine: every thread gets it.
+// Sums of the threads of a warp, in the same order whatever the machine: every thread gets it.
 template <class T, class Combine>
 __device__ T across_warp(T value, Combine combine) {
-    for (int apart = 16; apart > 0; apart /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, apart));
+    for (int apart = WARP / 2; apart > 0; apart /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, apart));
     return value;
 }

@@ -42,8 +42,8 @@ __device__ void max_pool_positions(const word* words, const Memory& memory, cons
 }
 
 // Of several elements for one place the last one stays. Each puts forward its number, in the place itself; the largest
-// wins. Those that lose come before the winner, so that they see in their turn that they have lost: the winner fills the
-// place later.
+// wins. Those that lose come before the winner, so that they see in their turn that they have lost: it fills the place
+// later.
 template <class Team>
 __device__ void place(const word* words, const Memory& memory, const Team& team) {
     using fields = operands::place;

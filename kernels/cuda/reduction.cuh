@@ -3,8 +3,6 @@
 // costs little beside the reading of the elements that bounds these kernels.
 #pragma once
 
-constexpr int WARP = 32;
-
 __device__ inline double combined(int operation, double sum, double x) {
     switch (operation) {
         case Reduce::MAX: return sum != sum || x < sum ? sum : x;

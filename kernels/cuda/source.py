@@ -13,12 +13,13 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, Choice, Kernel
+from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, TYPE_SHIFT, Choice, ElementType, Kernel
 from ..errors import KernelError
 from ..packing import CHANNEL_BLOCK
 from ..packing_spectrum import HEADER_WORDS
 from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
+from ..schemas.indexing import HEADS, NOWHERE
 from ..schemas.movement import MOVING_DOWN
 
 FOLDER = Path(__file__).parent
@@ -71,6 +72,9 @@ FAMILIES: dict[str, Family] = {
     "regions": Family(("roi_align", "max_roi_pool")),
     "resize": Family(("resize_linear",)),
     "interpolation": Family(("interpolate",)),
+    "indexing": Family(("flat_positions", "gather_at", "scatter_at"), waiting=("non_zero",)),
+    "ordering": Family(("arg_reduce", "top_k"), waiting=("unique",)),
+    "suppression": Family(waiting=("non_max_suppression",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
     "gru_small": Family(waiting=("gru_small",)),
     "spectrum": Family(waiting=("real_fft", "inverse_real_fft", "complex_fft")),
@@ -85,6 +89,7 @@ _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 _OPERANDS = re.compile(r"\boperands::(\w+)")
 _WORD = re.compile(r"\b\w+\b")
 _CONSTANTS = {
+    "TYPE_SHIFT": TYPE_SHIFT,
     "SPACE_SHIFT": SPACE_SHIFT,
     "SPACE_MASK": SPACE_MASK,
     "OFFSET_MASK": OFFSET_MASK,
@@ -95,6 +100,8 @@ _CONSTANTS = {
     "CHAIN_TEMPORARIES": CHAIN_TEMPORARIES,
     "CHAIN_OUTPUTS": CHAIN_OUTPUTS,
     "CHAIN_WORDS": CHAIN_WORDS,
+    "HEADS": HEADS,
+    "NOWHERE": f"{NOWHERE + 1} - 1",  # the literal is the number without its sign, which int64 does not hold
 }
 
 
@@ -157,9 +164,8 @@ def _generated(code: str) -> str:
     """What `code` uses of the schemas: where the operands of kernels lie, and the numbers of operators."""
     used = set(_WORD.findall(code))
     constants = {name: value for name, value in _CONSTANTS.items() if name in used}
-    options = {
-        field.options for kernel in KERNEL_BY_NAME.values() for field in kernel.fields if isinstance(field, Choice)
-    }
+    fields = [field for kernel in KERNEL_BY_NAME.values() for field in kernel.fields]
+    options = {ElementType, *(field.options for field in fields if isinstance(field, Choice))}
     lines = [f"[[maybe_unused]] constexpr long long {name} = {value};" for name, value in constants.items()]
     lines += [_numbers(kind) for kind in sorted(options, key=lambda kind: kind.__name__) if kind.__name__ in used]
     operands = [_operands(KERNEL_BY_NAME[name]) for name in sorted(set(_OPERANDS.findall(code)))]

@@ -10,7 +10,7 @@ from wavetile.kernels.opcodes_indexing import Scatter
 from wavetile.kernels.schemas.indexing import NOWHERE
 
 from .harness import Constant, Lanes, Out, run_kernel
-from .layouts import BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, BACKENDS, random_input, random_output
 
 CARRIERS = {"float32": ElementType.FLOAT32, "int64": ElementType.INT64, "float64": ElementType.FLOAT64}
 LANES = 2
@@ -33,7 +33,7 @@ def wild_positions(shape: tuple[int, ...], size: int, seed: int) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("inner", [1, 5])
 @pytest.mark.parametrize("layout", ["dense", "shuffled", "broadcast"])
 @pytest.mark.parametrize("dtype", CARRIERS)
@@ -52,7 +52,7 @@ def test_gather_at(backend: str, dtype: str, layout: str, inner: int) -> None:
     np.testing.assert_array_equal(y, expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_heads_share_positions(backend: str) -> None:
     x = numbers((1, 1, 1, 3, 6, 2), "float32", 4)
     table = Lanes(np.broadcast_to(np.array([5, -1, 0]), (LANES, 1, 1, 1, 3, 3)), strides=(0, 0, 0, 0, 1))
@@ -69,7 +69,7 @@ SCATTERS = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("reduction", list(Scatter), ids=lambda reduction: reduction.name)
@@ -93,7 +93,7 @@ def test_scatter_at(backend: str, reduction: Scatter, dtype: str, layout: str) -
     np.testing.assert_array_equal(got["y"], expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_flat_positions(backend: str) -> None:
     sizes = (3, 4, 5)
     indices = np.random.default_rng(9).integers(-4, 5, (LANES, 200, 3))
@@ -113,7 +113,7 @@ def test_flat_positions(backend: str) -> None:
         assert y[place] == (box[index] if inside else NOWHERE)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 def test_non_zero(backend: str, dtype: str) -> None:
     x = numbers((40,), dtype, 10) * np.random.default_rng(11).integers(0, 2, (LANES, 40)).astype(dtype)

@@ -9,7 +9,7 @@ from wavetile.kernels.contract import ElementType
 from wavetile.kernels.opcodes_indexing import Cumulate
 
 from .harness import Lanes, Out, run_kernel
-from .layouts import BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, BACKENDS, random_input, random_output
 from .test_indexing import CARRIERS, LANES
 
 INT64 = ElementType.INT64
@@ -29,7 +29,7 @@ def sortable(x: np.ndarray) -> np.ndarray:
     return np.unique(x, return_inverse=True)[1].reshape(x.shape)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("largest", [0, 1])
 @pytest.mark.parametrize("last", [0, 1])
@@ -45,7 +45,7 @@ def test_arg_reduce(backend: str, dtype: str, largest: int, last: int, inner: in
     np.testing.assert_array_equal(y, expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("largest", [0, 1])
 @pytest.mark.parametrize("k", [1, 2, 5, 24, 25])
@@ -93,7 +93,7 @@ def test_running_sums_of_float32_round_once(backend: str) -> None:
     np.testing.assert_array_equal(y, np.cumsum(x, axis=2, dtype=np.float64).astype(np.float32))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("ordered", [0, 1])
 @pytest.mark.parametrize("width", [1, 2])

@@ -166,3 +166,11 @@ static T __shfl_xor_sync(unsigned mask, T value, int apart) {
     std::memcpy(&result, &values[own ^ apart], sizeof result);
     return result;
 }
+
+static unsigned __ballot_sync(unsigned mask, bool vote) {
+    unsigned votes = unsigned(vote) << threadIdx.x % host::WARP_THREADS;
+    for (int apart = host::WARP_THREADS / 2; apart > 0; apart /= 2) votes |= __shfl_xor_sync(mask, votes, apart);
+    return votes;
+}
+
+static int __popc(unsigned bits) { return __builtin_popcount(bits); }
