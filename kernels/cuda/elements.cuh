@@ -1,12 +1,13 @@
 // Kernels that move or compare elements of any carrier take them as they are.
 #pragma once
 
-// Calls `work` with a number of the type of a tensor's elements.
-template <class Work>
-__device__ void by_element(const word* words, const Work& work) {
-    switch (static_cast<int>(words[0] >> TYPE_SHIFT)) {
-        case ElementType::FLOAT32: work(float()); break;
-        case ElementType::FLOAT64: work(double()); break;
-        default: work(word());
+// Runs `Work::of<T>`, T being the type of the elements of the tensor at `operand`. A class, since NVRTC takes lambdas
+// with `auto` for functions of the host.
+template <class Work, class Team>
+__device__ void by_element(int operand, const word* words, const Memory& memory, const Team& team) {
+    switch (static_cast<int>(words[operand] >> TYPE_SHIFT)) {
+        case ElementType::FLOAT32: Work::template of<float>(words, memory, team); break;
+        case ElementType::FLOAT64: Work::template of<double>(words, memory, team); break;
+        default: Work::template of<word>(words, memory, team);
     }
 }

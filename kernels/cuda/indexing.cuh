@@ -31,24 +31,24 @@ __device__ void flat_positions(const word* words, const Memory& memory, const Te
     }
 }
 
-template <class T, class Team>
-__device__ void gather_elements(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::gather_at;
-    const View<HEADS + 2, const T> x(words + fields::x, memory);
-    const View<HEADS + 1, const word> indices(words + fields::indices, memory);
-    const View<HEADS + 2, T> y(words + fields::y, memory);
-    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
-        const Place<HEADS + 2> at(index, y.size);
-        const word from = counted(indices(at[0], at[1], at[2], at[3], at[4]), x.size[HEADS]);
-        y[at] = from < 0 ? T(0) : x(at[0], at[1], at[2], at[3], from, at[5]);
+struct GatherAt {
+    template <class T, class Team>
+    __device__ static void of(const word* words, const Memory& memory, const Team& team) {
+        using fields = operands::gather_at;
+        const View<HEADS + 2, const T> x(words + fields::x, memory);
+        const View<HEADS + 1, const word> indices(words + fields::indices, memory);
+        const View<HEADS + 2, T> y(words + fields::y, memory);
+        for (int index = team.rank, count = y.count(); index < count; index += team.size) {
+            const Place<HEADS + 2> at(index, y.size);
+            const word from = counted(indices(at[0], at[1], at[2], at[3], at[4]), x.size[HEADS]);
+            y[at] = from < 0 ? T(0) : x(at[0], at[1], at[2], at[3], from, at[5]);
+        }
     }
-}
+};
 
 template <class Team>
 __device__ void gather_at(const word* words, const Memory& memory, const Team& team) {
-    by_element(words + operands::gather_at::x, [&](auto zero) {
-        gather_elements<decltype(zero)>(words, memory, team);
-    });
+    by_element<GatherAt>(operands::gather_at::x, words, memory, team);
 }
 
 // In what an integer wraps.
@@ -73,54 +73,58 @@ __device__ T scattered(int reduction, T old, T update) {
     return update;
 }
 
-template <class T, class Team>
-__device__ void scatter_elements(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::scatter_at;
-    const int reduction = static_cast<int>(words[fields::reduction]);
-    const View<HEADS + 1, const word> indices(words + fields::indices, memory);
-    const View<HEADS + 2, const T> updates(words + fields::updates, memory);
-    const View<HEADS + 2, T> y(words + fields::y, memory);
-    const int size = y.size[HEADS], inner = y.size[HEADS + 1], columns = y.count(HEADS) * inner;
-    const int parts = max(1, min(size, team.size / max(columns, 1))), rows = (size + parts - 1) / parts;
-    const int shape[HEADS + 2] = {y.size[0], y.size[1], y.size[2], y.size[3], parts, inner};
-    for (int index = team.rank; index < columns * parts; index += team.size) {
-        const Place<HEADS + 2> at(index, shape);
-        const int first = at[4] * rows, end = min(first + rows, size);
-        const word* places = &indices(at[0], at[1], at[2], at[3], 0);
-        const T* source = &updates(at[0], at[1], at[2], at[3], 0, at[5]);
-        T* target = &y(at[0], at[1], at[2], at[3], 0, at[5]);
-        for (int i = 0; i < updates.size[HEADS]; ++i) {
-            const word row = counted(places[i * indices.stride[HEADS]], size);
-            if (row < first || row >= end) continue;
-            T& element = target[row * y.stride[HEADS]];
-            element = scattered(reduction, element, source[i * updates.stride[HEADS]]);
+struct ScatterAt {
+    template <class T, class Team>
+    __device__ static void of(const word* words, const Memory& memory, const Team& team) {
+        using fields = operands::scatter_at;
+        const int reduction = static_cast<int>(words[fields::reduction]);
+        const View<HEADS + 1, const word> indices(words + fields::indices, memory);
+        const View<HEADS + 2, const T> updates(words + fields::updates, memory);
+        const View<HEADS + 2, T> y(words + fields::y, memory);
+        const int size = y.size[HEADS], inner = y.size[HEADS + 1], columns = y.count(HEADS) * inner;
+        const int parts = max(1, min(size, team.size / max(columns, 1))), rows = (size + parts - 1) / parts;
+        const int shape[HEADS + 2] = {y.size[0], y.size[1], y.size[2], y.size[3], parts, inner};
+        for (int index = team.rank; index < columns * parts; index += team.size) {
+            const Place<HEADS + 2> at(index, shape);
+            const int first = at[4] * rows, end = min(first + rows, size);
+            const word* places = &indices(at[0], at[1], at[2], at[3], 0);
+            const T* source = &updates(at[0], at[1], at[2], at[3], 0, at[5]);
+            T* target = &y(at[0], at[1], at[2], at[3], 0, at[5]);
+            for (int i = 0; i < updates.size[HEADS]; ++i) {
+                const word row = counted(places[i * indices.stride[HEADS]], size);
+                if (row < first || row >= end) continue;
+                T& element = target[row * y.stride[HEADS]];
+                element = scattered(reduction, element, source[i * updates.stride[HEADS]]);
+            }
         }
     }
-}
+};
 
 template <class Team>
 __device__ void scatter_at(const word* words, const Memory& memory, const Team& team) {
-    by_element(words + operands::scatter_at::y, [&](auto zero) {
-        scatter_elements<decltype(zero)>(words, memory, team);
-    });
+    by_element<ScatterAt>(operands::scatter_at::y, words, memory, team);
 }
 
-template <class Team>
-__device__ void non_zero(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::non_zero;
-    const View<1, word> y(words + fields::y, memory), total(words + fields::count, memory);
-    const int count = y.size[0];
-    int found = 0;
-    by_element(words + fields::x, [&](auto zero) {
-        const View<1, const decltype(zero)> x(words + fields::x, memory);
-        for (int first = 0; first < count; first += team.size) {
+struct NonZero {
+    template <class T, class Team>
+    __device__ static void of(const word* words, const Memory& memory, const Team& team) {
+        using fields = operands::non_zero;
+        const View<1, const T> x(words + fields::x, memory);
+        const View<1, word> y(words + fields::y, memory), count(words + fields::count, memory);
+        int found = 0;
+        for (int first = 0; first < x.size[0]; first += team.size) {
             const int i = first + team.rank;
-            const bool chosen = i < count && x(i) != zero;
+            const bool chosen = i < x.size[0] && x(i) != T(0);
             const Chosen among(chosen, team);
             if (chosen) y(found + among.before) = i;
             found += among.all;
         }
-    });
-    for (int i = found + team.rank; i < count; i += team.size) y(i) = NOWHERE;
-    if (team.rank == 0) total(0) = found;
+        for (int i = found + team.rank; i < y.size[0]; i += team.size) y(i) = NOWHERE;
+        if (team.rank == 0) count(0) = found;
+    }
+};
+
+template <class Team>
+__device__ void non_zero(const word* words, const Memory& memory, const Team& team) {
+    by_element<NonZero>(operands::non_zero::x, words, memory, team);
 }
