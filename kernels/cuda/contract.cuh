@@ -105,14 +105,20 @@ struct View {
         return product;
     }
 
+    // How many elements on from the first one a place is.
     template <class... Places>
-    __device__ T& operator()(Places... places) const {
+    __device__ word offset(Places... places) const {
         static_assert(sizeof...(Places) == RANK, "one place an axis");
         const word at[RANK] = {places...};
-        word offset = 0;
+        word sum = 0;
 #pragma unroll
-        for (int axis = 0; axis < RANK; ++axis) offset += at[axis] * stride[axis];
-        return data[offset];
+        for (int axis = 0; axis < RANK; ++axis) sum += at[axis] * stride[axis];
+        return sum;
+    }
+
+    template <class... Places>
+    __device__ T& operator()(Places... places) const {
+        return data[offset(places...)];
     }
 };
 

@@ -1,5 +1,5 @@
-// Element-wise kernels: unary, binary, where, and chains of them in registers. Bound by the bytes moved, but for the
-// functions that take tens of instructions. A thread takes one element at a time, in C order of the output.
+// Element-wise kernels: unary, binary, where, where_wide, and chains of them in registers. Bound by the bytes moved, but
+// for the functions that take tens of instructions. A thread takes one element at a time, in C order of the output.
 #pragma once
 
 template <class Team>
@@ -25,15 +25,24 @@ __device__ void binary(const word* words, const Memory& memory, const Team& team
     }
 }
 
-template <class Team>
-__device__ void where(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::where;
-    const View<6> condition(words + fields::condition, memory), y(words + fields::y, memory);
-    const View<6> a(words + fields::a, memory), b(words + fields::b, memory);
+template <class fields, class T, class Team>
+__device__ void where_of(const word* words, const Memory& memory, const Team& team) {
+    const View<6> condition(words + fields::condition, memory);
+    const View<6, T> a(words + fields::a, memory), b(words + fields::b, memory), y(words + fields::y, memory);
     for (int index = team.rank, count = y.count(); index < count; index += team.size) {
         const Places<6, 4> at(index, y, condition, a, b);
         y.data[at.offset[0]] = condition.data[at.offset[1]] != 0.0f ? a.data[at.offset[2]] : b.data[at.offset[3]];
     }
+}
+
+template <class Team>
+__device__ void where(const word* words, const Memory& memory, const Team& team) {
+    where_of<operands::where, float>(words, memory, team);
+}
+
+template <class Team>
+__device__ void where_wide(const word* words, const Memory& memory, const Team& team) {
+    where_of<operands::where_wide, word>(words, memory, team);
 }
 
 // The offset of an element in a tensor of LOOP_RANK axes whose words are at hand; chains have too many tensors to keep

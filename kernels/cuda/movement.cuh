@@ -1,4 +1,4 @@
-// Data movement: copy, fill, gather. Every element is read once and written once: bound by the bytes moved.
+// Data movement: copy, copy_wide, fill, gather. Every element is read once and written once: bound by the bytes moved.
 // Threads go over the output in C order, so that what they write side by side lies side by side where it is dense.
 #pragma once
 
@@ -24,6 +24,14 @@ __device__ void copy_in_order(const View<6>& x, const View<6>& y, const Team& te
     }
 }
 
+template <class T, class Team>
+__device__ void copy_elements(const View<6, T>& x, const View<6, T>& y, const Team& team) {
+    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
+        const Places<6, 2> at(index, y, x);
+        y.data[at.offset[0]] = x.data[at.offset[1]];
+    }
+}
+
 template <class Team>
 __device__ void copy(const word* words, const Memory& memory, const Team& team) {
     const View<6> x(words + operands::copy::x, memory), y(words + operands::copy::y, memory);
@@ -33,10 +41,13 @@ __device__ void copy(const word* words, const Memory& memory, const Team& team) 
             return;
         }
     }
-    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
-        const Places<6, 2> at(index, y, x);
-        y.data[at.offset[0]] = x.data[at.offset[1]];
-    }
+    copy_elements(x, y, team);
+}
+
+template <class Team>
+__device__ void copy_wide(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::copy_wide;
+    copy_elements(View<6, word>(words + fields::x, memory), View<6, word>(words + fields::y, memory), team);
 }
 
 template <class Team>

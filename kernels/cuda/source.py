@@ -61,8 +61,8 @@ class Family(NamedTuple):
 
 
 FAMILIES: dict[str, Family] = {
-    "movement": Family(("copy", "fill", "gather")),
-    "elementwise": Family(("unary", "binary", "where", "chain")),
+    "movement": Family(("copy", "copy_wide", "fill", "gather")),
+    "elementwise": Family(("unary", "binary", "where", "where_wide", "chain")),
     "reduction": Family(("reduce", "softmax", "normalize")),
     "products": Family(("dense", "dense_half", "matmul")),
     "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
@@ -77,6 +77,10 @@ FAMILIES: dict[str, Family] = {
     "suppression": Family(waiting=("non_max_suppression",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
     "gru_small": Family(waiting=("gru_small",)),
+    "general_arithmetic": Family(("unary_general", "binary_general")),
+    "general_conversion": Family(("convert", "narrow_integer", "narrow_float", "bits")),
+    "products_general": Family(("matmul_general",), waiting=("determinant",)),
+    "quantisation": Family(("quantize", "dequantize")),
     "spectrum": Family(waiting=("real_fft", "inverse_real_fft", "complex_fft")),
 }
 """File -> the kernels that it has; it names the files whose functions it uses with `#include`."""
@@ -85,6 +89,8 @@ NAMES = frozenset(name for family in FAMILIES.values() for name in family.names)
 """Kernels that this back end has."""
 
 _WAITING = frozenset(name for family in FAMILIES.values() for name in family.waiting)
+_RESERVED = frozenset({"operator", "signed", "unsigned", "INFINITY", "NAN"})
+"""Words of the language, and macros: an underscore follows them where they name something of ours."""
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 _OPERANDS = re.compile(r"\boperands::(\w+)")
 _WORD = re.compile(r"\b\w+\b")
@@ -173,15 +179,17 @@ def _generated(code: str) -> str:
 
 
 def _numbers(kind: type[IntEnum]) -> str:
-    members = ", ".join(f"{member.name} = {int(member)}" for member in kind)
+    members = ", ".join(f"{_spelled(member.name)} = {int(member)}" for member in kind)
     return f"struct {kind.__name__} {{ enum : int {{ {members} }}; }};"
 
 
 def _operands(kernel: Kernel) -> str:
-    # `operator` is a word of the language.
-    fields = {"operator_" if name == "operator" else name: word for name, word in kernel.positions().items()}
-    members = ", ".join(f"{name} = {word}" for name, word in fields.items())
+    members = ", ".join(f"{_spelled(name)} = {word}" for name, word in kernel.positions().items())
     return f"struct {kernel.name} {{ enum : int {{ {members} }}; }};"
+
+
+def _spelled(name: str) -> str:
+    return f"{name}_" if name in _RESERVED else name
 
 
 def _alone(entry: Entry) -> str:

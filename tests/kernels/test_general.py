@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.harness import Lanes, Out, run_kernel
-from tests.kernels.layouts import BACKENDS
+from tests.kernels.layouts import ALL_BACKENDS
 from wavetile.kernels.contract import ElementType
 from wavetile.kernels.opcodes import Reduce
 from wavetile.kernels.opcodes_general import GeneralBinary, GeneralUnary, Overflow
@@ -36,7 +36,7 @@ def only(result: dict[str, np.ndarray]) -> np.ndarray:
     return result["y"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("target", CARRIERS)
 @pytest.mark.parametrize("source", CARRIERS)
 def test_convert(backend: str, source: str, target: str) -> None:
@@ -49,14 +49,14 @@ def test_convert(backend: str, source: str, target: str) -> None:
     np.testing.assert_array_equal(y, x.astype(target))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_an_integer_is_rounded_to_float32_once(backend: str) -> None:
     x = np.full((LANES, *SHAPE), (1 << 60) + (1 << 36) + 1)
     y = only(run_kernel("convert", backend, lanes=LANES, unsigned=0, x=Lanes(x), y=Out(SHAPE)))
     np.testing.assert_array_equal(y, x.astype(np.float32))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
 def test_narrow_integer_is_a_cast(backend: str, dtype: str) -> None:
     x = numbers("int64", 2)
@@ -79,7 +79,7 @@ FLOATS = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("source", ["float32", "float64"])
 @pytest.mark.parametrize("name", FLOATS)
 def test_narrow_float_is_a_cast(backend: str, source: str, name: str) -> None:
@@ -115,7 +115,7 @@ UNARY = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("operator", UNARY, ids=lambda operator: operator.name)
 def test_unary(backend: str, dtype: str, operator: GeneralUnary) -> None:
@@ -154,7 +154,7 @@ def wrap(value: int) -> int:
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", INTEGERS, ids=lambda operator: operator.name)
 def test_binary_of_integers(backend: str, operator: GeneralBinary) -> None:
     a, b = numbers("int64", 5), np.roll(numbers("int64", 6), 3)
@@ -177,7 +177,7 @@ def test_binary_of_integers(backend: str, operator: GeneralBinary) -> None:
     np.testing.assert_array_equal(y.ravel(), expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize(
     "operator", [GeneralBinary.DIV, GeneralBinary.MAX, GeneralBinary.SHIFT_RIGHT, GeneralBinary.LESS]
 )
@@ -205,7 +205,7 @@ def test_binary_of_unsigned(backend: str, operator: GeneralBinary) -> None:
     np.testing.assert_array_equal(y.view(np.uint64), expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
 @pytest.mark.parametrize("operator", list(Reduce))
 def test_reduce(backend: str, dtype: str, operator: Reduce) -> None:
@@ -236,7 +236,7 @@ def test_reduce(backend: str, dtype: str, operator: Reduce) -> None:
     np.testing.assert_allclose(y, expected.astype(dtype), rtol=1e-12)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
 def test_copy_and_where(backend: str, dtype: str) -> None:
     a, b = numbers(dtype, 10), numbers(dtype, 11)
@@ -260,7 +260,7 @@ def test_copy_and_where(backend: str, dtype: str) -> None:
 HIGH = np.array([0, 5, (1 << 63) - 1, 1 << 63, (1 << 63) + 4097, (1 << 64) - 1], np.uint64)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("target", ["float32", "float64"])
 def test_unsigned_words_to_floats_and_back(backend: str, target: str) -> None:
     words = HIGH.reshape(1, 1, 1, 1, 1, 1, 6)
@@ -274,7 +274,7 @@ def test_unsigned_words_to_floats_and_back(backend: str, target: str) -> None:
     np.testing.assert_array_equal(back.view(np.uint64), floats.astype(np.uint64))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", [GeneralUnary.ABS, GeneralUnary.SIGN, GeneralUnary.BIT_NOT])
 def test_unary_of_unsigned(backend: str, operator: GeneralUnary) -> None:
     words = HIGH.reshape(1, 1, 1, 1, 1, 1, 6)
@@ -285,7 +285,7 @@ def test_unary_of_unsigned(backend: str, operator: GeneralUnary) -> None:
     np.testing.assert_array_equal(y.view(np.uint64), expected[operator])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("operator", [Reduce.MAX, Reduce.MIN, Reduce.MEAN, Reduce.L1])
 def test_reduce_of_unsigned(backend: str, operator: Reduce) -> None:
     x = HIGH.reshape(1, 1, 1, 1, 1, 2, 3).view(np.int64)
@@ -296,10 +296,65 @@ def test_reduce_of_unsigned(backend: str, operator: Reduce) -> None:
     assert int(y.view(np.uint64).item()) == int(expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_a_mean_of_integers_is_exact(backend: str) -> None:
     x = np.array([[(1 << 61) + 1, (1 << 61) + 3, 5], [-(1 << 61) - 1, -(1 << 61) - 3, -4]]).reshape(1, 2, 1, 1, 1, 1, 3)
     out = Out((2, 1, 1), element=ElementType.INT64)
     y = only(run_kernel("reduce_general", backend, lanes=1, operator=Reduce.MEAN, unsigned=0, x=Lanes(x), y=out))
     sums = [sum(map(int, row)) for row in x.reshape(2, 3)]
     assert y.ravel().tolist() == [sums[0] // 3, -(-sums[1] // 3)]
+
+
+FLOAT_UNARY = sorted(set(GeneralUnary) - {GeneralUnary.BIT_NOT})
+INTEGER_UNARY = [GeneralUnary.NEG, GeneralUnary.ABS, GeneralUnary.SIGN, GeneralUnary.BIT_NOT]
+FLOAT_BINARY = [operator for operator in GeneralBinary if operator < GeneralBinary.BIT_AND]
+SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.5, 3.0, 7.25, np.inf, -np.inf, np.nan]
+EXTREME = [0, 1, -1, 2, -2, 7, 63, 64, 65, -64, (1 << 63) - 1, -(1 << 63)]
+
+
+def grid(values: list[float] | list[int], dtype: str, axis: int) -> np.ndarray:
+    """[1, 1, 1, 1, 1, n, n]: the values along one of the last two axes."""
+    line = np.array(values, dtype)
+    pair = np.broadcast_to(line[:, None] if axis == 0 else line, (len(values), len(values)))
+    return np.ascontiguousarray(pair).reshape(1, 1, 1, 1, 1, *pair.shape)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("unsigned", [0, 1])
+def test_every_function_of_special_values(backend: str, dtype: str, unsigned: int) -> None:
+    x = grid(EXTREME if dtype == "int64" else SPECIAL, dtype, 0)
+    for operator in INTEGER_UNARY if dtype == "int64" else FLOAT_UNARY:
+        operands = {"operator": operator, "unsigned": unsigned, "alpha": 1.0, "beta": 0.0, "x": Lanes(x)}
+        got, expected = (
+            only(run_kernel("unary_general", one, y=Out(x.shape[1:], element=CARRIERS[dtype]), **operands))
+            for one in (backend, "reference")
+        )
+        rtol = {"float32": 1e-6, "float64": 1e-13, "int64": 0}[dtype]
+        np.testing.assert_allclose(got, expected, rtol=rtol, atol=0, err_msg=operator.name)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("unsigned", [0, 1])
+def test_every_function_of_pairs_of_special_values(backend: str, dtype: str, unsigned: int) -> None:
+    values = EXTREME if dtype == "int64" else SPECIAL
+    a, b = (grid(values, dtype, axis) for axis in (0, 1))
+    for operator in GeneralBinary if dtype == "int64" else FLOAT_BINARY:
+        operands = {"operator": operator, "unsigned": unsigned, "a": Lanes(a), "b": Lanes(b)}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            got, expected = (
+                only(run_kernel("binary_general", one, y=Out(a.shape[1:], element=CARRIERS[dtype]), **operands))
+                for one in (backend, "reference")
+            )
+        np.testing.assert_allclose(got, expected, rtol=1e-6 if dtype == "float32" else 1e-13, err_msg=operator.name)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+def test_bits_of_floats_and_back(backend: str) -> None:
+    x = numbers("float32", 12)
+    words = only(run_kernel("bits", backend, lanes=LANES, x=Lanes(x), y=Out(SHAPE, element=ElementType.INT64)))
+    np.testing.assert_array_equal(words, x.view(np.int32))
+    high = words + (np.arange(words.size).reshape(words.shape) << 32)  # which do not count
+    back = only(run_kernel("bits", backend, lanes=LANES, x=Lanes(high), y=Out(SHAPE)))
+    assert back.tobytes() == x.tobytes()

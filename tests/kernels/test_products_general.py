@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.harness import Lanes, Out, run_kernel
-from tests.kernels.layouts import BACKENDS
+from tests.kernels.layouts import ALL_BACKENDS
 from wavetile.kernels.contract import ElementType
 
 LANES = 2
@@ -18,7 +18,7 @@ def whole(shape: tuple[int, ...], low: int, high: int, dtype: str, seed: int) ->
     return np.random.default_rng(seed).integers(low, high, shape, endpoint=True).astype(dtype)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("columns", [1, 7, 64, 65, 130])
 @pytest.mark.parametrize("left", ["float32", "int64"])
 @pytest.mark.parametrize("right", ["float32", "int64"])
@@ -37,7 +37,7 @@ def test_integers_are_exact(backend: str, columns: int, left: str, right: str) -
     np.testing.assert_array_equal(y.astype(object), expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_integers_of_64_bits_wrap(backend: str) -> None:
     a, b = whole((1, 1, 1, 2, 5), -(2**62), 2**62, "int64", 3), whole((1, 1, 1, 5, 3), -(2**62), 2**62, "int64", 4)
     out = Out((1, 1, 2, 3), element=ElementType.INT64)
@@ -45,7 +45,7 @@ def test_integers_of_64_bits_wrap(backend: str) -> None:
     np.testing.assert_array_equal(y, a @ b)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_strides_and_repeated_matrices(backend: str, dtype: str) -> None:
     generator = np.random.default_rng(5)
@@ -63,7 +63,7 @@ def test_any_strides_and_repeated_matrices(backend: str, dtype: str) -> None:
     np.testing.assert_allclose(y, a.astype(np.float64) @ b.astype(np.float64), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 def test_determinant(backend: str, n: int) -> None:
     x = whole((LANES, 4, n, n), -9, 9, "float32", n)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.harness import Constant, Lanes, Out, run_kernel
-from tests.kernels.layouts import BACKENDS
+from tests.kernels.layouts import ALL_BACKENDS
 
 LANES = 2
 SHAPE = (1, 1, 1, 2, 3, 37)
@@ -28,7 +28,7 @@ def stored(values: np.ndarray, kind: str) -> Lanes:
     return Lanes(np.stack([spread(values, kind)] * LANES), strides=SPREADS[kind])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("kind", SPREADS)
 @pytest.mark.parametrize("dense", [True, False])
 def test_quantize_and_back(backend: str, kind: str, dense: bool) -> None:
@@ -75,7 +75,7 @@ def test_quantize_and_back(backend: str, kind: str, dense: bool) -> None:
     np.testing.assert_array_equal(restored, back)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize(("low", "high"), [(-128, 127), (-8, 7), (0, 3), (0, 65535), (-32768, 32767)])
 def test_limits(backend: str, low: int, high: int) -> None:
     x = np.array([-np.inf, -1e30, low - 1, low, high, high + 1, 1e30, np.inf], np.float32).reshape(1, 1, 1, 1, 1, 1, 8)
@@ -94,7 +94,7 @@ def test_limits(backend: str, low: int, high: int) -> None:
     np.testing.assert_array_equal(y.ravel(), [low, low, low, low, high, high, high, high])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (-128.0, 127.0)])
 def test_what_is_no_number(low: float, high: float, backend: str) -> None:
     """NaN becomes the least integer, as onnxruntime has it on x86; infinities are limited."""

@@ -4,12 +4,12 @@
 // Libraries that one process loads share the variables here (`inline`): one may launch what calls kernels of another.
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
+#include <math.h>  // functions of float and of double by one name, as in CUDA
 #include <ucontext.h>
 
 #define __device__
@@ -153,8 +153,9 @@ static unsigned atomicMax(unsigned* place, unsigned value) {
 
 static void __syncthreads() { host::pause(host::Wait::BLOCK); }
 
+// What the thread `from` of the warp gives; `from` is its number in the block.
 template <class T>
-static T __shfl_xor_sync(unsigned mask, T value, int apart) {
+static T exchanged(unsigned mask, T value, int from) {
     static_assert(sizeof(T) <= sizeof(unsigned long long), "a shuffle moves up to 8 bytes");
     if (mask != 0xffffffffu) host::fail("a shuffle of part of a warp");
     const int own = threadIdx.x;
@@ -163,8 +164,24 @@ static T __shfl_xor_sync(unsigned mask, T value, int apart) {
     std::memcpy(&values[own], &value, sizeof value);
     host::pause(host::Wait::WARP);
     T result;
-    std::memcpy(&result, &values[own ^ apart], sizeof result);
+    std::memcpy(&result, &values[from], sizeof result);
     return result;
+}
+
+template <class T>
+static T __shfl_xor_sync(unsigned mask, T value, int apart) {
+    return exchanged(mask, value, threadIdx.x ^ apart);
+}
+
+template <class T>
+static T __shfl_up_sync(unsigned mask, T value, int apart) {
+    const int own = threadIdx.x;
+    return exchanged(mask, value, own % host::WARP_THREADS < apart ? own : own - apart);
+}
+
+template <class T>
+static T __shfl_sync(unsigned mask, T value, int lane) {
+    return exchanged(mask, value, threadIdx.x / host::WARP_THREADS * host::WARP_THREADS + lane);
 }
 
 static unsigned __ballot_sync(unsigned mask, bool vote) {
