@@ -1,6 +1,7 @@
 // Tensors whose elements are of any carrier: float32, int64 (whose words may hold uint64) or float64, as the address of
 // each says. All threads of an instruction have the same carriers, so that choosing among them parts no warp.
 #pragma once
+#include "elements.cuh"
 
 using unsigned_word = unsigned long long;
 
@@ -13,13 +14,16 @@ __device__ bool is_negative(T x) {
     else return false;
 }
 
-// A number in another type: rounded to the nearest or, as an integer, cut off towards zero. The lowest int64 where it is
-// outside of that, as on x86; a GPU would give the limits, and 0 for NaN.
+// A number in another type: rounded to the nearest or, as an integer, cut off towards zero. What is outside of int64 is
+// its lowest number, as on x86; a GPU would give the limits, and 0 for NaN.
 template <class To, class From>
 __device__ To carried(From x) {
-    if constexpr (IS_WHOLE<To> && !IS_WHOLE<From>)
-        return x >= From(-9223372036854775808.0) && x < From(9223372036854775808.0) ? static_cast<To>(x) : To(1ull << 63);
-    else return static_cast<To>(x);
+    if constexpr (IS_WHOLE<To> && !IS_WHOLE<From>) {
+        constexpr From LIMIT = 9223372036854775808.0;
+        return x >= -LIMIT && x < LIMIT ? static_cast<To>(x) : To(1ull << 63);
+    } else {
+        return static_cast<To>(x);
+    }
 }
 
 template <int RANK>
@@ -27,7 +31,7 @@ struct Carried : View<RANK, char> {
     int element;  // of ElementType
 
     __device__ Carried(const word* words, const Memory& memory)
-        : View<RANK, char>(words, memory), element(static_cast<int>(words[0] >> TYPE_SHIFT)) {}
+        : View<RANK, char>(words, memory), element(element_of(words)) {}
 
     // The element so many on from the first one; see `View::offset`.
     template <class T>

@@ -148,9 +148,15 @@ __device__ inline float number(const word* words) {
     return static_cast<float>(__longlong_as_double(words[0]));
 }
 
-// Sums of the threads of a warp, in the same order whatever the machine: every thread gets it.
+template <class T>
+__device__ T from_thread_across(T value, int apart) {
+    return __shfl_xor_sync(0xffffffffu, value, apart);
+}
+
+// What the threads of a warp have, combined in the same order whatever the machine: every thread gets it, the same bits
+// where `combine` does not mind which side is which.
 template <class T, class Combine>
 __device__ T across_warp(T value, Combine combine) {
-    for (int apart = WARP / 2; apart > 0; apart /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, apart));
+    for (int apart = WARP / 2; apart > 0; apart /= 2) value = combine(value, from_thread_across(value, apart));
     return value;
 }

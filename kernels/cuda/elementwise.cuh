@@ -1,5 +1,5 @@
-// Element-wise kernels: unary, binary, where, where_wide, and chains of them in registers. Bound by the bytes moved, but
-// for the functions that take tens of instructions. A thread takes one element at a time, in C order of the output.
+// Element-wise kernels: unary, binary, where, where_wide, and chains of them in registers. A thread takes one element at
+// a time, in C order of the output. Bound by the bytes moved, but for the functions that take tens of instructions.
 #pragma once
 
 template <class Team>

@@ -1,7 +1,7 @@
 // unary_general and binary_general: element-wise functions of any carrier, in int64 or uint64 where the operands are
-// such, in float32 where operands and result are that, else in float64. A thread takes one element at a time, in C order
-// of the output. Bound by the functions: a card may have 2 units of float64 beside 128 of float32, and integers of 64
-// bits, their quotients above all, take many instructions. Source: the ONNX operators by whose names they go.
+// such, in float32 where operands and result are that, else in float64. A thread takes one element at a time, in C
+// order of the output. Bound by the functions: a card may have 2 units of float64 beside 128 of float32, and integers of
+// 64 bits, their quotients above all, take many instructions. Source: the ONNX operators by whose names they go.
 #pragma once
 #include "carriers.cuh"
 
@@ -58,30 +58,39 @@ __device__ Word whole_function(int operation, Word x) {
     return x;
 }
 
-// Calls `work` with a number of the type in which operands of these carriers are worked out.
-template <class Work>
-__device__ void in_type_of(int operand, int result, bool is_unsigned, const Work& work) {
-    if (operand == ElementType::INT64 && is_unsigned) work(unsigned_word());
-    else if (operand == ElementType::INT64) work(word());
-    else if (operand == ElementType::FLOAT32 && result == ElementType::FLOAT32) work(float());
-    else work(double());
+// Runs `Work::of<T>`, T being the type in which operands and results of these carriers are worked out.
+template <class Work, class Team>
+__device__ void by_type(int operand, int result, bool is_unsigned, const word* words, const Memory& memory,
+                        const Team& team) {
+    if (operand == ElementType::INT64 && is_unsigned) Work::template of<unsigned_word>(words, memory, team);
+    else if (operand == ElementType::INT64) Work::template of<word>(words, memory, team);
+    else if (operand == ElementType::FLOAT32 && result == ElementType::FLOAT32)
+        Work::template of<float>(words, memory, team);
+    else Work::template of<double>(words, memory, team);
 }
 
-template <class Team>
-__device__ void unary_general(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::unary_general;
-    const Carried<6> x(words + fields::x, memory), y(words + fields::y, memory);
-    const int operation = static_cast<int>(words[fields::operator_]);
-    const double alpha = __longlong_as_double(words[fields::alpha]), beta = __longlong_as_double(words[fields::beta]);
-    in_type_of(x.element, y.element, words[fields::unsigned_] != 0, [&](auto kind) {
-        using T = decltype(kind);
+struct UnaryGeneral {
+    template <class T, class Team>
+    __device__ static void of(const word* words, const Memory& memory, const Team& team) {
+        using fields = operands::unary_general;
+        const Carried<6> x(words + fields::x, memory), y(words + fields::y, memory);
+        const int operation = static_cast<int>(words[fields::operator_]);
+        const double alpha = __longlong_as_double(words[fields::alpha]);
+        const double beta = __longlong_as_double(words[fields::beta]);
         for (int index = team.rank, count = y.count(); index < count; index += team.size) {
             const Places<6, 2> at(index, y, x);
             const T value = x.template load<T>(at.offset[1]);
             if constexpr (IS_WHOLE<T>) y.store(at.offset[0], static_cast<word>(whole_function(operation, value)));
             else y.store(at.offset[0], general_function(operation, alpha, beta, value));
         }
-    });
+    }
+};
+
+template <class Team>
+__device__ void unary_general(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::unary_general;
+    by_type<UnaryGeneral>(element_of(words + fields::x), element_of(words + fields::y), words[fields::unsigned_] != 0,
+                          words, memory, team);
 }
 
 template <class T>
@@ -159,18 +168,24 @@ __device__ Word whole_result(int operation, Word a, Word b) {
     }
 }
 
-template <class Team>
-__device__ void binary_general(const word* words, const Memory& memory, const Team& team) {
-    using fields = operands::binary_general;
-    const Carried<6> a(words + fields::a, memory), b(words + fields::b, memory), y(words + fields::y, memory);
-    const int operation = static_cast<int>(words[fields::operator_]);
-    in_type_of(a.element, y.element, words[fields::unsigned_] != 0, [&](auto kind) {
-        using T = decltype(kind);
+struct BinaryGeneral {
+    template <class T, class Team>
+    __device__ static void of(const word* words, const Memory& memory, const Team& team) {
+        using fields = operands::binary_general;
+        const Carried<6> a(words + fields::a, memory), b(words + fields::b, memory), y(words + fields::y, memory);
+        const int operation = static_cast<int>(words[fields::operator_]);
         for (int index = team.rank, count = y.count(); index < count; index += team.size) {
             const Places<6, 3> at(index, y, a, b);
             const T left = a.template load<T>(at.offset[1]), right = b.template load<T>(at.offset[2]);
             if constexpr (IS_WHOLE<T>) y.store(at.offset[0], static_cast<word>(whole_result(operation, left, right)));
             else y.store(at.offset[0], general_result(operation, left, right));
         }
-    });
+    }
+};
+
+template <class Team>
+__device__ void binary_general(const word* words, const Memory& memory, const Team& team) {
+    using fields = operands::binary_general;
+    by_type<BinaryGeneral>(element_of(words + fields::a), element_of(words + fields::y), words[fields::unsigned_] != 0,
+                           words, memory, team);
 }

@@ -1,5 +1,5 @@
 // quantize and dequantize: between real numbers and the integers that stand for them. A thread takes one element at a
-// time, in C order of the output. Bound by the bytes moved. A quotient is a quotient, never a product with a reciprocal:
+// time, in C order of the output. Bound by the bytes moved. Divisions are true ones, never products with a reciprocal:
 // at a tie the last bit decides. Source: ONNX QuantizeLinear and DequantizeLinear.
 #pragma once
 

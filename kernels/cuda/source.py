@@ -63,7 +63,7 @@ class Family(NamedTuple):
 FAMILIES: dict[str, Family] = {
     "movement": Family(("copy", "copy_wide", "fill", "gather")),
     "elementwise": Family(("unary", "binary", "where", "where_wide", "chain")),
-    "reduction": Family(("reduce", "softmax", "normalize")),
+    "reduction": Family(("reduce", "reduce_general", "softmax", "normalize")),
     "products": Family(("dense", "dense_half", "matmul")),
     "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
