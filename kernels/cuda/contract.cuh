@@ -46,6 +46,14 @@ struct Grid {
     __device__ Grid() : rank(blockIdx.x * blockDim.x + threadIdx.x), size(gridDim.x * blockDim.x) {}
 };
 
+// Blocks that share an instruction of one lane, each a part by itself: the threads of one block wait for each other.
+struct Tiles {
+    static constexpr bool CAN_WAIT = false;
+    int rank, block, blocks;
+    __device__ Tiles() : rank(threadIdx.x), block(blockIdx.x), blocks(gridDim.x) {}
+    __device__ void sync() const { __syncthreads(); }
+};
+
 // The address in a word, or null where the operand is absent.
 template <class T>
 __device__ T* pointer(const word* words, const Memory& memory) {

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ..contract import Kernel, Tensor
 from ..schemas.movement import MOVING_DOWN, moves_down
-from .source import Entry, Team, teams
+from .source import TILED, Entry, Team, teams
+from .tiles import SMALLEST_TILED, TILE_THREADS, count_tiles
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Limits:
     """Of a block."""
     blocks: int = 512
     """Of a lane: so many fill any device, and threads beyond them take several numbers each."""
+    smallest_tiled: int = SMALLEST_TILED
+    """Outputs of a lane from which on what can be done in tiles is."""
 
 
 class Launch(NamedTuple):
@@ -37,14 +40,22 @@ class Launch(NamedTuple):
 def launch(kernel: Kernel, words: Sequence[int], limits: Limits = Limits()) -> Launch:
     """How the instruction of a kernel with these operand words is run by itself."""
     operands = kernel.decode(words)
-    team = _team(kernel.name, operands)
-    blocks = 1 if team is Team.BLOCK else min(limits.blocks, -(-_written(kernel, operands) // limits.threads))
-    return Launch(Entry(kernel.name, team), blocks, limits.threads)
+    team = _team(kernel.name, operands, limits)
+    match team:
+        case Team.BLOCK:
+            blocks, threads = 1, limits.threads
+        case Team.TILES:
+            blocks, threads = count_tiles(operands), TILE_THREADS
+        case Team.GRID:
+            blocks, threads = -(-_written(kernel, operands) // limits.threads), limits.threads
+    return Launch(Entry(kernel.name, team), min(limits.blocks, blocks), threads)
 
 
-def _team(name: str, operands: Mapping[str, Any]) -> Team:
+def _team(name: str, operands: Mapping[str, Any], limits: Limits) -> Team:
     if name in MOVING_DOWN and moves_down(operands["x"], operands["y"]):
         return Team.BLOCK
+    if name in TILED and prod(operands["y"].shape) >= limits.smallest_tiled:
+        return Team.TILES
     return teams(name)[0]
 
 

@@ -1,8 +1,8 @@
 // Pooling: a thread takes one number of the output and goes over its window. Bound by reading the input, which
 // neighbours share through the first cache. Source: ONNX MaxPool and AveragePool.
 #pragma once
-#include "convolution.cuh"
 #include "taps.cuh"
+#include "window.cuh"
 
 template <class fields, bool MAXIMUM, class Team>
 __device__ void pool(const word* words, const Memory& memory, const Team& team) {

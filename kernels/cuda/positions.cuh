@@ -3,8 +3,8 @@
 // which neighbours share through the first cache. place: one block a lane, whose threads wait for each other; bound by
 // its jumps through y. Source: ONNX MaxPool with its output Indices, ONNX MaxUnpool.
 #pragma once
-#include "convolution.cuh"
 #include "taps.cuh"
+#include "window.cuh"
 
 template <class Team>
 __device__ void max_pool_positions(const word* words, const Memory& memory, const Team& team) {

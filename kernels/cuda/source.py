@@ -21,6 +21,7 @@ from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
 from ..schemas.indexing import HEADS, NOWHERE
 from ..schemas.movement import MOVING_DOWN
+from .tiles import TILE_BLOCKS, TILE_POSITIONS, TILE_THREADS
 
 FOLDER = Path(__file__).parent
 
@@ -32,6 +33,8 @@ class Team(StrEnum):
     """Of as many blocks as a lane has work for; they do not wait for each other."""
     BLOCK = "Block"
     """Of one block a lane; they may wait for each other."""
+    TILES = "Tiles"
+    """Of as many blocks as a lane has tiles; those of one block wait for each other."""
 
 
 class Entry(NamedTuple):
@@ -53,11 +56,13 @@ class Family(NamedTuple):
     """Those whose threads work apart from each other."""
     waiting: tuple[str, ...] = ()
     """Those whose threads wait for each other."""
+    tiled: tuple[str, ...] = ()
+    """Those whose threads work apart, or where there is much to do a block of them on each tile."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """All of them."""
-        return self.free + self.waiting
+        return self.free + self.waiting + self.tiled
 
 
 FAMILIES: dict[str, Family] = {
@@ -65,7 +70,7 @@ FAMILIES: dict[str, Family] = {
     "elementwise": Family(("unary", "binary", "where", "where_wide", "chain")),
     "reduction": Family(("reduce", "reduce_general", "softmax", "normalize")),
     "products": Family(("dense", "dense_half", "matmul")),
-    "convolution": Family(("conv_wide", "conv_short", "conv_narrow", "conv_depthwise", "conv_volume")),
+    "convolution": Family(("conv_short", "conv_narrow", "conv_depthwise"), tiled=("conv_wide", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
     "positions": Family(("max_pool_positions",), waiting=("place",)),
     "sampling": Family(("sample",)),
@@ -88,6 +93,9 @@ FAMILIES: dict[str, Family] = {
 NAMES = frozenset(name for family in FAMILIES.values() for name in family.names)
 """Kernels that this back end has."""
 
+TILED = frozenset(name for family in FAMILIES.values() for name in family.tiled)
+"""Kernels that are done in tiles where they have many outputs."""
+
 _WAITING = frozenset(name for family in FAMILIES.values() for name in family.waiting)
 _RESERVED = frozenset({"operator", "signed", "unsigned", "INFINITY", "NAN"})
 """Words of the language, and macros: an underscore follows them where they name something of ours."""
@@ -108,6 +116,9 @@ _CONSTANTS = {
     "CHAIN_WORDS": CHAIN_WORDS,
     "HEADS": HEADS,
     "NOWHERE": f"{NOWHERE + 1} - 1",  # the literal is the number without its sign, which int64 does not hold
+    "TILE_THREADS": TILE_THREADS,
+    "TILE_BLOCKS": TILE_BLOCKS,
+    **{f"TILE_{channels}": positions for channels, positions in TILE_POSITIONS.items()},
 }
 
 
@@ -120,6 +131,8 @@ def teams(name: str) -> tuple[Team, ...]:
     """Who can run an instruction of this kernel by itself; where there are several, its operands decide."""
     if name in _WAITING:
         return (Team.BLOCK,)
+    if name in TILED:
+        return (Team.GRID, Team.TILES)
     return (Team.GRID, Team.BLOCK) if name in MOVING_DOWN else (Team.GRID,)
 
 
@@ -193,8 +206,9 @@ def _spelled(name: str) -> str:
 
 
 def _alone(entry: Entry) -> str:
+    bounds = "__launch_bounds__(TILE_THREADS, TILE_BLOCKS) " if entry.team is Team.TILES else ""
     return f"""
-extern "C" __global__ void {entry.function}(const word* words, Spaces spaces) {{
+extern "C" __global__ void {bounds}{entry.function}(const word* words, Spaces spaces) {{
     {entry.kernel}(words, spaces.of(blockIdx.y), {entry.team}());
 }}"""
 

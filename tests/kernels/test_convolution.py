@@ -53,6 +53,13 @@ def test_activations(kernel: str, backend: str, activation: Activation) -> None:
     problem.check(kernel, backend, 2, "dense", TOLERANCES[kernel])
 
 
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("outputs", [5, 13, 30, 70])
+def test_several_tiles(backend: str, outputs: int) -> None:
+    problem = ConvProblem(batch=2, inputs=3, outputs=outputs, size=(11, 37), kernel=(3, 2), pads=(1, 1, 1, 0))
+    problem.check("conv_wide", backend, 1, "dense", TOLERANCES["conv_wide"])
+
+
 # Real shapes: nuclei U-Net, Silero VAD's encoder and transform, GTCRN's encoder, one long 1x1.
 REAL = {
     "unet_first": ConvProblem(outputs=16, size=(40, 512), kernel=(3, 3), pads=(1, 1, 1, 1)),

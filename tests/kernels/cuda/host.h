@@ -50,11 +50,19 @@ constexpr size_t STACK_BYTES = 64 * 1024;
 
 enum class Wait { NOTHING, BLOCK, WARP, ENDED };
 
+// Four bytes that a thread has asked to be copied while it goes on: see kernels/cuda/ahead.cuh.
+struct Copy {
+    void* to;
+    const void* from;
+    bool exists;
+};
+
 struct Thread {
     ucontext_t context;
     std::vector<char> stack;
     Wait wait = Wait::NOTHING;
     int shuffles = 0;
+    std::vector<std::vector<Copy>> groups = {{}};  // of copies that it has not waited for; the last one is not ended
 };
 
 struct Team {
@@ -75,6 +83,7 @@ static void fail(const char* what) {
 
 static void enter() {
     team.body(team.captured);
+    if (team.threads[team.running].groups.size() > 1) fail("copies that their thread has not waited for");
     team.threads[team.running].wait = Wait::ENDED;
     swapcontext(&team.threads[team.running].context, &team.scheduler);
 }
@@ -89,6 +98,18 @@ static void turn(int number) {
     team.running = number;
     threadIdx = {number, 0, 0};
     swapcontext(&team.scheduler, &team.threads[number].context);
+}
+
+static void end_group() { team.threads[team.running].groups.emplace_back(); }
+
+// No copy is done before it is waited for: what reads it earlier finds what was there.
+static void wait_for_groups(int latest) {
+    auto& groups = team.threads[team.running].groups;
+    const auto done = groups.end() - std::min<size_t>(groups.size(), latest + 1);
+    const unsigned nothing = 0;
+    for (auto group = groups.begin(); group != done; ++group)
+        for (const Copy& copy : *group) std::memcpy(copy.to, copy.exists ? copy.from : &nothing, sizeof nothing);
+    groups.erase(groups.begin(), done);
 }
 
 // Whether all threads from `first` on, `count` of them, are at `wait`; if so they may go on.

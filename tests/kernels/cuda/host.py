@@ -7,15 +7,15 @@ import functools
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from wavetile.kernels.cache import cache_folder, write_whole
-from wavetile.kernels.cuda.launch import Limits, launch
-from wavetile.kernels.cuda.source import FAMILIES, NAMES, Entry, check, entries, families, joined, source, walk
+from wavetile.kernels.cuda.launch import Launch, Limits, launch
+from wavetile.kernels.cuda.source import FAMILIES, NAMES, TILED, Entry, check, entries, families, joined, source, walk
 from wavetile.kernels.schemas import KERNEL_IDS, KERNELS
 from wavetile.kernels.table import Memory, Table
 
@@ -23,8 +23,8 @@ HEADER = Path(__file__).with_name("host.h")
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off")
 THREADS = 64
-LIMITS = Limits(threads=THREADS, blocks=3)
-"""Small tensors take several blocks, and threads of these several numbers."""
+LIMITS = (Limits(threads=THREADS, blocks=3), Limits(threads=THREADS, blocks=2, smallest_tiled=1))
+"""Small tensors take several blocks, and threads of these several numbers; and tiles, where there are any."""
 
 
 class _Spaces(ctypes.Structure):
@@ -46,10 +46,11 @@ def compiler_is_here() -> bool:
 
 
 class HostRunner:
-    """A table on CUDA kernels, run by the processor. Each run is made twice and has to give the same bits.
+    """A table on CUDA kernels, run by the processor. Each run is made several times and has to give the same bits.
 
-    Once by the resident interpreter, threads and blocks taking turns forwards; once an instruction at a time, in
-    several blocks where the kernel can have them, backwards: what depends on the order is a race.
+    By the resident interpreter, threads and blocks taking turns forwards; and an instruction at a time, in several
+    blocks where the kernel can have them, backwards: what depends on the order is a race. What can be done in tiles is
+    done both ways.
     """
 
     def __init__(self, table: Table, memory: Memory) -> None:
@@ -63,10 +64,12 @@ class HostRunner:
         self._kernels = np.ascontiguousarray(table.kernels)
         self._starts = np.ascontiguousarray(table.starts)
         self._operands = np.ascontiguousarray(table.operands)
-        self._launches = [
-            launch(KERNELS[kernel_id], self._operands[first:last].tolist(), LIMITS)
+        instructions = [
+            (KERNELS[kernel_id], self._operands[first:last].tolist())
             for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
         ]
+        by_limits = [[launch(kernel, words, limits) for kernel, words in instructions] for limits in LIMITS]
+        self._launches = by_limits if TILED.intersection(self._names) else by_limits[:1]
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1. Raises AssertionError where the order matters."""
@@ -74,18 +77,19 @@ class HostRunner:
         before = [space.copy() for space in spaces]
         self._walk(lanes)
         walked = [space.copy() for space in spaces]
-        for space, content in zip(spaces, before, strict=True):
-            space[...] = content
-        self._step(lanes)
-        for space, content in zip(spaces, walked, strict=True):
-            assert space.tobytes() == content.tobytes(), f"{self._names}: the order of the threads changes the result"
+        for launches in self._launches:
+            for space, content in zip(spaces, before, strict=True):
+                space[...] = content
+            self._step(launches, lanes)
+            for space, content in zip(spaces, walked, strict=True):
+                assert space.tobytes() == content.tobytes(), f"{self._names}: the order of the threads matters"
 
     def _walk(self, lanes: int) -> None:
         table = self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names)
         _interpreter().host_walk(1, lanes, THREADS, 0, *map(ctypes.c_int64, table), self._spaces())
 
-    def _step(self, lanes: int) -> None:
-        for one, start in zip(self._launches, self._starts.tolist(), strict=False):
+    def _step(self, launches: Sequence[Launch], lanes: int) -> None:
+        for one, start in zip(launches, self._starts.tolist(), strict=False):
             words = ctypes.c_int64(self._operands.ctypes.data + 8 * start)
             _function(one.entry)(one.blocks, lanes, one.threads, 1, words, self._spaces())
 
