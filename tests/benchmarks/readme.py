@@ -19,13 +19,13 @@ def section(results: Path = RESULTS) -> str:
     return Report.from_json(json.loads(results.read_text("utf-8"))).markdown()
 
 
-def with_section(readme: str, text: str) -> str:
-    """A README whose section is `text`. Raises ValueError if it has no markers."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def with_section(readme: str, text: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
+    """A README whose section between the markers is `text`. Raises ValueError if it does not have them."""
+    before, begin, rest = readme.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise ValueError(f"README.md has no section between {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+        raise ValueError(f"README.md has no section between {markers[0]!r} and {markers[1]!r}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def main() -> int:
