@@ -19,6 +19,7 @@ import onnx
 from onnx import ModelProto, NodeProto
 from onnx.backend.base import Backend, BackendRep, Device, DeviceType
 from onnx.helper import make_model, make_opsetid, make_tensor_value_info, np_dtype_to_tensor_dtype
+from onnx.shape_inference import infer_shapes
 
 from .errors import BackendError, SignalError, WavetileError
 from .graph import load_network
@@ -121,10 +122,8 @@ class CpuBackend(Backend):
         for name, array in arrays.items():
             kind = np_dtype_to_tensor_dtype(array.dtype)
             model.graph.input.append(make_tensor_value_info(name, kind, array.shape))
-        # What their types are follows from the inputs; the checker wants some.
-        placeholders = [make_tensor_value_info(name, onnx.TensorProto.FLOAT, []) for name in node.output if name]
-        model.graph.output.extend(placeholders)
-        outputs = cls.run_model(model, arrays, device)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name)
+        outputs = cls.run_model(_with_output_types(model), arrays, device)
         for output, (dtype, shape) in zip(outputs, outputs_info or (), strict=False):
             if output.dtype != dtype or output.shape != tuple(shape):
                 raise SignalError(f"{node.op_type} gives {output.dtype} {output.shape}, not {dtype} {tuple(shape)}")
@@ -143,6 +142,17 @@ class ReferenceBackend(CpuBackend):
     """Networks on the NumPy definitions."""
 
     back_end = "reference"
+
+
+def _with_output_types(model: ModelProto) -> ModelProto:
+    """The model, each output with a type and a shape, as ONNX's checker wants: those that ONNX's inference finds."""
+    inferred = infer_shapes(model)
+    for output in inferred.graph.output:
+        if output.type.WhichOneof("value") is None:  # of an operator that ONNX can not infer: all of these are float
+            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.shape.SetInParent()
+    return inferred
 
 
 is_compatible = CpuBackend.is_compatible

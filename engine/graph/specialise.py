@@ -70,6 +70,12 @@ def specialise(
     for name, bound in outputs.items():
         if bound in work.sequences:
             raise UnsupportedError(f"output '{name}' is a sequence; tensors would work")
+        declared, made = network.outputs[name].dtype, work.types[bound].dtype
+        if made != declared:
+            raise ModelError(
+                f"output '{name}' is declared as {declared.name}, but the network makes {made.name}; declaring that "
+                "would work"
+            )
     return work.graph.finish(inputs, outputs)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto
-from onnx.helper import make_attribute, make_node
+from onnx.helper import make_attribute, make_node, np_dtype_to_tensor_dtype
 
 from tests.graph.networks import assert_same_numbers, bound_graph, graph_proto, network_proto
 from wavetile.engine.errors import ModelError, UnsupportedError
@@ -241,13 +241,25 @@ def test_a_size_that_depends_on_data_is_known_to_no_node(op: str, reader: str) -
 
 
 def test_an_output_whose_size_depends_on_data_has_its_largest_and_a_count() -> None:
-    model = network_proto([make_node("Unique", ["x"], ["y", "first", "which"], axis=1)], {"x": [4, 6]}, ["first"])
+    node = make_node("Unique", ["x"], ["y", "first", "which"], axis=1)
+    model = network_proto([node], {"x": [4, 6]}, ["first"], dtypes={"first": np.int64})
     graph = bound_graph(model)
     ragged = graph.ragged["first"]
     assert graph.nodes[0].outputs == ("y", "first", "", "", ragged.count)
     assert ragged.axis == 0
     assert (graph.types["first"].shape, graph.types[ragged.count].shape) == ((6,), (1,))
     assert ragged.count in graph.kept_names()
+
+
+@pytest.mark.parametrize("declared", [np.int64, np.float16])
+def test_an_output_declared_as_another_type_is_refused(declared: type) -> None:
+    """As it is by onnxruntime: who reads the declaration would take the bytes for something else."""
+    model = network_proto([make_node("Relu", ["x"], ["y"])], {"x": [4]}, ["y"])
+    model.graph.output[0].type.tensor_type.elem_type = np_dtype_to_tensor_dtype(np.dtype(declared))
+    with pytest.raises(
+        ModelError, match=f"'y' is declared as {np.dtype(declared).name}, but the network makes float32"
+    ):
+        bound_graph(model)
 
 
 def test_a_shape_that_depends_on_data_is_refused() -> None:
