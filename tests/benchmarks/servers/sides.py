@@ -48,21 +48,10 @@ class Side:
 def commands(model: str) -> dict[str, list[str]]:
     """How each side is started, by name."""
     here = "tests.benchmarks.servers"
+    wavetile = ["-m", "wavetile.engine", "serve", model, "--port", "0", "--max-streams", "8192", "--max-load", "0"]
     return {
-        "wavetile": [
-            "-m",
-            "wavetile.engine",
-            "serve",
-            model,
-            "--port",
-            "0",
-            "--max-streams",
-            "8192",
-            "--max-load",
-            "0",
-            "--max-load",
-            "0",
-        ],
+        "wavetile": wavetile,
+        "wavetile, 2 workers": [*wavetile, "--workers", "2"],
         "echo": ["-m", f"{here}.echo", model],
         "echo of bytes": ["-m", f"{here}.echo", model, "raw"],
         "onnxruntime": ["-m", f"{here}.plain", model],
