@@ -71,7 +71,7 @@ lock:  ## resolve every dependency again and rewrite constraints.txt
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip -qq install --upgrade "setuptools>=77"
 	@$(VENV)-lock/bin/python -m pip -qq install --no-build-isolation ".[auth,bench,channelz,check,dashboard,images,load,metrics,peers,report,telemetry,test,uvloop]"
-	@{ echo "# The exact set that the tests ran with: every extra but mic. Written by \`make lock\`; not for editing."; \
+	@{ echo "# The exact set that the tests ran with: every extra but mic, cuda and cuda12. Written by \`make lock\`; not for editing."; \
 	   $(VENV)-lock/bin/python -m pip freeze --all --exclude pip --exclude wavetile; } > constraints.txt.new
 	@mv constraints.txt.new constraints.txt
 	@rm -rf $(VENV)-lock build wavetile.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +61,132 @@ class Runner(Protocol):
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named input or output: a dense tensor of a carrier at a fixed place in every lane's arena."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset_bytes: int
+    dtype: np.dtype
+
+    @property
+    def size_bytes(self) -> int:
+        """Of a lane."""
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+
+class Executable(Protocol):
+    """What a back end needs of a program."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def table(self) -> Table:
+        """The instructions."""
+        ...
+
+    @property
+    def weights(self) -> np.ndarray:
+        """[bytes] uint8, read-only; programs of one network may be given more and more of the same memory."""
+        ...
+
+    @property
+    def arena_bytes(self) -> int:
+        """A lane."""
+        ...
+
+    @property
+    def initial_state(self) -> np.ndarray:
+        """[bytes] uint8: what a fresh slot holds."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Port]:
+        """By name."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, Port]:
+        """By name."""
+        ...
+
+
+class StateMemory(Protocol):
+    """Slots of a program's streams, in the memory that its kernels work on; what they hold is the same on all."""
+
+    def read(self, slot: int) -> bytes:
+        """What a slot holds."""
+        ...
+
+    def write(self, slot: int, state: bytes) -> None:
+        """Put a state of the program's size into a slot."""
+        ...
+
+    def reset(self, slot: int) -> None:
+        """Put the program's initial state into a slot."""
+        ...
+
+
+class Arena(Protocol):
+    """Memory for the activations of some lanes."""
+
+    @property
+    def lane_bytes(self) -> int:
+        """Of each lane."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of its ways to run a program a back end has chosen, and why."""
+
+    executor: str
+    lanes: int
+    step_us: Mapping[str, float]
+    """Executor -> what was measured for a step of all lanes, transfers included: the least of several times."""
+    ruled_out: str
+    """Why another one was not measured; "" if all were."""
+
+
+class BoundProgram(Runner, Protocol):
+    """A program bound to its memories, and the host's view of its ports."""
+
+    choice: Choice | None
+    """None where there is nothing to choose."""
+
+    def input(self, name: str) -> np.ndarray:
+        """The named input: [lanes, *shape] of its carrier, a live view for `run` to read."""
+        ...
+
+    def output(self, name: str) -> np.ndarray:
+        """The named output, likewise, for `run` to write."""
+        ...
+
+    def poison(self) -> None:
+        """Fill the arena with NaN."""
+        ...
+
+
+class Backend(Protocol):
+    """Where programs run."""
+
+    def states(self, program: Executable, slots: int) -> StateMemory:
+        """Make slots. What they hold is undefined until they are written or reset."""
+        ...
+
+    def arena(self, lanes: int, lane_bytes: int) -> Arena:
+        """Make an arena."""
+        ...
+
+    def bind(self, program: Executable, lanes: int, states: StateMemory, arena: Arena | None = None) -> BoundProgram:
+        """Bind a program to slots and to an arena of at least its size and lanes; None: one of its own."""
         ...
 
 

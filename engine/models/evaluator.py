@@ -113,6 +113,7 @@ class Evaluator:
         for _ in range(threads):
             self._turns.put(None)
         self._threads = threads
+        self._cores = 1 if backend == "cuda" else threads  # a card shares out each instruction by itself
         self._together = threading.Lock()
         self._lock = threading.Lock()
         self._programs: OrderedDict[Key, Future[_Compiled]] = OrderedDict()
@@ -246,7 +247,7 @@ class Evaluator:
         rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
         program = None
         if computed:
-            program = compile_graph(fuse(rest), name=self.network.name, threads=self._threads, halved=self._halved)
+            program = compile_graph(fuse(rest), name=self.network.name, threads=self._cores, halved=self._halved)
         return _Compiled(
             inputs=[(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
             bound=[(name, one.tobytes()) for name, one in bound.items()],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import BackendError, ModelError
 from ..graph import load_network
-from ..plan import BACKENDS
+from ..plan import named_backend
 from .card import WEIGHT_STORAGES, WeightStorage, find_card, read_card
 from .catalogue import weights_path
 from .fetch import Progress
@@ -29,7 +29,8 @@ def load(
     Args:
         name_or_path: the name of a card that comes with wavetile, such as "silero_vad"; the path of a card of your own
             (.toml); or the path of a network (.onnx), which can be run, but for want of a card not streamed.
-        backend: "cpu", or "reference": plain NumPy, slow, the definition of what every kernel computes.
+        backend: "cpu"; "cuda", an NVIDIA card (extra `cuda`, or `cuda12`); or "reference": plain NumPy, slow, the
+            definition of what every kernel computes.
         threads: how many cores `run` may use. A network of at least 20 million multiply-adds is computed by all of
             them together, with the same bits as by one. Of smaller ones, that many calls compute at the same time, each
             on one core; more calls wait for their turn. Streams are computed in the thread that calls them, and back
@@ -42,7 +43,7 @@ def load(
     Raises:
         ModelError: there is no such model, or it can not be used (CardError, WeightsError, LimitError,
             UnsupportedError say why).
-        BackendError: the back end is not there, or `threads` is not a number of threads.
+        BackendError: the back end is not there, or its card has no room; or `threads` is not a number of threads.
     """
     _check_backend(backend, threads)
     if weights not in (None, *WEIGHT_STORAGES):
@@ -69,9 +70,6 @@ def load(
 
 
 def _check_backend(backend: str, threads: int) -> None:
-    if backend == "cuda":
-        raise BackendError(f"the back end 'cuda' is not part of this version; choose one of {', '.join(BACKENDS)}")
-    if backend not in BACKENDS:
-        raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
+    named_backend(backend)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise BackendError(f"threads is {threads!r}; a whole number of at least 1 would work")

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ModelError, SignalError
 from ..graph import Network
 from ..graph.network import DeclaredType
-from ..plan import Program, StatePool
+from ..plan import Program, StatePool, Workspace
 from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
 from ..session.kept_session import KeptSession
 from .axes import AxisChoice, Sizes
@@ -146,7 +146,8 @@ class Model(TakesImages):
     def resume(self, snapshot: bytes) -> Stream:
         """Go on with a stream where `Stream.snapshot` was taken: bit for bit as the one that it was taken of.
 
-        Where vectors of another width compute (another kind of processor), the last bits may differ.
+        Where another back end or vectors of another width compute (another kind of processor), the last bits may
+        differ.
 
         Raises:
             SnapshotError: it is no snapshot, or one of another model, or of another version of it or of wavetile.
@@ -254,14 +255,20 @@ class Model(TakesImages):
 
         Raises:
             ModelError: the model can not be computed; the message names the node.
+            BackendError: the card lacks a kernel, or room.
         """
         if self._streams:
-            _ = self.stream_spec
+            self._try_out(self.stream_spec.program)
         elif self._is_bound:
-            self.program()
+            self._try_out(self.program())
         else:
             for network in self._networks.values():
                 check_signal_path(network)
+
+    def _try_out(self, program: Program | None) -> None:
+        """On a card, bind a program: kernels that are missing or do not compile, and too little memory, show now."""
+        if self.backend == "cuda" and program is not None:
+            Workspace(program, self.backend)
 
     def program(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Program | None:
         """The program that `run` uses for inputs of these shapes; those that the network fixes need not be given.
@@ -304,7 +311,7 @@ class Model(TakesImages):
         spec = self.stream_spec
         with self._lock:
             if self._pool is None:
-                self._pool = StatePool(spec.program, DEFAULT_STATE_SLOTS)
+                self._pool = StatePool(spec.program, DEFAULT_STATE_SLOTS, spec.backend)
             return self._pool
 
     @property

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from .backends import BACKENDS, named_backend
 from .carriers import from_carrier, to_carrier
 from .compile import compile_graph
-from .program import Port, Program
+from .program import Program
 from .rules import OPERATORS
-from .workspace import BACKENDS, SharedArena, Slot, StatePool, Workspace
+from .workspace import SharedArena, Slot, StatePool, Workspace
 
 __all__ = [
     "BACKENDS",
     "OPERATORS",
-    "Port",
     "Program",
     "SharedArena",
     "Slot",
@@ -19,5 +19,6 @@ __all__ = [
     "Workspace",
     "compile_graph",
     "from_carrier",
+    "named_backend",
     "to_carrier",
 ]

@@ -11,21 +11,11 @@ import numpy as np
 
 from ...kernels.contract import Kernel, Space, TensorRef
 from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
-from ...kernels.table import WHOLE, Table, aligned_bytes
+from ...kernels.table import WHOLE, Port, Table, aligned_bytes
 from .builder import Builder, Instruction, merged_operands
 from .memory import align, lifetimes, place_by_lifetime, place_in_order
 from .view import Buffer, View
 from .weights import WeightMemory
-
-
-@dataclass(frozen=True)
-class Port:
-    """A named input or output: a dense tensor of a carrier at a fixed place in every lane's arena."""
-
-    name: str
-    shape: tuple[int, ...]
-    offset_bytes: int
-    dtype: np.dtype
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ...kernels.contract import ALIGNMENT_BYTES
-from ...kernels.table import Memory, Runner, Table, aligned_bytes
+from ...kernels.errors import KernelError
+from ...kernels.table import Arena
 from ..errors import BackendError, CapacityError, WavetileError
-from .program import Port, Program
-
-BACKENDS = ("cpu", "reference")
-
-
-def bind(backend: str, table: Table, memory: Memory) -> Runner:
-    """Bind a table to memories on a back end.
-
-    Raises:
-        BackendError: the back end is not there.
-    """
-    if backend == "cpu":
-        from ...kernels.cpu.runner import CpuRunner
-        from ...kernels.cpu.team import TeamRunner
-
-        return (CpuRunner if table.threads == 1 else TeamRunner)(table, memory)
-    if backend == "reference":
-        from ...kernels.reference.runner import ReferenceRunner
-
-        return ReferenceRunner(table, memory)
-    raise BackendError(f"there is no back end {backend!r}; choose one of {', '.join(BACKENDS)}")
+from .backends import named_backend
+from .program import Program
 
 
 class Slot(NamedTuple):
@@ -48,11 +30,19 @@ class StatePool:
     Who holds a slot that was released can neither see nor change what the place's next owner keeps there. Thread-safe.
     """
 
-    def __init__(self, program: Program, capacity: int) -> None:
+    def __init__(self, program: Program, capacity: int, backend: str = "cpu") -> None:
+        """Make the slots where `backend` computes.
+
+        Raises:
+            BackendError: the back end is not there, or its device has no room for so many.
+        """
         self.capacity = capacity
-        self._initial = program.initial_state
-        stride = max(len(self._initial), ALIGNMENT_BYTES)
-        self.memory = aligned_bytes(capacity, stride)
+        self.backend = named_backend(backend)
+        try:
+            self.memory = self.backend.states(program, capacity)
+        except KernelError as error:
+            raise BackendError(f"{program.name}: {error}") from None
+        self._size = program.state_bytes
         self._free = dict.fromkeys(range(capacity - 1, -1, -1))
         self._generations = [0] * capacity
         """Of each place's owner, or of its next one while it is free."""
@@ -90,12 +80,20 @@ class StatePool:
 
     def reset(self, slot: Slot) -> None:
         """Put a slot back to the initial state. Raises WavetileError as `release`."""
-        self.view(slot)[:] = self._initial
-
-    def view(self, slot: Slot) -> np.ndarray:
-        """The state of a slot: [state_bytes] uint8, live. Raises WavetileError as `release`."""
         self._check(slot)
-        return self.memory[slot.place, : len(self._initial)]
+        self.memory.reset(slot.place)
+
+    def read(self, slot: Slot) -> bytes:
+        """The state of a slot: the same bytes on every back end. Raises WavetileError as `release`."""
+        self._check(slot)
+        return self.memory.read(slot.place)
+
+    def write(self, slot: Slot, state: bytes) -> None:
+        """Put a state that `read` gave into a slot. Raises WavetileError as `release`; ValueError: it does not fit."""
+        self._check(slot)
+        if len(state) != self._size:
+            raise ValueError(f"a state of {len(state)} bytes; one of {self._size} would fit")
+        self.memory.write(slot.place, state)
 
     def _check(self, slot: Slot) -> None:
         index, generation = slot
@@ -115,7 +113,7 @@ class Workspace:
         backend: str = "cpu",
         lanes: int = 1,
         pool: StatePool | None = None,
-        arena: np.ndarray | None = None,
+        arena: Arena | None = None,
     ) -> None:
         """Bind the program.
 
@@ -123,43 +121,49 @@ class Workspace:
             program: what runs.
             backend: one of BACKENDS.
             lanes: how many streams run together at most.
-            pool: where their slots are; None: a slot of its own for each lane.
-            arena: [lanes, at least program.arena_bytes] uint8, aligned, that several workspaces share which never run
-                at the same time; None: an arena of its own.
+            pool: where their slots are, on the same back end; None: a slot of its own for each lane.
+            arena: an arena of that back end, at least program.arena_bytes a lane, that several workspaces share which
+                never run at the same time; None: an arena of its own.
+
+        Raises:
+            BackendError: the back end or a kernel is not there, or its device has no room.
         """
         self.program = program
         self.lanes = lanes
         own = pool is None
-        self._pool = StatePool(program, lanes) if pool is None else pool
-        self._arena = aligned_bytes(lanes, program.arena_bytes) if arena is None else arena
-        self._runner = bind(backend, program.table, Memory(program.weights, self._arena, self._pool.memory))
-        self.slots = self._runner.slots
+        self._pool = StatePool(program, lanes, backend) if pool is None else pool
+        try:
+            self._bound = named_backend(backend).bind(program, lanes, self._pool.memory, arena)
+        except KernelError as error:
+            raise BackendError(f"{program.name}: {error}") from None
+        self.slots = self._bound.slots
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
             self.slots[:] = [self._pool.acquire().place for _ in range(lanes)]
-        self._views: dict[Port, np.ndarray] = {}
-        self.run = self._runner.run
+        self.choice = self._bound.choice
+        """Which executor runs it, where the back end has several."""
+        self.run = self._bound.run
         """run(lanes): one step of the first `lanes` lanes, in one native call."""
+
+    @cached_property
+    def _inputs(self) -> dict[str, np.ndarray]:
+        return {name: self._bound.input(name) for name in self.program.inputs}
+
+    @cached_property
+    def _outputs(self) -> dict[str, np.ndarray]:
+        return {name: self._bound.output(name) for name in self.program.outputs}
 
     def poison(self) -> None:
         """Fill the arena with NaN: whoever reads what no one has written spreads it, and is found out."""
-        self._arena[:, : self._arena.shape[1] // 4 * 4].view(np.float32)[:] = np.nan
+        self._bound.poison()
 
     def input(self, name: str) -> np.ndarray:
         """The named input: [lanes, *shape] of its carrier, a live view."""
-        return self._port(self.program.inputs[name])
+        return self._inputs[name]
 
     def output(self, name: str) -> np.ndarray:
         """The named output: [lanes, *shape] of its carrier, a live view that the next `run` overwrites."""
-        return self._port(self.program.outputs[name])
-
-    def _port(self, port: Port) -> np.ndarray:
-        view = self._views.get(port)
-        if view is None:
-            size = port.dtype.itemsize * int(np.prod(port.shape, dtype=np.int64))
-            window = self._arena[:, port.offset_bytes : port.offset_bytes + size]
-            view = self._views[port] = window.view(port.dtype).reshape(self.lanes, *port.shape)
-        return view
+        return self._outputs[name]
 
 
 class SharedArena:
@@ -167,7 +171,7 @@ class SharedArena:
 
     def __init__(self, backend: str = "cpu") -> None:
         self._backend = backend
-        self._memory = aligned_bytes(1, 0)
+        self._memory: Arena | None = None
         self._workspaces: dict[int, Workspace] = {}
 
     def has_room(self, program: Program) -> bool:
@@ -175,7 +179,7 @@ class SharedArena:
 
         If not, the arena is about to be replaced by a larger one; who lets go of the workspaces frees it before.
         """
-        return program.arena_bytes <= self._memory.shape[1]
+        return self._memory is not None and program.arena_bytes <= self._memory.lane_bytes
 
     def bind(self, program: Program) -> Workspace:
         """The program's workspace: another one than before if the arena had to grow meanwhile."""
@@ -183,7 +187,7 @@ class SharedArena:
         if workspace is None:
             if not self.has_room(program):
                 self._workspaces.clear()
-                self._memory = aligned_bytes(1, 0)  # gone before the larger one is there
-                self._memory = aligned_bytes(1, program.arena_bytes)
+                self._memory = None  # gone before the larger one is there
+                self._memory = named_backend(self._backend).arena(1, program.arena_bytes)
             workspace = self._workspaces[id(program)] = Workspace(program, self._backend, arena=self._memory)
         return workspace

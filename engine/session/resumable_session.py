@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..errors import SnapshotError
 from .record import Record, Value
 from .resample import Resampler
@@ -60,7 +58,7 @@ class ResumableSession(Session):
             "fed": self._fed,
             "read": self._ring.read_count,
             "ring": self._ring.save(),
-            "state": b"".join(self._pool.view(slot).tobytes() for slot in self._held),
+            "state": b"".join(self._pool.read(slot) for slot in self._held),
             "resampler": None if resampler is None else resampler.save(),
             "bypass": None if self._bypass is None else self._bypass.save(),
             "results": self._results.save(),
@@ -70,12 +68,12 @@ class ResumableSession(Session):
         """Go on where a session of the same stream was saved, instead of at the beginning. Raises SnapshotError."""
         self._check_open()
         self._begin()
-        state = np.frombuffer(saved.data("state"), np.uint8)
+        state = saved.data("state")
         size = self.spec.program.state_bytes
         if len(state) != size * self.lanes:
             raise SnapshotError(f"a state of {len(state)} bytes does not fit {self.lanes} lane(s) of {size} bytes")
         for lane, slot in enumerate(self._held):
-            self._pool.view(slot)[:] = state[lane * size : (lane + 1) * size]
+            self._pool.write(slot, state[lane * size : (lane + 1) * size])
         try:
             self._ring.restore(saved.array("ring"), saved.number("read"))
         except ValueError as error:

@@ -96,10 +96,10 @@ class StreamSpec:
 
     @cached_property
     def digest(self) -> str:
-        """Names the stream's program, weights and cut: a state goes on only where this is the same."""
+        """Names the stream's program, weights and cut: a state goes on only where this is the same, on any back end."""
         program = self.program
         said = (
-            *(self.name, self.kind, self.backend, self.made_by(), self.input, self.sample_rate_hz, self.hop_samples),
+            *(self.name, self.kind, self.made_by(), self.input, self.sample_rate_hz, self.hop_samples),
             *(self.window_samples, self.start, self.delay_samples, self.audio, sorted(self.values.items())),
             *(self.feature_count, self.downmix, program.inputs, program.outputs, program.arena_bytes),
         )

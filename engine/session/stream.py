@@ -34,7 +34,7 @@ class Stream:
     ) -> None:
         """Open the stream. Raises SignalError for a rate or number of channels that can not be used."""
         lanes = 1 if spec.downmix else check_channels(spec, channels)
-        pool = StatePool(spec.program, lanes)
+        pool = StatePool(spec.program, lanes, spec.backend)
         self._session = ResumableSession(
             spec, pool, sample_rate_hz=sample_rate_hz, channels=channels, resumable=resumable
         )

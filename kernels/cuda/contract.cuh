@@ -31,6 +31,44 @@ struct Spaces {
     }
 };
 
+// Where a port lies in every lane's arena and in its window, in bytes.
+struct Port {
+    word arena, window, size;
+};
+
+// The ports of one direction, and where the host has them: page-locked memory that the device reads and writes itself.
+struct Windows {
+    const Port* ports;
+    word count;
+    char* memory;
+    word stride;  // bytes from one lane to the next
+
+    // From a lane's window into its arena (TO_ARENA), or back. Ports are whole words of 4 bytes.
+    template <bool TO_ARENA, class Team>
+    __device__ void move(int lane, char* arena, const Team& team) const {
+        for (int port = 0; port < count; ++port) {
+            int* inside = reinterpret_cast<int*>(arena + ports[port].arena);
+            int* outside = reinterpret_cast<int*>(memory + lane * stride + ports[port].window);
+            const int words = static_cast<int>(ports[port].size / 4);
+            for (int index = team.rank; index < words; index += team.size)
+                (TO_ARENA ? inside : outside)[index] = (TO_ARENA ? outside : inside)[index];
+        }
+    }
+};
+
+// What the resident interpreter has beside memories: the table, the ports, and an arena in the block's shared memory
+// where `shared_bytes` is not 0. It is filled with NaN first if `poisoned`.
+struct Walk {
+    const word *kernels, *starts, *words;
+    word instructions;
+    Windows inputs, outputs;
+    word shared_bytes, poisoned;
+};
+
+#ifndef SHARED_ARENA  // tests bring their own
+#define SHARED_ARENA(name) extern __shared__ __align__(16) char name[]
+#endif
+
 // Threads that work on one instruction of one lane. `sync` waits for all of them; threads of several blocks can not
 // wait for each other, so that a kernel which calls it runs in one block a lane.
 struct Block {

@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, TYPE_SHIFT, Choice, ElementType, Kernel
+from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, TYPE_SHIFT, Choice, ElementType, Kernel, Space
 from ..errors import KernelError
 from ..packing import CHANNEL_BLOCK
 from ..packing_spectrum import HEADER_WORDS
@@ -146,15 +146,15 @@ def check(names: Iterable[str]) -> None:
         raise KernelError(f"the back end 'cuda' has no kernel {', '.join(missing)}; the back end 'cpu' has them all")
 
 
-def source(names: Iterable[str], *, resident: bool = True) -> str:
-    """CUDA C with the functions that run these kernels one by one and, if `resident`, all together.
+def source(names: Iterable[str], *, alone: bool = True, resident: bool = True) -> str:
+    """CUDA C with the functions that run these kernels one by one, if `alone`, and all together, if `resident`.
 
     Raises KernelError: one of them is not there.
     """
     wanted = set(names)
     check(wanted)
     ordered = [name for family in FAMILIES.values() for name in family.names if name in wanted]
-    parts = [_alone(entry) for entry in entries(ordered)]
+    parts = [_alone(entry) for entry in entries(ordered)] if alone else []
     if resident:
         parts.append(walk(ordered))
     return joined([f"{family}.cuh" for family in families(wanted)], "\n".join(parts))
@@ -188,7 +188,7 @@ def _generated(code: str) -> str:
     used = set(_WORD.findall(code))
     constants = {name: value for name, value in _CONSTANTS.items() if name in used}
     fields = [field for kernel in KERNEL_BY_NAME.values() for field in kernel.fields]
-    options = {ElementType, *(field.options for field in fields if isinstance(field, Choice))}
+    options = {ElementType, Space, *(field.options for field in fields if isinstance(field, Choice))}
     lines = [f"[[maybe_unused]] constexpr long long {name} = {value};" for name, value in constants.items()]
     lines += [_numbers(kind) for kind in sorted(options, key=lambda kind: kind.__name__) if kind.__name__ in used]
     operands = [_operands(KERNEL_BY_NAME[name]) for name in sorted(set(_OPERANDS.findall(code)))]
@@ -221,16 +221,24 @@ def walk(names: Iterable[str]) -> str:
     """CUDA C of the resident interpreter for these kernels."""
     cases = "\n".join(f"            case {KERNEL_IDS[name]}: {name}(words, memory, block); break;" for name in names)
     return f"""
-extern "C" __global__ void walk(const word* kernels, const word* starts, const word* operand_words, int instructions,
-                                Spaces spaces) {{
-    const Memory memory = spaces.of(blockIdx.y);
+extern "C" __global__ void walk(Walk walk, Spaces spaces) {{
+    Memory memory = spaces.of(blockIdx.y);
+    char*& arena = memory.spaces[Space::ARENA];
     const Block block;
-    for (int instruction = 0; instruction < instructions; ++instruction) {{
-        const word* words = operand_words + starts[instruction];
-        switch (kernels[instruction]) {{
+    SHARED_ARENA(shared);
+    if (walk.shared_bytes) arena = shared;
+    for (int index = block.rank; walk.poisoned && index < walk.shared_bytes / 4; index += block.size)
+        reinterpret_cast<unsigned*>(shared)[index] = 0xffffffffu;
+    block.sync();
+    walk.inputs.move<true>(blockIdx.y, arena, block);
+    block.sync();
+    for (int instruction = 0; instruction < walk.instructions; ++instruction) {{
+        const word* words = walk.words + walk.starts[instruction];
+        switch (walk.kernels[instruction]) {{
 {cases}
         }}
         block.sync();
     }}
+    walk.outputs.move<false>(blockIdx.y, arena, block);
 }}
 """

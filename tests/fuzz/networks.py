@@ -25,6 +25,7 @@ from wavetile.engine.errors import WavetileError
 from wavetile.engine.graph import Limits, Network, load_network
 from wavetile.engine.models import evaluator
 from wavetile.engine.plan import Workspace
+from wavetile.kernels.host import HostProgram
 
 MOST_ELEMENTS = 1 << 16
 """Of an input that is made up; networks that want more are bound to what they say, and not run."""
@@ -62,8 +63,13 @@ class PoisonedWorkspace(Workspace):
         self.fill(POISONS[0])
         self.made.append(self)
 
+    @property
+    def memory(self) -> np.ndarray:
+        assert isinstance(self._bound, HostProgram)
+        return self._bound.arena
+
     def fill(self, byte: int) -> None:
-        self._arena[:] = byte
+        self.memory[:] = byte
 
 
 def prepare() -> Trial:

@@ -118,7 +118,7 @@ class Leaky(evaluator.Evaluator):
 
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
         outputs = super().run(inputs)
-        return {**outputs, "leak": networks.PoisonedWorkspace.made[0]._arena[0, -1:].copy()}
+        return {**outputs, "leak": networks.PoisonedWorkspace.made[0].memory[0, -1:].copy()}
 
 
 @pytest.mark.parametrize("kind", [evaluator.Evaluator, Leaky])

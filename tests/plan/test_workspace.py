@@ -143,7 +143,7 @@ def test_slots_are_fresh_and_never_given_twice(program: Program) -> None:
     assert sorted(slot.place for slot in slots) == [0, 1, 2]
     with pytest.raises(CapacityError, match="all 3 state slots are taken"):
         pool.acquire()
-    pool.view(slots[1])[:] = 7
+    pool.write(slots[1], bytes([7]) * program.state_bytes)
     pool.release(slots[1])
     with pytest.raises(WavetileError, match="does not belong to its owner"):
         pool.release(slots[1])
@@ -153,16 +153,17 @@ def test_slots_are_fresh_and_never_given_twice(program: Program) -> None:
 def test_a_released_slot_can_not_touch_its_next_owner(program: Program) -> None:
     pool = StatePool(program, 1)
     before = pool.acquire()
-    pool.view(before)[:] = 7
+    pool.write(before, bytes([7]) * program.state_bytes)
     pool.release(before)
     owner = pool.acquire()
     assert owner.place == before.place
-    assert not pool.view(owner).any()
-    pool.view(owner)[:] = 9
-    for misuse in (pool.reset, pool.release, pool.view):
+    assert not any(pool.read(owner))
+    nines = bytes([9]) * program.state_bytes
+    pool.write(owner, nines)
+    for misuse in (pool.reset, pool.release, pool.read, lambda slot: pool.write(slot, nines)):
         with pytest.raises(WavetileError, match="state slot 0 does not belong to its owner number 0"):
             misuse(before)
-    assert (pool.view(owner) == 9).all()
+    assert pool.read(owner) == nines
     assert pool.free == 0
 
 

@@ -213,7 +213,6 @@ def test_the_snapshot_of_another_stream_is_refused() -> None:
         overlap_spec("first_frame"),
         overlap_spec(frame=128),
         replace(overlap_spec(), made_by=lambda: "other code"),
-        replace(overlap_spec(), backend="cpu"),
     ]
     weights = overlap_spec().program.weights.copy()
     weights[0] ^= 1

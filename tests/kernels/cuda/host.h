@@ -18,6 +18,7 @@
 #define __restrict__ __restrict
 #define __noinline__
 #define __launch_bounds__(...)
+#define SHARED_ARENA(name) char* const name = host::shared_arena
 
 using std::max;
 using std::min;
@@ -76,6 +77,10 @@ struct Team {
 
 inline Team team;
 
+// What a block may have of shared memory beside what functions declare, and how much of it a launch asked for.
+alignas(64) inline char shared_arena[256 * 1024];
+inline int shared_bytes = 0;
+
 static void fail(const char* what) {
     std::fprintf(stderr, "CUDA on the host: %s (block %d, %d; thread %d)\n", what, blockIdx.x, blockIdx.y, threadIdx.x);
     std::abort();
@@ -122,6 +127,7 @@ static bool released(int first, int count, Wait wait) {
 
 static void run_block(bool backwards) {
     const int count = blockDim.x;
+    std::memset(shared_arena, 0xff, shared_bytes);  // NaN: nothing is left of other blocks
     for (int number = 0; number < count; ++number) {
         Thread& thread = team.threads[number];
         thread.wait = Wait::NOTHING;

@@ -16,6 +16,7 @@ import numpy as np
 from wavetile.kernels.cache import cache_folder, write_whole
 from wavetile.kernels.cuda.launch import Launch, Limits, launch
 from wavetile.kernels.cuda.source import FAMILIES, NAMES, TILED, Entry, check, entries, families, joined, source, walk
+from wavetile.kernels.cuda.structures import Spaces, Walk
 from wavetile.kernels.schemas import KERNEL_IDS, KERNELS
 from wavetile.kernels.table import Memory, Table
 
@@ -25,19 +26,6 @@ FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-
 THREADS = 64
 LIMITS = (Limits(threads=THREADS, blocks=3), Limits(threads=THREADS, blocks=2, smallest_tiled=1))
 """Small tensors take several blocks, and threads of these several numbers; and tiles, where there are any."""
-
-
-class _Spaces(ctypes.Structure):
-    """`Spaces` of kernels/cuda/contract.cuh."""
-
-    _fields_ = (
-        ("weights", ctypes.c_void_p),
-        ("arena", ctypes.c_void_p),
-        ("state", ctypes.c_void_p),
-        ("arena_stride", ctypes.c_int64),
-        ("state_stride", ctypes.c_int64),
-        ("slots", ctypes.c_void_p),
-    )
 
 
 def compiler_is_here() -> bool:
@@ -58,7 +46,7 @@ class HostRunner:
         self._names = [KERNELS[kernel_id].name for kernel_id in table.kernels]
         check(self._names)
         for family in families(self._names):
-            _library(family)
+            library(family)
         self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
         self._memory = memory
         self._kernels = np.ascontiguousarray(table.kernels)
@@ -85,17 +73,17 @@ class HostRunner:
                 assert space.tobytes() == content.tobytes(), f"{self._names}: the order of the threads matters"
 
     def _walk(self, lanes: int) -> None:
-        table = self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names)
-        _interpreter().host_walk(1, lanes, THREADS, 0, *map(ctypes.c_int64, table), self._spaces())
+        walk = Walk(self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names))
+        interpreter().host_walk(1, lanes, THREADS, 0, walk, self._spaces())
 
     def _step(self, launches: Sequence[Launch], lanes: int) -> None:
         for one, start in zip(launches, self._starts.tolist(), strict=False):
             words = ctypes.c_int64(self._operands.ctypes.data + 8 * start)
-            _function(one.entry)(one.blocks, lanes, one.threads, 1, words, self._spaces())
+            function(one.entry)(one.blocks, lanes, one.threads, 1, words, self._spaces())
 
-    def _spaces(self) -> _Spaces:
+    def _spaces(self) -> Spaces:
         memory = self._memory
-        return _Spaces(
+        return Spaces(
             memory.weights.ctypes.data,
             memory.arena.ctypes.data,
             memory.state.ctypes.data,
@@ -105,24 +93,25 @@ class HostRunner:
         )
 
 
-def _function(entry: Entry) -> Callable[..., None]:
-    return _library(families([entry.kernel])[0])[f"host_{entry.function}"]
+def function(entry: Entry) -> Callable[..., None]:
+    """What launches a function: blocks of a lane, lanes, threads, backwards, and its own parameters."""
+    return library(families([entry.kernel])[0])[f"host_{entry.function}"]
 
 
 @functools.cache
-def _library(family: str) -> ctypes.CDLL:
+def library(family: str) -> ctypes.CDLL:
     """The kernels of one file, which the interpreter knows from now on."""
     names = FAMILIES[family].names
     functions = [entry.function for entry in entries(names)]
     code = [source(names, resident=False), *map(_entry, functions), *map(_instruction, names)]
-    library = compiled("\n".join(code))
+    built = compiled("\n".join(code))
     for name in names:
-        _interpreter().host_provide(KERNEL_IDS[name], library[f"host_{name}"])
-    return library
+        interpreter().host_provide(KERNEL_IDS[name], built[f"host_{name}"])
+    return built
 
 
 @functools.cache
-def _interpreter() -> ctypes.CDLL:
+def interpreter() -> ctypes.CDLL:
     """The resident interpreter of all kernels, which calls those of the libraries that provided themselves."""
     forward = [f"FORWARD({name}, {KERNEL_IDS[name]})" for name in sorted(NAMES)]
     return compiled("\n".join([joined([], "\n".join([_PROVIDED, *forward, walk(sorted(NAMES))])), _WALK]))
@@ -176,9 +165,8 @@ static Instruction instructions_of[{len(KERNELS)}];
 
 _WALK = """
 extern "C" void host_provide(int kernel, Instruction instruction) { instructions_of[kernel] = instruction; }
-extern "C" void host_walk(int blocks, int lanes, int threads, int backwards, const word* kernels, const word* starts,
-                          const word* operand_words, word instructions, Spaces spaces) {
-    host::launch(blocks, lanes, threads, backwards,
-                 [=] { walk(kernels, starts, operand_words, static_cast<int>(instructions), spaces); });
+extern "C" void host_share(int bytes) { host::shared_bytes = bytes; }
+extern "C" void host_walk(int blocks, int lanes, int threads, int backwards, Walk given, Spaces spaces) {
+    host::launch(blocks, lanes, threads, backwards, [=] { walk(given, spaces); });
 }
 """

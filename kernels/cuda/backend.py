@@ -1,0 +1,156 @@
+"""The back end of one card: what programs on it share, and which executor each of them gets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from ..errors import KernelError
+from ..schemas import KERNELS
+from ..table import Arena, Choice, Executable, StateMemory, Table
+from .budget import Budget
+from .device import LEAST_CAPABILITY, Device, DeviceError
+from .executors import (
+    RESIDENT_THREADS,
+    Executor,
+    GraphExecutor,
+    Placed,
+    ResidentExecutor,
+    check_lanes,
+    interpreter,
+    shared_arena_bytes,
+)
+from .memory import DeviceArena, DeviceStates, DeviceTable, DeviceWeights, PortWindows
+from .source import check
+
+MOST_RESIDENT_MULTIPLY_ADDS = 50_000_000
+"""Of a lane and step: more belong on several multiprocessors, and even to measure them on one would take long."""
+
+TIMED_STEPS = 6
+
+
+class CudaProgram:
+    """A program on a card. `run` allocates nothing once a number of lanes has come before."""
+
+    def __init__(self, placed: Placed, executor: Executor, choice: Choice) -> None:
+        self.choice: Choice | None = choice
+        self.slots = placed.slots
+        self._placed, self._executor = placed, executor
+        self._enqueue, self._wait = executor.enqueue, placed.queue.wait
+
+    def run(self, lanes: int) -> None:
+        """Execute the table once for lanes 0 .. lanes - 1. Raises KernelError: more lanes than the memory has."""
+        check_lanes(lanes, self._placed.lanes)
+        self._enqueue(lanes)
+        self._wait()
+
+    def input(self, name: str) -> np.ndarray:
+        """The named input: [lanes, *shape], page-locked."""
+        return self._placed.inputs.view(name)
+
+    def output(self, name: str) -> np.ndarray:
+        """The named output: [lanes, *shape], page-locked."""
+        return self._placed.outputs.view(name)
+
+    def poison(self) -> None:
+        """Fill the arena with NaN, and the host's side of the ports."""
+        self._executor.poison()
+        self._placed.inputs.poison()
+        self._placed.outputs.poison()
+
+
+class CudaBackend:
+    """One card. Safe from several threads."""
+
+    def __init__(self, device: Device, memory_bytes: int | None = None) -> None:
+        """`memory_bytes`: what models may take; None: a share of what is free.
+
+        Raises DeviceError: the card is too old.
+        """
+        capability = device.facts.compute_capability
+        if capability < LEAST_CAPABILITY:
+            raise DeviceError(
+                f"{device.facts.name} has compute capability {_dotted(capability)}; {_dotted(LEAST_CAPABILITY)} "
+                "(Turing) or a later one would work"
+            )
+        self.device = device
+        self.budget = Budget(device, memory_bytes)
+        self._weights = DeviceWeights(device, self.budget)
+        self._binding = threading.Lock()
+        """One program after the other is compiled and measured."""
+
+    def states(self, program: Executable, slots: int) -> DeviceStates:
+        """Make slots. Raises DeviceError: there is no room."""
+        return DeviceStates(program, slots, self.device, self.budget)
+
+    def arena(self, lanes: int, lane_bytes: int) -> DeviceArena:
+        """Make an arena. Raises DeviceError: there is no room."""
+        return DeviceArena(lanes, lane_bytes, self.budget, f"the activations of {lanes} streams")
+
+    def bind(self, program: Executable, lanes: int, states: StateMemory, arena: Arena | None = None) -> CudaProgram:
+        """Bind a program, on the executor that is faster for so many lanes.
+
+        Raises:
+            KernelError: a kernel is not there, or the slots or the arena are another back end's.
+            DeviceError: there is no room.
+        """
+        check(KERNELS[kernel_id].name for kernel_id in program.table.kernels)
+        if arena is None:
+            arena = self.arena(lanes, program.arena_bytes)
+        if not isinstance(states, DeviceStates) or not isinstance(arena, DeviceArena):
+            raise KernelError("the slots of its streams have to lie on the card")
+        with self._binding:
+            return self._bind(program, lanes, states, arena)
+
+    def _bind(self, program: Executable, lanes: int, states: DeviceStates, arena: DeviceArena) -> CudaProgram:
+        device, budget, queue = self.device, self.budget, self.device.queue()
+        slots = device.host_array(8 * lanes).view(np.int64)
+        slots[:] = states.spare  # what is measured belongs to nobody
+        placed = Placed(
+            program.table,
+            lanes,
+            device,
+            queue,
+            DeviceTable(program.table, queue, budget),
+            self._weights.of(program),
+            states,
+            PortWindows(program.inputs, lanes, device, queue, budget),
+            PortWindows(program.outputs, lanes, device, queue, budget),
+            slots,
+        )
+        ruled_out = _why_not_resident(program.table)
+        executors: list[Executor] = [] if ruled_out else list(_resident(placed, program.arena_bytes, arena))
+        executors.append(GraphExecutor(placed, arena, budget.allocate(8 * lanes, "its slots")))
+        step_us = {
+            executor.title: 1000 * queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
+            for executor in executors
+        }
+        best = min(executors, key=lambda executor: step_us[executor.title])
+        return CudaProgram(placed, best, Choice(best.title, lanes, step_us, ruled_out))
+
+
+def _why_not_resident(table: Table) -> str:
+    count = sum(
+        KERNELS[kernel_id].multiply_adds(KERNELS[kernel_id].decode(table.operands[first:last].tolist()))
+        for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
+    )
+    if count <= MOST_RESIDENT_MULTIPLY_ADDS:
+        return ""
+    most = MOST_RESIDENT_MULTIPLY_ADDS // 1_000_000
+    return f"{count // 1_000_000} million multiply-adds a step are too many for one block; up to {most} are tried"
+
+
+def _resident(placed: Placed, arena_bytes: int, arena: DeviceArena) -> Iterator[ResidentExecutor]:
+    """The interpreter with as many threads as there are choices."""
+    function = interpreter(placed.table, placed.device)
+    shared_bytes = shared_arena_bytes(placed.device, function, arena_bytes)
+    fitting = [threads for threads in RESIDENT_THREADS if threads <= function.most_threads] or [function.most_threads]
+    for threads in fitting:
+        yield ResidentExecutor(placed, function, threads, shared_bytes, None if shared_bytes else arena)
+
+
+def _dotted(capability: tuple[int, int]) -> str:
+    return ".".join(map(str, capability))

@@ -1,0 +1,214 @@
+"""Programs on a card: memory is counted and given back, executors are measured, errors say what is missing."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.plan.networks import parse, signal
+from wavetile.engine.errors import BackendError
+from wavetile.engine.graph import State, fuse, load_network, specialise
+from wavetile.engine.plan import Program, StatePool, Workspace, compile_graph, devices
+from wavetile.kernels.cuda.backend import CudaBackend
+from wavetile.kernels.cuda.budget import in_bytes
+from wavetile.kernels.cuda.device import DeviceError
+
+from .host import COMPILER, compiler_is_here
+from .host_device import HostDevice, cuda_on_host
+
+pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+
+EXECUTORS = pytest.mark.parametrize("executor", ["resident", "graph"])
+RECURRENT = parse(
+    "(float[1,1,5] x, float[1,1,4] h) => (float[1,1,7] y, float[1,1,4] n) "
+    "{ t, n = GRU<hidden_size=4>(x, w, r, , , h) s = Squeeze(t, a) m = MatMul(s, v) y = Sigmoid(m) }",
+    constants={
+        "w": signal((1, 12, 5), 1),
+        "r": signal((1, 12, 4), 2),
+        "v": signal((4, 7), 3),
+        "a": np.array([1], np.int64),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    graph = fuse(specialise(load_network(RECURRENT.SerializeToString()), {}))
+    return compile_graph(replace(graph, states=[State("h", "n", (1, 1, 4))]), name="counter")
+
+
+@EXECUTORS
+def test_a_step_allocates_nothing(program: Program, executor: str) -> None:
+    with cuda_on_host(prefers=executor) as backend:
+        workspace = Workspace(program, "cuda", 3)
+        for lanes in (1, 2, 3):
+            workspace.run(lanes)
+        device = backend.device
+        assert isinstance(device, HostDevice)
+        made, taken = device.made, backend.budget.taken_bytes
+        device.launched.clear()
+        tracemalloc.start()
+        try:
+            first = tracemalloc.take_snapshot()
+            for step in range(60):
+                workspace.run(1 + step % 3)
+            grown = tracemalloc.take_snapshot().compare_to(first, "filename")
+        finally:
+            tracemalloc.stop()
+        assert (device.made, backend.budget.taken_bytes) == (made, taken)
+        assert sum(one.size_diff for one in grown if "kernels/cuda" in one.traceback[0].filename) < 4096
+        assert {name == "walk" for name in device.launched} == {executor == "resident"}
+
+
+@EXECUTORS
+@pytest.mark.parametrize("shared_bytes", [99 * 1024, 0])
+def test_lanes_and_slots_do_not_mix(program: Program, executor: str, shared_bytes: int) -> None:
+    """Streams stepped together in changing lanes give the bits that each gives alone, wherever the arenas are."""
+    frames = signal((3, 4, 1, 1, 5), 7)
+    with cuda_on_host(prefers=executor, shared_bytes=shared_bytes):
+        alone = []
+        for stream in range(3):
+            workspace = Workspace(program, "cuda")
+            for frame in frames[stream]:
+                workspace.input("x")[0] = frame
+                workspace.run(1)
+                alone.append(workspace.output("y")[0].copy())
+        pool = StatePool(program, 4, "cuda")
+        slots = [pool.acquire() for _ in range(3)]
+        together = Workspace(program, "cuda", 5, pool)
+        rng = np.random.default_rng(1)
+        for step in range(4):
+            order = rng.permutation(3)
+            together.poison()
+            for lane, stream in enumerate(order):
+                together.slots[lane] = slots[stream].place
+                together.input("x")[lane] = frames[stream, step]
+            together.run(3)
+            for lane, stream in enumerate(order):
+                assert together.output("y")[lane].tobytes() == alone[4 * stream + step].tobytes()
+            assert np.isnan(together.output("y")[3:]).all()
+
+
+def test_states_are_the_same_bytes_as_on_the_host(program: Program) -> None:
+    with cuda_on_host():
+        pools = StatePool(program, 2, "cuda"), StatePool(program, 2)
+        slots = [pool.acquire() for pool in pools]
+        assert pools[0].read(slots[0]) == pools[1].read(slots[1]) == program.initial_state.tobytes()
+        for pool, slot, backend in zip(pools, slots, ("cuda", "cpu"), strict=True):
+            workspace = Workspace(program, backend, 1, pool)
+            workspace.slots[0] = slot.place
+            workspace.input("x")[0] = signal((1, 1, 5), 9)
+            workspace.run(1)
+        ours, theirs = (np.frombuffer(pool.read(slot), np.float32) for pool, slot in zip(pools, slots, strict=True))
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+        pools[1].write(slots[1], pools[0].read(slots[0]))
+        assert pools[1].read(slots[1]) == pools[0].read(slots[0])
+        with pytest.raises(ValueError, match="a state of 3 bytes"):
+            pools[0].write(slots[0], b"abc")
+
+
+def test_measuring_leaves_slots_alone(program: Program) -> None:
+    with cuda_on_host():
+        pool = StatePool(program, 1, "cuda")
+        slot = pool.acquire()
+        state = bytes(range(1, 1 + program.state_bytes))
+        pool.write(slot, state)
+        Workspace(program, "cuda", 1, pool)
+        assert pool.read(slot) == state
+
+
+def test_weights_are_on_the_card_once(program: Program) -> None:
+    with cuda_on_host() as backend:
+        workspaces = [Workspace(program, "cuda")]
+        first = backend.budget.taken_bytes
+        assert first >= len(program.weights)
+        workspaces.append(Workspace(program, "cuda"))
+        assert backend.budget.taken_bytes - first < len(program.weights) + first // 2
+        once = {id(backend._weights.of(program)) for _ in workspaces}
+        assert len(once) == 1
+
+
+def test_memory_comes_back(program: Program) -> None:
+    other = replace(program, weights=program.weights.copy())
+    with cuda_on_host() as backend:
+        pool = StatePool(other, 8, "cuda")
+        workspace = Workspace(other, "cuda", 2, pool)
+        assert backend.budget.taken_bytes
+        del pool, workspace, other
+        gc.collect()
+        assert backend.budget.taken_bytes == 0
+
+
+def test_too_little_memory_says_for_what(program: Program) -> None:
+    with cuda_on_host(memory_bytes=4096), pytest.raises(BackendError) as caught:
+        StatePool(program, 4096, "cuda")
+    assert "counter: the states of 4096 streams need 0.25 MiB" in str(caught.value)
+    assert "of the 0.00391 MiB that models may take 0.00391 MiB are left" in str(caught.value)
+    with (
+        cuda_on_host(1 << 30, total_bytes=1024) as backend,
+        pytest.raises(BackendError, match=r"bytes wanted; \d+ are free"),
+    ):
+        StatePool(program, 64, "cuda")
+    assert backend.budget.taken_bytes == 0
+
+
+def test_what_models_may_take_is_a_share_of_what_is_free() -> None:
+    with cuda_on_host(memory_bytes=None) as backend:
+        assert backend.budget.limit_bytes < backend.device.memory_bytes()[0]
+    assert in_bytes(3 << 29) == "1.5 GiB"
+
+
+@EXECUTORS
+def test_the_faster_executor_is_taken(program: Program, executor: str) -> None:
+    with cuda_on_host(prefers=executor):
+        choice = Workspace(program, "cuda", 2).choice
+    assert choice is not None
+    assert choice.executor.startswith(executor)
+    assert choice.step_us[choice.executor] == min(choice.step_us.values())
+    assert len(choice.step_us) == 2
+    assert (choice.lanes, choice.ruled_out) == (2, "")
+
+
+def test_much_arithmetic_is_not_tried_on_one_block() -> None:
+    model = parse(
+        "(float[1,64,28,28] x) => (float[1,64,28,28] y) { y = Conv<pads=[2,2,2,2]>(x, w) }",
+        constants={"w": signal((64, 64, 5, 5), 1)},
+    )
+    with cuda_on_host():
+        choice = Workspace(compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda").choice
+    assert choice is not None
+    assert list(choice.step_us) == [choice.executor]
+    assert choice.ruled_out.endswith("million multiply-adds a step are too many for one block; up to 50 are tried")
+
+
+def test_an_old_card_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"the processor has compute capability 7\.0; 7\.5 \(Turing\) or a later"):
+        CudaBackend(HostDevice(compute_capability=(7, 0)))
+
+
+def test_without_cupy_the_extra_is_named(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(devices._OPENED, "backend", None)
+    with pytest.raises(BackendError, match=r"needs CuPy.*pip install 'wavetile\[cuda\]'.*'wavetile\[cuda12\]'"):
+        Workspace(program, "cuda")
+
+
+def test_slots_of_another_back_end_are_refused(program: Program) -> None:
+    with cuda_on_host(), pytest.raises(BackendError, match="slots of its streams have to lie on the card"):
+        Workspace(program, "cuda", 1, StatePool(program, 1))
+
+
+@pytest.mark.parametrize(("text", "count"), [("500", 500), ("3K", 3072), ("2M", 2 << 20), ("8G", 8 << 30)])
+def test_limits_are_read(text: str, count: int) -> None:
+    assert devices.read_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "8T", "1.5G", "G"])
+def test_what_is_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match="8G or 500M would work"):
+        devices.read_bytes(text)
