@@ -100,22 +100,32 @@ __device__ T* pointer(const word* words, const Memory& memory) {
     return reinterpret_cast<T*>(memory.spaces[address >> SPACE_SHIFT & SPACE_MASK] + (address & OFFSET_MASK));
 }
 
-// The place of element `index`, counted in C order.
+// The place of element `index`, counted in C order. Axes of one element, of which tensors that are filled up with them
+// have many, cost no division.
 template <int RANK>
 struct Place {
     int at[RANK];
 
     __device__ Place(int index, const int (&size)[RANK]) {
 #pragma unroll
-        for (int axis = RANK - 1; axis > 0; --axis) {
+        for (int axis = RANK - 1; axis >= 0; --axis) {
+            at[axis] = 0;
+            if (size[axis] == 1) continue;
             const int rest = index / size[axis];
             at[axis] = index - rest * size[axis];
             index = rest;
         }
-        at[0] = index;
     }
 
     __device__ int operator[](int axis) const { return at[axis]; }
+
+    // How far that is from the first element of a tensor with such strides.
+    __device__ word offset(const word* stride) const {
+        word sum = 0;
+#pragma unroll
+        for (int axis = 0; axis < RANK; ++axis) sum += at[axis] * stride[axis];
+        return sum;
+    }
 };
 
 // A tensor operand; sizes and strides count elements.
@@ -135,12 +145,7 @@ struct View {
 
     __device__ explicit operator bool() const { return data != nullptr; }
 
-    __device__ T& operator[](const Place<RANK>& place) const {
-        word offset = 0;
-#pragma unroll
-        for (int axis = 0; axis < RANK; ++axis) offset += place[axis] * stride[axis];
-        return data[offset];
-    }
+    __device__ T& operator[](const Place<RANK>& place) const { return data[place.offset(stride)]; }
 
     // How many elements the first `axes` axes have together.
     __device__ int count(int axes = RANK) const {
@@ -176,16 +181,9 @@ struct Places {
     template <class First, class... Others>
     __device__ Places(int index, const First& like, const Others&... others) {
         const word* strides[TENSORS] = {like.stride, others.stride...};
+        const Place<RANK> place(index, like.size);
 #pragma unroll
-        for (int tensor = 0; tensor < TENSORS; ++tensor) offset[tensor] = 0;
-#pragma unroll
-        for (int axis = RANK - 1; axis >= 0; --axis) {
-            int rest = index / like.size[axis];
-            int place = index - rest * like.size[axis];
-            index = rest;
-#pragma unroll
-            for (int tensor = 0; tensor < TENSORS; ++tensor) offset[tensor] += place * strides[tensor][axis];
-        }
+        for (int tensor = 0; tensor < TENSORS; ++tensor) offset[tensor] = place.offset(strides[tensor]);
     }
 };
 

@@ -45,32 +45,22 @@ __device__ void where_wide(const word* words, const Memory& memory, const Team& 
     where_of<operands::where_wide, word>(words, memory, team);
 }
 
-// The offset of an element in a tensor of LOOP_RANK axes whose words are at hand; chains have too many tensors to keep
-// all of their sizes and strides in registers.
-__device__ inline word chain_offset(const word* words, int index) {
-    word offset = 0;
-    for (int axis = 5; axis >= 0; --axis) {
-        const int size = static_cast<int>(words[1 + axis]), rest = index / size;
-        offset += (index - rest * size) * words[7 + axis];
-        index = rest;
-    }
-    return offset;
-}
-
+// The operands of a chain are read where they are used: it has too many tensors to keep all of their strides in
+// registers. They are all of one shape.
 template <class Team>
 __device__ void chain(const word* words, const Memory& memory, const Team& team) {
     using fields = operands::chain;
-    constexpr int TENSOR_WORDS = 13;
+    constexpr int RANK = 6, TENSOR_WORDS = 1 + 2 * RANK;
     const View<2, const int> program(words + fields::program, memory);
-    const word* first = words + fields::y0;
-    int count = 1;
-    for (int axis = 0; axis < 6; ++axis) count *= static_cast<int>(first[1 + axis]);
-    for (int index = team.rank; index < count; index += team.size) {
+    const View<RANK> first(words + fields::y0, memory);
+    for (int index = team.rank, count = first.count(); index < count; index += team.size) {
+        const Place<RANK> place(index, first.size);
         // Local memory, which the first cache holds: a register that is named by a number has no other place.
         float registers[CHAIN_INPUTS + CHAIN_TEMPORARIES + CHAIN_OUTPUTS];
         for (int input = 0; input < CHAIN_INPUTS; ++input) {
             const word* tensor = words + fields::x0 + input * TENSOR_WORDS;
-            if (const float* x = pointer<const float>(tensor, memory)) registers[input] = x[chain_offset(tensor, index)];
+            if (const float* x = pointer<const float>(tensor, memory))
+                registers[input] = x[place.offset(tensor + 1 + RANK)];
         }
         for (int step = 0; step < program.size[0]; ++step) {
             const int* what = program.data + step * CHAIN_WORDS;
@@ -88,7 +78,7 @@ __device__ void chain(const word* words, const Memory& memory, const Team& team)
         for (int output = 0; output < CHAIN_OUTPUTS; ++output) {
             const word* tensor = words + fields::y0 + output * TENSOR_WORDS;
             if (float* y = pointer<float>(tensor, memory))
-                y[chain_offset(tensor, index)] = registers[CHAIN_INPUTS + CHAIN_TEMPORARIES + output];
+                y[place.offset(tensor + 1 + RANK)] = registers[CHAIN_INPUTS + CHAIN_TEMPORARIES + output];
         }
     }
 }

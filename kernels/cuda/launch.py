@@ -25,6 +25,10 @@ class Limits:
     """Outputs of a lane from which on what can be done in tiles is."""
 
 
+_SHARING_INPUTS = frozenset({"reduce", "reduce_general", "softmax", "normalize", "arg_reduce", "top_k"})
+"""Kernels whose threads take elements of x: a result needs many of them."""
+
+
 class Launch(NamedTuple):
     """One instruction's launch: blocks x lanes of them, for lanes 0 .. lanes - 1."""
 
@@ -47,7 +51,7 @@ def launch(kernel: Kernel, words: Sequence[int], limits: Limits = Limits()) -> L
         case Team.TILES:
             blocks, threads = count_tiles(operands), TILE_THREADS
         case Team.GRID:
-            blocks, threads = -(-_written(kernel, operands) // limits.threads), limits.threads
+            blocks, threads = -(-_shared_out(kernel, operands) // limits.threads), limits.threads
     return Launch(Entry(kernel.name, team), min(limits.blocks, blocks), threads)
 
 
@@ -59,7 +63,9 @@ def _team(name: str, operands: Mapping[str, Any], limits: Limits) -> Team:
     return teams(name)[0]
 
 
-def _written(kernel: Kernel, operands: Mapping[str, Any]) -> int:
-    """Elements of the largest tensor that it writes, at least 1: a thread takes one, where there are threads enough."""
-    written = (operands[field.name] for field in kernel.fields if isinstance(field, Tensor) and field.written)
-    return max([1, *(prod(tensor.shape) for tensor in written if tensor is not None)])
+def _shared_out(kernel: Kernel, operands: Mapping[str, Any]) -> int:
+    """Elements that its threads share out, at least 1: a thread takes one, where there are threads enough."""
+    shared = [operands[field.name] for field in kernel.fields if isinstance(field, Tensor) and field.written]
+    if kernel.name in _SHARING_INPUTS:
+        shared.append(operands["x"])
+    return max([1, *(prod(tensor.shape) for tensor in shared if tensor is not None)])
