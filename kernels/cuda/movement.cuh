@@ -24,11 +24,24 @@ __device__ void copy_in_order(const View<6>& x, const View<6>& y, const Team& te
     }
 }
 
+// Threads that have several elements read some before they write the first, so that they wait for all of them at once.
 template <class T, class Team>
 __device__ void copy_elements(const View<6, T>& x, const View<6, T>& y, const Team& team) {
-    for (int index = team.rank, count = y.count(); index < count; index += team.size) {
-        const Places<6, 2> at(index, y, x);
-        y.data[at.offset[0]] = x.data[at.offset[1]];
+    constexpr int TURNS = 4;
+    for (int first = team.rank, count = y.count(); first < count; first += TURNS * team.size) {
+        T values[TURNS];
+        word to[TURNS];
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn) {
+            const int index = first + turn * team.size;
+            if (index >= count) break;
+            const Places<6, 2> at(index, y, x);
+            values[turn] = x.data[at.offset[1]];
+            to[turn] = at.offset[0];
+        }
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn)
+            if (first + turn * team.size < count) y.data[to[turn]] = values[turn];
     }
 }
 
@@ -63,9 +76,8 @@ __device__ void gather(const word* words, const Memory& memory, const Team& team
     const View<3> x(words + operands::gather::x, memory), y(words + operands::gather::y, memory);
     const View<1, int> indices(words + operands::gather::indices, memory);
     for (int index = team.rank, count = y.count(); index < count; index += team.size) {
-        const int inner = index % y.size[2], outer = index / y.size[2];
-        const int place = outer % y.size[1], first = outer / y.size[1];
-        const int from = indices(place);
-        y(first, place, inner) = from < 0 ? 0.0f : x(first, from, inner);
+        const Place<3> at(index, y.size);
+        const int from = indices(at[1]);
+        y[at] = from < 0 ? 0.0f : x(at[0], from, at[2]);
     }
 }

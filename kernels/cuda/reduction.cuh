@@ -1,9 +1,10 @@
-// Reductions, softmax and normalisation: a warp takes a result (or a row), its threads every 32nd element, and what
-// they have is combined across the warp in a fixed order: the same bits on every machine. float32 is added as a `Sum`;
-// reduce_general works in the type of its elements, int64, uint64 or float64. Bound by reading the elements.
+// Reductions, softmax and normalisation: a thread, a warp or a block takes a result (or a row), and what threads have is
+// combined in a fixed order: see rows.cuh. float32 is added as a `Sum`; reduce_general works in the type of its elements,
+// int64, uint64 or float64. Bound by reading the elements.
 // Source: ONNX ReduceSum and its kin, Softmax, LogSoftmax; LayerNormalization and its kin.
 #pragma once
 #include "carriers.cuh"
+#include "rows.cuh"
 #include "sums.cuh"
 
 // One more element, or what another thread has; NaN stays.
@@ -42,21 +43,21 @@ __device__ inline float finished(int operation, const Sum& total, int count) {
 // The reduction of x [3 kept, 3 reduced], whose elements are loaded as an `Element` and combined as a `Total`.
 template <class Total, class Element, class Team>
 __device__ void reduce_as(int operation, const Carried<6>& x, const Carried<3>& y, const Team& team) {
-    const int inner = x.size[3] * x.size[4] * x.size[5], outer = y.count(), lane = team.rank % WARP;
-    for (int result = team.rank / WARP; result < outer; result += team.size / WARP) {
-        const int k2 = result % y.size[2], k01 = result / y.size[2], k1 = k01 % y.size[1], k0 = k01 / y.size[1];
-        const word row = x.offset(k0, k1, k2, 0, 0, 0);
+    const int shape[3] = {x.size[3], x.size[4], x.size[5]}, length = shape[0] * shape[1] * shape[2];
+    const int results = y.count();
+    const RowSharing sharing(team, results, length, x.stride[2] == 1 && x.size[2] >= WARP);
+    for (int result = sharing.first; result < results; result += sharing.step) {
+        const Place<3> kept(result, y.size);
+        const word row = kept.offset(x.stride);
         Total total = neutral(operation, Total(x.template load<Element>(row)));
-        for (int index = lane; index < inner; index += WARP) {
-            const int last = index % x.size[5], rest = index / x.size[5];
-            const word place = rest / x.size[4] * x.stride[3] + rest % x.size[4] * x.stride[4] + last * x.stride[5];
-            Element value = x.template load<Element>(row + place);
+        for (int index = sharing.lane; index < length; index += sharing.members) {
+            Element value = x.template load<Element>(row + Place<3>(index, shape).offset(x.stride + 3));
             if (operation == Reduce::SUM_SQUARE || operation == Reduce::L2) value *= value;
             if (operation == Reduce::L1 && is_negative(value)) value = -value;
             total = combined(operation, total, Total(value));
         }
-        total = across_warp(total, [=](const Total& a, const Total& b) { return combined(operation, a, b); });
-        if (lane == 0) y.store(y.offset(k0, k1, k2), finished(operation, total, inner));
+        total = across_row(sharing, total, [=](const Total& a, const Total& b) { return combined(operation, a, b); });
+        if (sharing.lane == 0) y.store(kept.offset(y.stride), finished(operation, total, length));
     }
 }
 
@@ -89,17 +90,19 @@ __device__ void softmax(const word* words, const Memory& memory, const Team& tea
     using fields = operands::softmax;
     const View<3> x(words + fields::x, memory), y(words + fields::y, memory);
     const bool logarithm = words[fields::logarithm] != 0;
-    const int length = x.size[1], rows = x.size[0] * x.size[2], lane = team.rank % WARP;
-    for (int row = team.rank / WARP; row < rows; row += team.size / WARP) {
+    const int length = x.size[1], rows = x.size[0] * x.size[2];
+    const RowSharing sharing(team, rows, length, x.stride[2] == 1 && x.size[2] >= WARP);
+    const int lane = sharing.lane, members = sharing.members;
+    for (int row = sharing.first; row < rows; row += sharing.step) {
         const float* from = &x(row / x.size[2], 0, row % x.size[2]);
         float* to = &y(row / x.size[2], 0, row % x.size[2]);
         float most = -INFINITY;
-        for (int index = lane; index < length; index += WARP) most = larger(most, from[index * x.stride[1]]);
-        most = across_warp(most, larger);
+        for (int index = lane; index < length; index += members) most = larger(most, from[index * x.stride[1]]);
+        most = across_row(sharing, most, larger);
         Sum parts;
-        for (int index = lane; index < length; index += WARP) parts += Sum(expf(from[index * x.stride[1]] - most));
-        const float sum = across_warp(parts, plus).value(), shift = logarithm ? logf(sum) : 0.0f;
-        for (int index = lane; index < length; index += WARP) {
+        for (int index = lane; index < length; index += members) parts += Sum(expf(from[index * x.stride[1]] - most));
+        const float sum = across_row(sharing, parts, plus).value(), shift = logarithm ? logf(sum) : 0.0f;
+        for (int index = lane; index < length; index += members) {
             const float value = from[index * x.stride[1]] - most;
             to[index * y.stride[1]] = logarithm ? value - shift : expf(value) / sum;
         }
@@ -116,32 +119,35 @@ __device__ void normalize(const word* words, const Memory& memory, const Team& t
     const View<2> mean(words + fields::mean, memory), inverse(words + fields::inverse, memory);
     const float epsilon = number(words + fields::epsilon);
     const bool centred = words[fields::centred] != 0;
-    const int inner = x.size[2] * x.size[3], outer = x.size[0] * x.size[1], lane = team.rank % WARP;
-    for (int row = team.rank / WARP; row < outer; row += team.size / WARP) {
+    const int shape[2] = {x.size[2], x.size[3]}, length = shape[0] * shape[1], rows = x.size[0] * x.size[1];
+    const RowSharing sharing(team, rows, length, x.stride[1] == 1 && x.size[1] >= WARP);
+    const int lane = sharing.lane, members = sharing.members;
+    for (int row = sharing.first; row < rows; row += sharing.step) {
         const int first = row / x.size[1], second = row % x.size[1];
-        const auto at = [&](const View<4>& tensor, int index) {
-            return tensor(first, second, index / x.size[3], index % x.size[3]);
+        const auto at = [&](const View<4>& tensor, const Place<2>& place) -> float& {
+            return tensor(first, second, place[0], place[1]);
         };
         float middle = 0.0f, beside = 0.0f;
         Sum sum, squares;
         if (centred) {
-            for (int index = lane; index < inner; index += WARP) sum += Sum(at(x, index));
-            middle = across_warp(sum, plus).value() / inner;
+            for (int index = lane; index < length; index += members) sum += Sum(at(x, Place<2>(index, shape)));
+            middle = across_row(sharing, sum, plus).value() / length;
             sum = Sum();
         }
-        for (int index = lane; index < inner; index += WARP) {
-            const float apart = at(x, index) - middle;
+        for (int index = lane; index < length; index += members) {
+            const float apart = at(x, Place<2>(index, shape)) - middle;
             sum += Sum(apart);
             squares += Sum(apart * apart);
         }
-        if (centred) beside = across_warp(sum, plus).value() / inner;
-        const float variance = at_least(across_warp(squares, plus).value() / inner - beside * beside, 0.0f);
+        if (centred) beside = across_row(sharing, sum, plus).value() / length;
+        const float variance = at_least(across_row(sharing, squares, plus).value() / length - beside * beside, 0.0f);
         const float factor = 1.0f / sqrtf(variance + epsilon);
-        for (int index = lane; index < inner; index += WARP) {
-            float value = (at(x, index) - middle - beside) * factor;
-            if (scale) value *= at(scale, index);
-            if (bias) value += at(bias, index);
-            y(first, second, index / x.size[3], index % x.size[3]) = value;
+        for (int index = lane; index < length; index += members) {
+            const Place<2> place(index, shape);
+            float value = (at(x, place) - middle - beside) * factor;
+            if (scale) value *= at(scale, place);
+            if (bias) value += at(bias, place);
+            at(y, place) = value;
         }
         if (lane == 0) {
             if (mean) mean(first, second) = middle + beside;

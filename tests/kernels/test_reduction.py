@@ -122,6 +122,14 @@ def test_softmax(backend: str, lanes: int, layout: str, logarithm: int, shape: t
 
 
 @pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("shape", [(1, 20, 4100), (6, 4200, 1)], ids=str)
+def test_many_rows_and_long_ones(backend: str, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(2).standard_normal((1, *shape), np.float32)
+    got = run_kernel("softmax", backend, x=Lanes(x), y=Out(shape), logarithm=0)["y"]
+    np.testing.assert_allclose(got, onnx_run("Softmax", [x], axis=2), **TOLERANCES["softmax"])
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("shape", [(1, 40, 1), (1, 2, 40)], ids=str)
 def test_softmax_of_special_values(backend: str, shape: tuple[int, ...]) -> None:
     x = np.zeros((1, *shape), np.float32)
