@@ -25,6 +25,7 @@ from .errors import BackendError, SignalError, WavetileError
 from .graph import load_network
 from .models.evaluator import Evaluator
 from .models.signal_path import check_signal_path
+from .plan import Target
 
 
 class Prepared(BackendRep):
@@ -87,7 +88,7 @@ class CpuBackend(Backend):
             raise SignalError(f"unknown arguments {sorted(kwargs)}; there are none beside model and device")
         if not cls.supports_device(device):
             raise BackendError(f"there is no device {device!r}; 'CPU' is there")
-        return Prepared(Evaluator(load_network(model.SerializeToString()), cls.back_end, threads=1))
+        return Prepared(Evaluator(load_network(model.SerializeToString()), Target(cls.back_end), threads=1))
 
     @classmethod
     def run_node(

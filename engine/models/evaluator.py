@@ -15,8 +15,7 @@ import numpy as np
 from ..errors import ModelError, SignalError
 from ..graph import Network, Ragged, fuse, shaping_inputs, specialise
 from ..graph.network import DeclaredType
-from ..plan import OPERATORS, Program, Workspace, compile_graph, from_carrier
-from .card import WeightStorage
+from ..plan import OPERATORS, Program, Target, Workspace, compile_graph, from_carrier
 
 MAX_PROGRAMS = 8
 """Sets of shapes whose programs are kept; the one that was used longest ago goes first."""
@@ -100,10 +99,9 @@ class Evaluator:
     run of a small one; other runs wait.
     """
 
-    def __init__(self, network: Network, backend: str, threads: int, weights: WeightStorage = "float32") -> None:
+    def __init__(self, network: Network, target: Target, threads: int) -> None:
         self.network = network
-        self._halved = ("",) if weights == "float16" else ()
-        self._backend = backend
+        self._target = target
         self._names = list(network.inputs)
         bound = shaping_inputs(network, OPERATORS)
         self._bound_at = [index for index, name in enumerate(self._names) if name in bound]
@@ -113,7 +111,7 @@ class Evaluator:
         for _ in range(threads):
             self._turns.put(None)
         self._threads = threads
-        self._cores = 1 if backend == "cuda" else threads  # a card shares out each instruction by itself
+        self._cores = 1 if target.on_device else threads  # a card shares out each instruction by itself
         self._together = threading.Lock()
         self._lock = threading.Lock()
         self._programs: OrderedDict[Key, Future[_Compiled]] = OrderedDict()
@@ -152,7 +150,7 @@ class Evaluator:
             try:
                 place = compiled.idle.pop()
             except IndexError:  # never more than `threads` places: each was taken, or made, by one whose turn it was
-                place = _Place(compiled, self.network, self._backend)
+                place = _Place(compiled, self.network, self._target.backend)
             for name, port in place.inputs:
                 port[...] = inputs[name]
             place.run(1)
@@ -247,7 +245,7 @@ class Evaluator:
         rest = replace(graph, outputs=[*computed, *dict.fromkeys(one.count for one in ragged.values())])
         program = None
         if computed:
-            program = compile_graph(fuse(rest), name=self.network.name, threads=self._cores, halved=self._halved)
+            program = compile_graph(fuse(rest), name=self.network.name, threads=self._cores, target=self._target)
         return _Compiled(
             inputs=[(name, one.shape, one.dtype) for name, one in zip(self._names, arrays, strict=True)],
             bound=[(name, one.tobytes()) for name, one in bound.items()],

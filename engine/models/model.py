@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ModelError, SignalError
 from ..graph import Network
 from ..graph.network import DeclaredType
-from ..plan import Program, StatePool, Workspace
+from ..plan import Program, StatePool, Target, Workspace
 from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
 from ..session.kept_session import KeptSession
 from .axes import AxisChoice, Sizes
@@ -59,21 +59,22 @@ class Model(TakesImages):
         """
         self.outputs: dict[str, DeclaredType] = _declared({key: one.outputs for key, one in networks.items()})
         self._networks = dict(networks)
-        self._evaluators = {
-            key: Evaluator(network, backend, threads, self.weights[key]) for key, network in networks.items()
-        }
+        self._evaluators = {key: Evaluator(network, self._target(key), threads) for key, network in networks.items()}
         self._lock = threading.Lock()
         self._spec: StreamSpec | None = None
         self._pool: StatePool | None = None
         self._description: ModelDescription | None = None
         self._network_streams = [
-            NetworkStreams(network, backend, threads=threads, rounded=self.weights[key] == "float16")
-            for key, network in networks.items()
+            NetworkStreams(network, self._target(key), threads=threads) for key, network in networks.items()
         ]
         self._evaluator_of = {
             name: one for one in self._evaluators.values() for name in one.network.inputs if name in self.inputs
         }
         """By the inputs that one network alone has."""
+
+    def _target(self, network: str) -> Target:
+        """What the programs of a network alone are compiled for."""
+        return Target(self.backend, halved=("",) if self.weights[network] == "float16" else ())
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays, as its ONNX file describes it: without front end, state or decoder.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import ModelError, UnsupportedError
 from ..graph import Network, specialise
-from ..plan import OPERATORS
+from ..plan import OPERATORS, Target
 from ..plan.recent import Recent
 from ..plan.streaming import WORKS, Overlap, SharedWindows, StreamingAxis, certify_windows, prepared
 from ..session import Sharing
@@ -25,9 +25,9 @@ MAX_OVERLAPS = 16
 class Overlaps:
     """What windows of one network have in common. Safe from several threads."""
 
-    def __init__(self, network: Network, backend: str, threads: int, *, halved: tuple[str, ...] = ()) -> None:
-        """`threads`: that compute a whole window together; `halved`: as in `StreamPlan`."""
-        self._network, self._backend, self._threads, self._halved = network, backend, threads, halved
+    def __init__(self, network: Network, target: Target, threads: int) -> None:
+        """`threads`: that compute a whole window together."""
+        self._network, self._target, self._threads = network, target, threads
         self._found: Recent[str, tuple[Overlap, float] | str] = Recent(MAX_OVERLAPS)
         """And the largest difference that sharing made; or why nothing is shared."""
 
@@ -63,7 +63,7 @@ class Overlaps:
             )
             return None, Sharing((), whole, whole, difference, limit)
         sharing = Sharing(overlap.cut.values, ours, whole, difference, overlap.limit)
-        return SharedWindows(overlap, self._backend), sharing
+        return SharedWindows(overlap, self._target.backend), sharing
 
     def _look(
         self, axis: StreamingAxis, shapes: Mapping[str, tuple[int, ...]], window: int, hop: int
@@ -75,9 +75,12 @@ class Overlaps:
         }
         try:
             graph = prepared(specialise(self._network, bound, operators=OPERATORS))
-            overlap = Overlap(graph, axis, hop, name=name)
-            difference = certify_windows(overlap, backend=self._backend)
+            target = self._target
+            overlap = Overlap(graph, axis, hop, name=name, target=target.exact)
+            difference = certify_windows(overlap, backend=self._target.backend)
             # The proof holds whatever the weights are; and of rounded ones not every kernel reads all as rounded.
-            return Overlap(graph, axis, hop, name=name, halved=self._halved) if self._halved else overlap, difference
+            if target != target.exact:
+                overlap = Overlap(graph, axis, hop, name=name, target=target)
+            return overlap, difference
         except ModelError as error:
             return str(error).removesuffix(WORKS).rstrip(":; ")

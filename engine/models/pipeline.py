@@ -9,7 +9,7 @@ from functools import partial
 from ..errors import CardError
 from ..graph import Graph, Network, State, fuse, specialise
 from ..plan import OPERATORS as RULED_OPERATORS
-from ..plan import compile_graph
+from ..plan import Target, compile_graph
 from ..plan.streaming import Bindings, StreamingAxis, StreamPlan, causal_step, certify, find_axes
 from ..session import StreamSpec
 from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep
@@ -30,7 +30,7 @@ def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> S
     signal = card.signal
     # The composer calls a network's nodes after it.
     halved = tuple(f"{name}/" for name, network in card.networks.items() if network.weights == "float16")
-    program = compile_graph(fuse(graph), name=card.name, halved=halved)
+    program = compile_graph(fuse(graph), name=card.name, target=Target(backend, halved))
     for name, network in card.networks.items():
         if network.lift:
             certify_lift(network, networks[name], backend)
@@ -188,4 +188,5 @@ def certify_lift(card: NetworkCard, network: Network, backend: str) -> None:
     Raises:
         ModelError: it does not, so it can not stream.
     """
-    certify(StreamPlan(find_lifted(card, network), [steps_of(card)], name=card.name), backend=backend)
+    plan = StreamPlan(find_lifted(card, network), [steps_of(card)], name=card.name, target=Target(backend))
+    certify(plan, backend=backend)

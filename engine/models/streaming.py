@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
-from ..plan import OPERATORS
+from ..plan import OPERATORS, Target
 from ..plan.recent import Recent
 from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, LineStream, ScatteredTiles, TileStream, WindowStream
@@ -30,12 +30,12 @@ MAX_PLANS = 16
 class NetworkStreams:
     """The streams of one bare network; plans are made once. Safe from several threads."""
 
-    def __init__(self, network: Network, backend: str, *, threads: int = 1, rounded: bool = False) -> None:
-        """`threads`: that compute a whole run together; `rounded`: weights are kept as float16."""
+    def __init__(self, network: Network, target: Target, *, threads: int = 1) -> None:
+        """`threads`: that compute a whole run together."""
         self.network = network
-        self.backend = backend
-        self._halved = ("",) if rounded else ()
-        self._overlaps = Overlaps(network, backend, threads, halved=self._halved)
+        self.backend = target.backend
+        self._target = target
+        self._overlaps = Overlaps(network, target, threads)
         self._proved: Recent[str, tuple[StreamPlan, Certificate]] = Recent(MAX_PLANS)
         self._plans: Recent[str, StreamPlan] = Recent(MAX_PLANS)
 
@@ -53,7 +53,7 @@ class NetworkStreams:
             key, lambda: prove_stream(self.network, axes, sizes, backend=self.backend)
         )
         # The proof holds whatever the weights are.
-        plan = self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps, halved=self._halved))
+        plan = self._plans.get(f"{key} {steps}", lambda: shortest.in_steps(steps, target=self._target))
         return plan, certificate
 
     def along(self, axis: AxisChoice, step: int | None, sizes: Sizes | None) -> AxisStream:
@@ -183,11 +183,12 @@ def prove_stream(
         lambda given: specialise(free, given, operators=OPERATORS, whole_scans=True), shapes, streaming
     )
     # The shortest steps prove the same rules as long ones, in less time.
-    shortest = StreamPlan(bindings, name=network.name)
+    shortest = StreamPlan(bindings, name=network.name, target=Target(backend))
     subject = network.sha256, streaming, freed, shapes, backend
 
     def prove() -> Certificate:
         # On a plan of its own: what the proof compiles, and the weights that it packs, go with it.
-        return certify(StreamPlan(bindings, name=network.name, timelines=shortest.timelines), backend=backend)
+        again = StreamPlan(bindings, name=network.name, timelines=shortest.timelines, target=shortest.target)
+        return certify(again, backend=backend)
 
     return shortest, kept_certificate(subject, prove)

@@ -7,6 +7,7 @@ from .carriers import from_carrier, to_carrier
 from .compile import compile_graph
 from .program import Program
 from .rules import OPERATORS
+from .target import Target
 from .workspace import SharedArena, Slot, StatePool, Workspace
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "SharedArena",
     "Slot",
     "StatePool",
+    "Target",
     "Workspace",
     "compile_graph",
     "from_carrier",

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from ...kernels.contract import LOOP_RANK, Field, Space, Tensor, TensorRef, fits_layout
 from ...kernels.schemas import KERNEL_BY_NAME
 from .constants import Constants
+from .target import CPU, Target
 from .view import Buffer, View, type_name
 
 _ALIKE_FOR_UNSIGNED = frozenset(
@@ -49,7 +50,8 @@ class Instruction:
 class Builder:
     """Allocates buffers and emits instructions; sees to it that every operand has the strides its kernel takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target = CPU) -> None:
+        self.target = target
         self.instructions: list[Instruction] = []
         self.states: list[tuple[Buffer, np.ndarray]] = []
         """State buffers with their initial values."""

@@ -16,6 +16,7 @@ from .partition import partition
 from .program import Program, assemble
 from .rules import RULES, Lowering
 from .sliding import keep_windows
+from .target import CPU, Target
 from .view import View
 from .weights import WeightMemory
 
@@ -25,7 +26,7 @@ def compile_graph(
     *,
     name: str = "",
     threads: int = 1,
-    halved: tuple[str, ...] = (),
+    target: Target = CPU,
     weights: WeightMemory | None = None,
 ) -> Program:
     """Compile a bound graph; its states become slots' memory, its other inputs and outputs ports.
@@ -34,7 +35,7 @@ def compile_graph(
         graph: every shape a number; best after `fuse`.
         name: what the program is called in messages; the graph's own name if empty.
         threads: how many compute one step together, where it is large enough to gain by that (`partition`).
-        halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
+        target: the back end that it is for, and what may be rounded.
         weights: memory for them that other programs of the same network read too; None: its own.
 
     Raises:
@@ -43,7 +44,7 @@ def compile_graph(
     for key in graph.outputs:
         if key in graph.ragged and graph.ragged[key].count not in graph.outputs:
             raise UnsupportedError(f"output {key!r}: its size depends on the data; run the network whole")
-    builder = Builder()
+    builder = Builder(target)
     values: dict[str, View] = {}
     inputs: dict[str, View] = {}
     carried = {state.input: state for state in graph.states}
@@ -62,9 +63,9 @@ def compile_graph(
     elide_copies(builder)
     keep_windows(builder)
     bundle_layers(builder)
-    if halved:
-        halve_weights(builder, halved)
-    if threads == 1:
+    if target.halved:
+        halve_weights(builder, target.halved)
+    if threads == 1 and not target.on_device:
         turn_batches(builder)
     partition(builder, threads)
     return assemble(name or graph.name, builder, inputs, outputs, weights or WeightMemory())

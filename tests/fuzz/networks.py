@@ -24,7 +24,7 @@ from tests.plan.networks import parse
 from wavetile.engine.errors import WavetileError
 from wavetile.engine.graph import Limits, Network, load_network
 from wavetile.engine.models import evaluator
-from wavetile.engine.plan import Workspace
+from wavetile.engine.plan import Target, Workspace
 from wavetile.kernels.host import HostProgram
 
 MOST_ELEMENTS = 1 << 16
@@ -138,7 +138,7 @@ def use(data: bytes, rng: np.random.Generator, referees: Sequence[Referee] = ())
         inputs = _inputs(network, rng)
         if inputs is None:
             return Answer("loaded", counts)
-        outputs = run_twice(evaluator.Evaluator(network, "cpu", threads=1), inputs)
+        outputs = run_twice(evaluator.Evaluator(network, Target(), threads=1), inputs)
     except WavetileError as error:
         return Answer(type(error).__name__, counts)
     assert list(outputs) == list(network.outputs)

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     PIXELS: {ERRORS},
     LOOPBACK: set(),
     "engine/__main__": {"engine/commands"},
-    "engine/onnx_backend": {ERRORS, "engine/graph", "engine/models"},
+    "engine/onnx_backend": {ERRORS, "engine/graph", "engine/models", "engine/plan"},
     "engine/graph": {ERRORS},
     "engine/plan": {ERRORS, "engine/graph", "kernels"},
     "engine/session": {ERRORS, "engine/plan"},

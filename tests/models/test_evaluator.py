@@ -16,7 +16,7 @@ from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models import evaluator as module
 from wavetile.engine.models.evaluator import Evaluator
-from wavetile.engine.plan import compile_graph
+from wavetile.engine.plan import Target, compile_graph
 
 
 class SlowCompiler:
@@ -55,7 +55,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def twice() -> Evaluator:
     text = '<ir_version: 8, opset_import: ["": 18]> g (float[N] x) => (float[N] y) { y = Add(x, x) }'
-    return Evaluator(load_network(parser.parse_model(text).SerializeToString()), "reference", threads=1)
+    return Evaluator(load_network(parser.parse_model(text).SerializeToString()), Target("reference"), threads=1)
 
 
 def ones(count: int) -> dict[str, np.ndarray]:

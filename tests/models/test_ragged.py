@@ -10,7 +10,7 @@ from tests.plan.networks import parse, run_onnxruntime
 from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import load_network, specialise
 from wavetile.engine.models.evaluator import Evaluator
-from wavetile.engine.plan import compile_graph
+from wavetile.engine.plan import Target, compile_graph
 
 NETWORKS = {
     "NonZero": "(float[3,4,2] x, float[5] c) => (int64[3,N] y) { r = Round(x) y = NonZero(r) }",
@@ -38,7 +38,7 @@ NETWORKS = {
 
 
 def evaluator(model: onnx.ModelProto, backend: str) -> Evaluator:
-    return Evaluator(load_network(model.SerializeToString()), backend, threads=1)
+    return Evaluator(load_network(model.SerializeToString()), Target(backend), threads=1)
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

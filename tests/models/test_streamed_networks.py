@@ -17,6 +17,7 @@ from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import load_network
 from wavetile.engine.models.axes import AxisChoice
 from wavetile.engine.models.streaming import NetworkStreams
+from wavetile.engine.plan import Target
 
 TOLERANCE = 1e-4
 """Largest difference from the whole by onnxruntime, relative to the largest number of an output."""
@@ -170,7 +171,7 @@ def test_what_can_not_stream_is_refused_with_the_node_the_reason_and_what_works(
     models: Path, path: str, axis: AxisChoice, words: str
 ) -> None:
     with pytest.raises(UnsupportedError) as caught:
-        NetworkStreams(load_network(models / path), "cpu").plan([axis], [None])
+        NetworkStreams(load_network(models / path), Target()).plan([axis], [None])
     assert re.search(words, str(caught.value))
 
 
@@ -281,7 +282,7 @@ def test_the_lag_is_what_the_receptive_field_allows(
     """A row leaves once no other rows to come would change it: found out by changing them, without a plan."""
     network = load_network(models / path)
     ((name, _),) = network.inputs.items()
-    plan, certificate = NetworkStreams(network, "cpu").plan([{name: 2}], [None], sizes)
+    plan, certificate = NetworkStreams(network, Target()).plan([{name: 2}], [None], sizes)
     (output,) = network.outputs
     for arrived in moments:
         assert plan.axes[0].moment(arrived).counts[output] == settled_rows(models / path, name, shape, arrived)

@@ -11,7 +11,7 @@ import pytest
 from tests.plan.networks import parse, run_program, signal
 from wavetile.engine.errors import UnsupportedError
 from wavetile.engine.graph import fuse, load_network, specialise
-from wavetile.engine.plan import Program, compile_graph
+from wavetile.engine.plan import Program, Target, compile_graph
 
 BODY = (
     "(float[1,1,20] x, float[1,1,24] h, float[1,1,24] c) => (float[1,40] z) { "
@@ -34,7 +34,9 @@ def compiled(weights: Mapping[str, np.ndarray], halved: tuple[str, ...] = ()) ->
     constants = {**weights, **REST, "first": np.array([0], np.int64), "row": np.array([1, 24], np.int64)}
     model: onnx.ModelProto = parse(body, constants=constants)
     shapes = {name: value.shape for name, value in FEEDS.items()}
-    return compile_graph(fuse(specialise(load_network(model.SerializeToString()), shapes)), halved=halved)
+    return compile_graph(
+        fuse(specialise(load_network(model.SerializeToString()), shapes)), target=Target(halved=halved)
+    )
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

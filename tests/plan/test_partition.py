@@ -16,7 +16,7 @@ from tests.graph.networks import network_proto
 from tests.patience import wait_until
 from wavetile.engine.graph import fuse, load_network, specialise
 from wavetile.engine.models.evaluator import Evaluator
-from wavetile.engine.plan import Program, Workspace, compile_graph
+from wavetile.engine.plan import Program, Target, Workspace, compile_graph
 from wavetile.kernels.cpu.team import _schedule
 from wavetile.kernels.schemas import KERNELS
 
@@ -151,7 +151,7 @@ def test_threads_end_with_their_runner() -> None:
 
 
 def test_calls_at_the_same_time() -> None:
-    evaluator = Evaluator(load_network(network(1, (64, 96))), "cpu", 2)
+    evaluator = Evaluator(load_network(network(1, (64, 96))), Target(), 2)
     images = [np.random.default_rng(i).standard_normal((1, 3, 64, 96)).astype(np.float32) for i in range(4)]
     expected = [evaluator.run({"x": image}) for image in images]
     with ThreadPoolExecutor(4) as callers:

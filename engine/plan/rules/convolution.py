@@ -9,6 +9,7 @@ import numpy as np
 
 from ....kernels import packing, packing_winograd, windows
 from ....kernels.contract import fits_layout
+from ....kernels.cuda.tiles import SMALLEST_TILED
 from ....kernels.schemas.window import window_operands
 from ..builder import Builder
 from ..view import View
@@ -211,6 +212,8 @@ def _arranged(
     if is_upright(x, y, weights.shape[2:]):
         x, y, window = x.swap(2, 3), y.swap(2, 3), window.turned()
         weights = weights.rearranged(lambda w: w.swapaxes(2, 3))
+    if builder.target.on_device:  # what follows saves time on processors
+        return x, weights, y, window
     for rewritten in (as_unfolded, as_phases):
         x, weights, y, window = rewritten(builder, x, weights, y, window) or (x, weights, y, window)
     x, y = as_one_row(x, y, weights.shape[2:], window)
@@ -235,11 +238,17 @@ def _direct_kernel(x: View, weights: Weights, y: View, window: Window) -> str:
 
 def _image_kernel(builder: Builder, x: View, weights: Weights, y: View, window: Window) -> tuple[str, View]:
     """The fastest kernel for a convolution of images, and the weights as it reads them."""
-    # Transformed weights are no rearrangement, and the transforms need contiguous rows.
-    transformable = weights.source is None and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
+    # Transformed weights are no rearrangement, and the transforms need contiguous rows and a processor.
+    transformable = (
+        not builder.target.on_device
+        and weights.source is None
+        and all(fits_layout("rows", v.shape, v.strides) for v in (x, y))
+    )
     if transformable and packing_winograd.pays(*_shapes(x, weights, y, window)):
         return "conv_winograd", weights.packed(builder, lambda w: packing_winograd.conv_winograd(w, window.groups))
     kernel = _direct_kernel(x, weights, y, window)
+    if builder.target.on_device and kernel != "conv_depthwise" and y.size >= SMALLEST_TILED:
+        kernel = "conv_wide"
     if kernel == "conv_depthwise":
         return kernel, weights.packed(builder, packing.conv_depthwise)
     pack = packing.conv_narrow if kernel == "conv_narrow" else packing.conv_wide

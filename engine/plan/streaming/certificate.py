@@ -107,7 +107,7 @@ def _takes(plan: StreamPlan, lengths: Sequence[int]) -> bool:
 def _compare(
     plan: StreamPlan, lengths: Sequence[int], graph: Graph, backend: str, rng: np.random.Generator
 ) -> Certificate:
-    program = compile_graph(fuse(graph), name=f"{plan.name} at once")
+    program = compile_graph(fuse(graph), name=f"{plan.name} at once", target=plan.target.exact)
     signals, expected, variation = _at_once(plan, program, backend, rng)
     steps = Steps(plan, backend, poisoned=True)
     # Integers have no NaN; float64 tells for every type that nothing came, and holds differences of all of them.

@@ -21,6 +21,7 @@ from ...graph import Graph, Node, fuse, lengthened, relative
 from ...graph.prune import prune
 from ..compile import compile_graph
 from ..program import Program
+from ..target import CPU, Target
 from .bindings import WORKS, Bindings, StreamingAxis, growing_dims
 from .excerpt import Excerpts, excerpt
 from .plan import StreamPlan
@@ -55,9 +56,7 @@ class Cut:
 class Overlap:
     """How a network computes windows that overlap. Immutable but for the programs, which are compiled when needed."""
 
-    def __init__(
-        self, graph: Graph, axis: StreamingAxis, hop: int, *, name: str = "", halved: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, graph: Graph, axis: StreamingAxis, hop: int, *, name: str = "", target: Target = CPU) -> None:
         """Find what a window shares with the next one.
 
         Args:
@@ -65,7 +64,7 @@ class Overlap:
             axis: along which windows lie.
             hop: elements from one window to the next.
             name: what the programs are called in messages.
-            halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
+            target: what the programs are compiled for.
 
         Raises:
             UnsupportedError: nothing can be shared; the message says why.
@@ -75,14 +74,14 @@ class Overlap:
         self.name = name or graph.name
         if hop >= self.window:
             raise UnsupportedError(f"windows of {self.window} do not overlap with a hop of {hop}")
-        self.whole = compile_graph(fuse(graph), name=self.name, halved=halved)
+        self.whole = compile_graph(fuse(graph), name=self.name, target=target)
         """Of one window, as if there were no other."""
         front = _Front(graph, axis, self.window, hop)
         self.limit = front.limit
         """Why the first node that is not shared can not be; empty if all can. Sharing may end before, to cost less."""
         self.cut = front.cheapest(self.whole.multiply_adds_by_node())
         part = prune(replace(front.part, outputs=list(self.cut.values)))
-        self.plan = StreamPlan(_bindings(part, axis, self.window), [hop], name=self.name, halved=halved)
+        self.plan = StreamPlan(_bindings(part, axis, self.window), [hop], name=self.name, target=target)
         (steps,) = self.plan.axes
         if steps.step != hop:
             raise UnsupportedError(

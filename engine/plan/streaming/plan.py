@@ -9,6 +9,7 @@ from ...graph import Graph, fuse
 from ..compile import compile_graph
 from ..program import Program
 from ..recent import Recent
+from ..target import CPU, Target
 from ..weights import WeightMemory
 from .bindings import Bindings
 from .call import Stretch
@@ -80,7 +81,7 @@ class StreamPlan:
         *,
         name: str = "",
         timelines: Sequence[Timeline] | None = None,
-        halved: tuple[str, ...] = (),
+        target: Target = CPU,
         weights: WeightMemory | None = None,
     ) -> None:
         """Plan a stream.
@@ -90,7 +91,7 @@ class StreamPlan:
             steps: for each axis, how many elements of the inputs make a step; as few as possible if None.
             name: what the programs are called in messages.
             timelines: of the axes, if another plan of these bindings has them.
-            halved: nodes whose names begin with one of these keep their weights as float16 (see `halve`).
+            target: what the programs are compiled for.
             weights: where the packed weights of its steps lie; of its own if None.
 
         Raises:
@@ -98,20 +99,22 @@ class StreamPlan:
         """
         self.bindings = bindings
         self.name = name or bindings.graph.name
-        self._halved = halved
+        self.target = target
         given = steps or [None] * len(bindings.axes)
         timelines = timelines or [Timeline(bindings, axis) for axis in range(len(bindings.axes))]
         self.axes = tuple(Axis(timeline, step) for timeline, step in zip(timelines, given, strict=True))
         self._weights = weights or WeightMemory(_WEIGHT_ROOM)
         self._steps: Recent[tuple[StepKind, ...], Step] = Recent(MAX_STEPS)
 
-    def in_steps(
-        self, steps: Sequence[int | None] | None = None, *, halved: tuple[str, ...] | None = None
-    ) -> StreamPlan:
+    def in_steps(self, steps: Sequence[int | None] | None = None, *, target: Target | None = None) -> StreamPlan:
         """Another plan of the same stream, in steps of these sizes; axes and packed weights are shared."""
-        kept = self._halved if halved is None else halved
         return StreamPlan(
-            self.bindings, steps, name=self.name, timelines=self.timelines, halved=kept, weights=self._weights
+            self.bindings,
+            steps,
+            name=self.name,
+            timelines=self.timelines,
+            target=target or self.target,
+            weights=self._weights,
         )
 
     @property
@@ -134,7 +137,7 @@ class StreamPlan:
 
     def compile(self, graph: Graph) -> Program:
         """The program of a part of the network."""
-        return compile_graph(fuse(graph), name=self.name, halved=self._halved, weights=self._weights)
+        return compile_graph(fuse(graph), name=self.name, target=self.target, weights=self._weights)
 
     def lengths(self, arrived: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Shape of each output for a whole signal of these lengths.

@@ -1,0 +1,27 @@
+"""What a program is compiled for: the back end whose kernels run it, and what may be rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How the rules choose kernels. Nodes are named by what their names begin with; "" is all of them."""
+
+    backend: str = "cpu"
+    halved: tuple[str, ...] = ()
+    """Nodes that keep their weights as float16 (see `halve`)."""
+
+    @property
+    def exact(self) -> Target:
+        """The same without rounding: proofs hold whatever the weights are."""
+        return replace(self, halved=())
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device computes: choices that were measured on processors are not its own."""
+        return self.backend == "cuda"
+
+
+CPU = Target()
