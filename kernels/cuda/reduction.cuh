@@ -1,6 +1,5 @@
-// Reductions, softmax and normalisation: a thread, a warp or a block takes a result (or a row), and what threads have is
-// combined in a fixed order: see rows.cuh. float32 is added as a `Sum`; reduce_general works in the type of its elements,
-// int64, uint64 or float64. Bound by reading the elements.
+// Reductions, softmax and normalisation: a thread, a warp or a block takes a result (or a row), see rows.cuh. float32 is
+// added as a `Sum`; reduce_general works in the type of its elements, int64, uint64 or float64. Bound by reading them.
 // Source: ONNX ReduceSum and its kin, Softmax, LogSoftmax; LayerNormalization and its kin.
 #pragma once
 #include "carriers.cuh"
@@ -49,14 +48,15 @@ __device__ void reduce_as(int operation, const Carried<6>& x, const Carried<3>& 
     for (int result = sharing.first; result < results; result += sharing.step) {
         const Place<3> kept(result, y.size);
         const word row = kept.offset(x.stride);
-        Total total = neutral(operation, Total(x.template load<Element>(row)));
-        for (int index = sharing.lane; index < length; index += sharing.members) {
+        const Total start = neutral(operation, Total(x.template load<Element>(row)));
+        const auto combine = [=](const Total& a, const Total& b) { return combined(operation, a, b); };
+        const auto take = [&](Total& total, int index) {
             Element value = x.template load<Element>(row + Place<3>(index, shape).offset(x.stride + 3));
             if (operation == Reduce::SUM_SQUARE || operation == Reduce::L2) value *= value;
             if (operation == Reduce::L1 && is_negative(value)) value = -value;
             total = combined(operation, total, Total(value));
-        }
-        total = across_row(sharing, total, [=](const Total& a, const Total& b) { return combined(operation, a, b); });
+        };
+        const Total total = over_row(sharing, length, start, take, combine);
         if (sharing.lane == 0) y.store(kept.offset(y.stride), finished(operation, total, length));
     }
 }
@@ -92,21 +92,31 @@ __device__ void softmax(const word* words, const Memory& memory, const Team& tea
     const bool logarithm = words[fields::logarithm] != 0;
     const int length = x.size[1], rows = x.size[0] * x.size[2];
     const RowSharing sharing(team, rows, length, x.stride[2] == 1 && x.size[2] >= WARP);
-    const int lane = sharing.lane, members = sharing.members;
     for (int row = sharing.first; row < rows; row += sharing.step) {
         const float* from = &x(row / x.size[2], 0, row % x.size[2]);
         float* to = &y(row / x.size[2], 0, row % x.size[2]);
-        float most = -INFINITY;
-        for (int index = lane; index < length; index += members) most = larger(most, from[index * x.stride[1]]);
-        most = across_row(sharing, most, larger);
-        Sum parts;
-        for (int index = lane; index < length; index += members) parts += Sum(expf(from[index * x.stride[1]] - most));
-        const float sum = across_row(sharing, parts, plus).value(), shift = logarithm ? logf(sum) : 0.0f;
-        for (int index = lane; index < length; index += members) {
+        const auto take_larger = [&](float& most, int index) { most = larger(most, from[index * x.stride[1]]); };
+        const float most = over_row(sharing, length, -INFINITY, take_larger, larger);
+        const auto add = [&](Sum& sum, int index) { sum += Sum(expf(from[index * x.stride[1]] - most)); };
+        const float sum = over_row(sharing, length, Sum(), add, plus).value(), shift = logarithm ? logf(sum) : 0.0f;
+        for (int index = sharing.lane; index < length; index += sharing.members) {
             const float value = from[index * x.stride[1]] - most;
             to[index * y.stride[1]] = logarithm ? value - shift : expf(value) / sum;
         }
     }
+}
+
+// What lies about a mean.
+struct Moments {
+    Sum first, second;
+};
+
+__device__ inline Moments plus_moments(const Moments& a, const Moments& b) {
+    return {a.first + b.first, a.second + b.second};
+}
+
+__device__ inline Moments from_thread_across(const Moments& moments, int apart) {
+    return {from_thread_across(moments.first, apart), from_thread_across(moments.second, apart)};
 }
 
 // Mean and variance of the last two axes of each pair of kept ones. How far the mean lies beside its own float32 comes
@@ -121,35 +131,30 @@ __device__ void normalize(const word* words, const Memory& memory, const Team& t
     const bool centred = words[fields::centred] != 0;
     const int shape[2] = {x.size[2], x.size[3]}, length = shape[0] * shape[1], rows = x.size[0] * x.size[1];
     const RowSharing sharing(team, rows, length, x.stride[1] == 1 && x.size[1] >= WARP);
-    const int lane = sharing.lane, members = sharing.members;
     for (int row = sharing.first; row < rows; row += sharing.step) {
         const int first = row / x.size[1], second = row % x.size[1];
         const auto at = [&](const View<4>& tensor, const Place<2>& place) -> float& {
             return tensor(first, second, place[0], place[1]);
         };
-        float middle = 0.0f, beside = 0.0f;
-        Sum sum, squares;
-        if (centred) {
-            for (int index = lane; index < length; index += members) sum += Sum(at(x, Place<2>(index, shape)));
-            middle = across_row(sharing, sum, plus).value() / length;
-            sum = Sum();
-        }
-        for (int index = lane; index < length; index += members) {
+        const auto add = [&](Sum& sum, int index) { sum += Sum(at(x, Place<2>(index, shape))); };
+        const float middle = centred ? over_row(sharing, length, Sum(), add, plus).value() / length : 0.0f;
+        const auto add_moments = [&](Moments& moments, int index) {
             const float apart = at(x, Place<2>(index, shape)) - middle;
-            sum += Sum(apart);
-            squares += Sum(apart * apart);
-        }
-        if (centred) beside = across_row(sharing, sum, plus).value() / length;
-        const float variance = at_least(across_row(sharing, squares, plus).value() / length - beside * beside, 0.0f);
+            moments.first += Sum(apart);
+            moments.second += Sum(apart * apart);
+        };
+        const Moments moments = over_row(sharing, length, Moments(), add_moments, plus_moments);
+        const float beside = centred ? moments.first.value() / length : 0.0f;
+        const float variance = at_least(moments.second.value() / length - beside * beside, 0.0f);
         const float factor = 1.0f / sqrtf(variance + epsilon);
-        for (int index = lane; index < length; index += members) {
+        for (int index = sharing.lane; index < length; index += sharing.members) {
             const Place<2> place(index, shape);
             float value = (at(x, place) - middle - beside) * factor;
             if (scale) value *= at(scale, place);
             if (bias) value += at(bias, place);
             at(y, place) = value;
         }
-        if (lane == 0) {
+        if (sharing.lane == 0) {
             if (mean) mean(first, second) = middle + beside;
             if (inverse) inverse(first, second) = factor;
         }

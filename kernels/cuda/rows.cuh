@@ -1,8 +1,7 @@
 // How threads share rows whose elements they combine.
 #pragma once
 
-// Each row has one thread, a warp or a whole block, its elements going to them in turn. That follows from the shape and
-// the layout of the tensor, so that rows are combined in the same order however many blocks there are.
+// Each row has one thread, a warp or a whole block. That follows from the shape and the layout of the tensor.
 struct RowSharing {
     int members;      // threads of a row
     int lane;         // the number of this thread among them
@@ -20,20 +19,33 @@ struct RowSharing {
     }
 };
 
-// What the threads of a row have, combined in the same order whatever the machine: every one of them gets it, the same
-// bits where `combine` does not mind which side is which.
-template <class T, class Combine>
-__device__ T across_row(const RowSharing& sharing, T value, Combine combine) {
-    if (sharing.members == 1) return value;
-    value = across_warp(value, combine);
-    if (sharing.members == WARP) return value;
-    static_assert(sizeof(T) <= sizeof(double), "a number of each warp");
-    __shared__ double of_warps[1024 / WARP];
-    T* values = reinterpret_cast<T*>(of_warps);
-    if (sharing.lane % WARP == 0) values[sharing.lane / WARP] = value;
+// What a block combines of a row: the parts of 32 warps, whether it has as many or fewer that take several parts each.
+template <class T, class Take, class Combine>
+__device__ T over_row_by_block(int length, const T& start, const Take& take, const Combine& combine) {
+    __shared__ double memory[WARP * sizeof(T) / sizeof(double) + 1];
+    T* parts = reinterpret_cast<T*>(memory);
+    const int lane = threadIdx.x % WARP;
+    for (int part = threadIdx.x / WARP; part < WARP; part += blockDim.x / WARP) {
+        T total = start;
+        if (part * WARP < length) {
+            for (int index = part * WARP + lane; index < length; index += WARP * WARP) take(total, index);
+            total = across_warp(total, combine);
+        }
+        if (lane == 0) parts[part] = total;
+    }
     __syncthreads();
-    value = values[0];
-    for (int warp = 1; warp < sharing.members / WARP; ++warp) value = combine(value, values[warp]);
+    const T total = across_warp(parts[lane], combine);
     __syncthreads();
-    return value;
+    return total;
+}
+
+// The elements of a row, each of which `take(total, index)` adds to a total that begins as `start`, and these totals
+// combined, in the same order whatever the machine and the size of its blocks. Every thread of the row gets the result,
+// the same bits where `combine` does not mind which side is which.
+template <class T, class Take, class Combine>
+__device__ T over_row(const RowSharing& sharing, int length, const T& start, const Take& take, const Combine& combine) {
+    if (sharing.members > WARP) return over_row_by_block(length, start, take, combine);
+    T total = start;
+    for (int index = sharing.lane; index < length; index += sharing.members) take(total, index);
+    return sharing.members == 1 ? total : across_warp(total, combine);
 }
