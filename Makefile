@@ -22,7 +22,7 @@ has     = $(VENV)/.has-$(1)$(addprefix $(comma),$(EXTRA))
 SOURCES := pyproject.toml constraints.txt LICENSE __init__.py py.typed \
            $(shell find engine/. kernels/. proto/. clients/. -name __pycache__ -prune -o \( -type d -o -type f \) -print 2>/dev/null)
 
-.PHONY: help demo test check conformance bench bench-readme format proto lock dev clean
+.PHONY: help demo test check conformance bench bench-readme gpu format proto lock dev clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -51,6 +51,10 @@ bench: $(call has,bench$(if $(QUICK),,$(comma)peers))  ## every model beside its
 bench-readme: $(call has,bench)  ## keep the last full `make bench` as the README's figures
 	@test ! -f benchmark-results/latest.json || cp benchmark-results/latest.json tests/benchmarks/results.json
 	@$(VENV)/bin/python tests/benchmarks/readme.py
+
+# With the interpreter's own packages: a machine with a card has them, and often no network to install others.
+gpu:  ## the back end "cuda" on this machine's card: problems, memory checks, times beside torch; PYTHON=... has CuPy
+	@PYTHON="$(PYTHON)" sh tests/gpu/run.sh $(ARGS)
 
 format: $(call has,auth$(comma)channelz$(comma)check$(comma)dashboard$(comma)images$(comma)load$(comma)metrics$(comma)report$(comma)telemetry$(comma)test$(comma)uvloop)  ## rewrite the formatting and what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only --quiet .

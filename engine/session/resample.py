@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-import soxr
 
 from ..errors import SignalError
 
@@ -46,6 +45,8 @@ class Resampler:
 
     def reset(self) -> None:
         """Start a new signal."""
+        import soxr  # which streams at the model's own rate do without
+
         self._stream = soxr.ResampleStream(*self._arguments, dtype="float32", quality="HQ")
 
     def process(self, block: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import soxr
 
 from ..errors import SnapshotError
 from .record import Record, Value
@@ -158,6 +157,8 @@ class _Run:
     """One run of soxr, which knows the number of each sample that it gives."""
 
     def __init__(self, arguments: tuple[int, int, int], first: Fraction) -> None:
+        import soxr
+
         self._stream = soxr.ResampleStream(*arguments, dtype="float32", quality="HQ")
         self._channels = arguments[2]
         self._position = int(first)

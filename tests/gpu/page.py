@@ -82,7 +82,7 @@ def _times(row: Row | None) -> tuple[str, str]:
         return row.refusal, ""
     sides = {name: f"{_number(one.median_us)} ({_number(one.p99_us)})" for name, one in row.sides.items()}
     peers = [f"{name} {text}, {row.ratio(name):.2g}x" for name, text in sides.items() if name != OURS]
-    return sides[OURS], "; ".join(peers)
+    return f"{sides[OURS]} {row.note}".rstrip(), "; ".join(peers)
 
 
 def _number(microseconds: float) -> str:

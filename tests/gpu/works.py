@@ -10,12 +10,10 @@ from tempfile import TemporaryDirectory
 import onnx
 
 import wavetile
-from wavetile.engine.graph import load_network
-from wavetile.engine.models.evaluator import Evaluator
 from wavetile.engine.plan import Program
 
 from .floors import Floor, counts, graph_floor, resident_floor
-from .networks import RandomNetwork, convolution_layer, recurrent_layer, unet
+from .networks import TILE, RandomNetwork, convolution_layer, recurrent_layer, unet
 
 REAL_TIME = {"gtcrn": 10_000, "deepfilternet3": 2_000, "silero_vad": 30_000}
 """Card -> streams that one device is to hold in real time."""
@@ -56,51 +54,68 @@ def recurrent_target(batch: int) -> str:
     return "2x cuDNN" if batch <= 4 else "1x cuDNN"
 
 
-def program_of(network: RandomNetwork) -> Program:
+def program_of(network: RandomNetwork, backend: str = "cpu") -> Program:
     """A random network, compiled."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
         onnx.save(network.model, path)
-        program = Evaluator(load_network(path), "cpu", 1).program(
-            {name: array.shape for name, array in network.inputs.items()}
-        )
-    assert program is not None, "its outputs are no constants"
+        program = wavetile.load(path, backend=backend).program()
+    assert program is not None, "all its shapes are known, and its outputs are no constants"
     return program
+
+
+def tick_name(card: str) -> str:
+    """The row of one stream of a card."""
+    return f"{TICKS[card]}, one stream, a tick"
+
+
+def held_name(card: str) -> str:
+    """The row of all the streams that are to be held."""
+    return f"{card}, a tick of {REAL_TIME[card]:,} streams"
+
+
+def layer_name(network: RandomNetwork, unit: str) -> str:
+    """The row of a layer, multiplied by these units; "" for float32 without tensor cores."""
+    return f"{network.name}, {unit}" if unit else network.name
+
+
+def tile_name(unit: str) -> str:
+    """The row of a U-Net's tile."""
+    return f"U-Net, a tile of {TILE} x {TILE}, {unit}"
 
 
 def works() -> Iterator[Work]:
     """All rows; those of cards need their trained networks. Raises WeightsError: they are not here."""
-    for name, title in TICKS.items():
+    for name in TICKS:
         step = counts(wavetile.load(name).stream_spec.program)
-        yield Work(
-            "tick", f"{title}, one stream, a tick", "3x the better of torch, onnxruntime", resident_floor(step, 1)
-        )
+        yield Work("tick", tick_name(name), "3x the better of torch, onnxruntime", resident_floor(step, 1))
     for name, streams in REAL_TIME.items():
         spec = wavetile.load(name).stream_spec
         floor = resident_floor(counts(spec.program), streams)
         hop_us = 1e6 * spec.hop_samples / spec.sample_rate_hz
-        yield Work("held", f"{name}, a tick of {streams:,} streams", f"a hop, {hop_us:.0f} us", floor)
+        yield Work("held", held_name(name), f"a hop, {hop_us:.0f} us", floor)
     yield from layer_works()
+
+
+def layers() -> Iterator[tuple[str, str, RandomNetwork, str]]:
+    """Single layers: group, target, network, and the units that multiply."""
+    for operator, hidden in STEPS:
+        for batch in STEP_BATCHES:
+            yield "step", recurrent_target(batch), recurrent_layer(operator, hidden, batch), ""
+    for operator, hidden in SEQUENCES:
+        for batch in SEQUENCE_BATCHES:
+            yield "sequence", "1.5x cuDNN", recurrent_layer(operator, hidden, batch, SEQUENCE_STEPS), ""
+    for inputs, outputs, pixels in LAYERS:
+        network = convolution_layer(inputs, outputs, pixels)
+        for unit in ("tf32", "float16"):
+            yield "convolution", "0.9x cuDNN", network, unit
 
 
 def layer_works() -> Iterator[Work]:
     """The rows of networks whose weights are random."""
-    for operator, hidden in STEPS:
-        for batch in STEP_BATCHES:
-            network = recurrent_layer(operator, hidden, batch)
-            yield Work("step", network.name, recurrent_target(batch), _on_card(network, unit=""))
-    for operator, hidden in SEQUENCES:
-        for batch in SEQUENCE_BATCHES:
-            network = recurrent_layer(operator, hidden, batch, SEQUENCE_STEPS)
-            yield Work("sequence", network.name, "1.5x cuDNN", _on_card(network, unit=""))
-    for inputs, outputs, pixels in LAYERS:
-        network = convolution_layer(inputs, outputs, pixels)
-        for unit in ("tf32", "float16"):
-            yield Work("convolution", f"{network.name}, {unit}", "0.9x cuDNN", _on_card(network, unit=unit))
+    for group, target, network, unit in layers():
+        floor = graph_floor(counts(program_of(network)), unit=unit, host=False)
+        yield Work(group, layer_name(network, unit), target, floor)
     step = counts(program_of(unet()))
     for unit, target in (("tf32", "40x our CPU on one core"), ("float16", "1.2x torch eager, 1x its graph")):
-        yield Work("tile", f"U-Net, a tile of 512 x 512, {unit}", target, graph_floor(step, unit=unit))
-
-
-def _on_card(network: RandomNetwork, unit: str) -> Floor:
-    return graph_floor(counts(program_of(network)), unit=unit, host=False)
+        yield Work("tile", tile_name(unit), target, graph_floor(step, unit=unit))

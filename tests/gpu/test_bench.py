@@ -1,0 +1,51 @@
+"""Rows of times are made as on a card, here on one that is the processor and has no clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.rows import OURS
+from tests.kernels.cuda.host import COMPILER, compiler_is_here
+from tests.kernels.cuda.host_device import cuda_on_host
+
+from . import bench
+from .networks import convolution_layer, recurrent_layer
+
+pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+
+
+@pytest.mark.parametrize("network", [recurrent_layer("GRU", 24, 2, steps=3), convolution_layer(3, 16, 8)])
+def test_a_layer_is_compared_and_timed_on_the_card(
+    network: bench.RandomNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    with cuda_on_host() as backend:
+        row = bench.layer("step", network, "", backend.device, 0.0)
+    assert row.name == network.name
+    assert row.sides[OURS].calls >= 5
+    assert row.sides[OURS].median_us == pytest.approx(2000 / bench.REPLAYS)
+
+
+def test_sides_that_say_their_times_take_turns() -> None:
+    turns: list[str] = []
+    times = {OURS: iter(np.arange(100.0)), "torch": iter(np.arange(100.0))}
+
+    def side(name: str) -> float:
+        turns.append(name)
+        return next(times[name])
+
+    timings = bench.by_events({name: lambda name=name: side(name) for name in times}, 0.0)
+    assert timings[OURS].calls == 5
+    assert timings[OURS].median_us == 3
+    assert turns[2:6] in (["torch", OURS, OURS, "torch"], [OURS, "torch", "torch", OURS])
+
+
+@pytest.mark.parametrize(("ours", "passes"), [(1.0, True), (1.2, False), (np.nan, False)])
+def test_what_differs_is_not_timed(ours: float, passes: bool) -> None:
+    difference = bench._difference(np.array([ours, 2.0]), np.array([1.0, 2.0]))
+    if passes:
+        bench._check("one", difference, 1e-3)
+    else:
+        with pytest.raises(bench.DifferenceError, match="one differs by"):
+            bench._check("one", difference, 1e-3)
