@@ -43,6 +43,17 @@ def zero_or_more(text: str) -> float:
     return 0.0 if text.strip() == "0" else above_zero(text)
 
 
+def memory(text: str) -> str:
+    """A number of bytes, as it is written."""
+    from ...kernels.cuda.budget import read_bytes
+
+    try:
+        read_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def port(text: str) -> int:
     """A TCP port; 0 lets the system choose."""
     try:

@@ -2,7 +2,8 @@
 
 Costs are those of one step of its stream (one frame on one channel); of a network that only runs as a whole, those of
 one evaluation. Axes that a bare network leaves open are given with --shape. The floor is what this machine's
-multiply-add units and memory, measured on the spot, would need for the same program if they never waited.
+multiply-add units and memory, measured on the spot, would need for the same program if they never waited. With
+--backend cuda, which executor runs the program on the card, and what each took when it was tried there.
 
 With --axis, what a bare network does as a stream: its steps, the proof that they give the numbers of the whole, and for
 every value how far it lags and how much of it is kept. With --hop as well, what it does on windows of the signal: what
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import above_zero, positive
+from .describe_card import choice_rows, choices
 from .describe_page import write_page
 from .describe_stream import planned, print_stream, say_windows, stream_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...kernels.table import Choice
     from ..models.description import ModelDescription
     from ..models.model import Model
     from ..plan import Program
@@ -57,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hop", type=positive, metavar="N", help="elements along --axis from one window to the next")
     parser.add_argument("--window", type=positive, metavar="N", help="elements of a window, where the file fixes none")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="with --axis: draw the graph as a page")
+    parser.add_argument("--backend", default="cpu", help="cpu, cuda or reference (default: cpu)")
     parser.add_argument("--listing", action="store_true", help="the program, an instruction a line")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
 
@@ -69,7 +73,7 @@ def execute(options: argparse.Namespace) -> int:
     from ..errors import ModelError, SignalError
     from .weights import load_visibly
 
-    model = load_visibly(options.model)
+    model = load_visibly(options.model, backend=options.backend)
     if options.hop or options.window:
         if options.step or options.page:
             raise SignalError("--step and --page are of a stream; --hop and --window without them would work")
@@ -91,15 +95,18 @@ def execute(options: argparse.Namespace) -> int:
         if program is None:
             raise ModelError(f"model {model.name!r} leaves shapes open, so it has no program yet; --shape gives them")
         sys.stdout.write(f"{program.listing()}\n")
-    elif options.json:
-        json.dump(facts(about, program, _floor(program)), sys.stdout, indent=2)
+        return 0
+    floor = _floor(program) if options.backend == "cpu" else None
+    card = choices(model, program) if program is not None and options.backend == "cuda" else []
+    if options.json:
+        json.dump(facts(about, program, floor, card), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print(about, program, _floor(program))
+        _print(about, program, floor, card)
     return 0
 
 
-def facts(about: ModelDescription, program: Program | None, floor: Floor | None) -> dict:
+def facts(about: ModelDescription, program: Program | None, floor: Floor | None, card: list[Choice]) -> dict:
     """Everything that is said about a model, for JSON; costs, kernels and floor are None without a program."""
     from dataclasses import asdict
 
@@ -113,6 +120,8 @@ def facts(about: ModelDescription, program: Program | None, floor: Floor | None)
     if floor is not None:
         names = ("arithmetic_us", "memory_us", "floor_us", "bound", "distance")
         content["floor"] = asdict(floor) | {name: getattr(floor, name) for name in names}
+    if card:
+        content["card"] = [asdict(choice) for choice in card]
     return content
 
 
@@ -151,7 +160,7 @@ def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _print(about: ModelDescription, program: Program | None, floor: Floor | None) -> None:
+def _print(about: ModelDescription, program: Program | None, floor: Floor | None, card: list[Choice]) -> None:
     from rich.table import Table
 
     from .console import in_bytes, in_count, output
@@ -189,7 +198,7 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
         ]
     if floor is not None:
         rows += _floor_rows(floor)
-    for row in rows:
+    for row in rows + choice_rows(card):
         table.add_row(*row)
     output().print(table)
 

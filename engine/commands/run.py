@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     images.add_argument("--output-name", metavar="NAME", help="the network's output to write (default: its first)")
     images.add_argument("--time-point", type=int, metavar="N", help="of a file with several, from 0 on")
-    parser.add_argument("--backend", default="cpu", help="in process: cpu, or reference (default: cpu)")
+    parser.add_argument("--backend", default="cpu", help="in process: cpu, cuda or reference (default: cpu)")
 
 
 def execute(options: argparse.Namespace) -> int:

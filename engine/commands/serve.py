@@ -12,6 +12,7 @@ load them. When the server can be used, a line "ready on HOST:PORT" goes to stan
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from .arguments import above_zero, listening, port, positive, share, zero_or_more
+from .arguments import above_zero, listening, memory, port, positive, share, zero_or_more
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,7 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that share the port, each with its own models, threads, streams and limits; the pages of "
         "--metrics and --dashboard are on a port each, from the given one on (default: 1)",
     )  # fmt: skip
-    parser.add_argument("--backend", default="cpu", help="cpu, or reference: plain NumPy, slow (default: cpu)")
+    parser.add_argument(
+        "--backend", default="cpu",
+        help="cpu; cuda, an NVIDIA card (extra `cuda`); or reference: plain NumPy, slow (default: cpu)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device-memory", type=memory, metavar="BYTES",
+        help="with --backend cuda: what the models of each worker may take of the card, such as 8G "
+        "(default: the environment's WAVETILE_DEVICE_MEMORY, or a share of what is free)",
+    )  # fmt: skip
     parser.add_argument(
         "--slow-client-timeout", type=above_zero, default=60.0, metavar="S",
         help="end streams whose results nobody reads for S seconds (default: 60)",
@@ -155,6 +164,8 @@ def execute(options: argparse.Namespace) -> int:
         notices().print("Ctrl-C stops; a second one stops at once", style="dim")
         output().print(f"ready on {address}", soft_wrap=True)
 
+    if options.device_memory is not None:
+        os.environ["WAVETILE_DEVICE_MEMORY"] = options.device_memory  # for workers too
     _configure_log(options)
     _security(options).check(options.host)  # before the models, which may take minutes
     _resume(options).check()

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...kernels.cuda.backend import CudaBackend
+from ...kernels.cuda.budget import read_bytes
 from ...kernels.cuda.device import Device, DeviceError
 from ..errors import BackendError
 
 MEMORY_VARIABLE = "WAVETILE_DEVICE_MEMORY"
 """Environment variable: bytes of the card's memory that the models of this process may take; by default a share of
 what is free."""
-
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class _Opened:
@@ -54,11 +53,3 @@ def use_device(device: Device, memory_bytes: int | None = None) -> Iterator[Cuda
         yield backend
     finally:
         _OPENED.backend = before
-
-
-def read_bytes(text: str) -> int:
-    """A number of bytes: 500000000, 500M or 8G (powers of 1024). Raises ValueError."""
-    number, factor = (text[:-1], _UNITS[text[-1:]]) if text[-1:] in _UNITS else (text, 1)
-    if not number.isdecimal() or not int(number):
-        raise ValueError(f"{text!r} is no number of bytes; 8G or 500M would work")
-    return int(number) * factor

@@ -10,6 +10,8 @@ from .device import Device, DeviceError, DeviceMemory
 SHARE = 0.8
 """Of the memory that is free at first; the rest is for compiled kernels, other users and what the driver takes."""
 
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
 
 class Budget:
     """Gives out a device's memory up to a limit. Thread-safe."""
@@ -45,6 +47,14 @@ class Budget:
     def _give_back(self, size_bytes: int) -> None:
         with self._lock:
             self.taken_bytes -= size_bytes
+
+
+def read_bytes(text: str) -> int:
+    """A number of bytes: 500000000, 500M or 8G (powers of 1024). Raises ValueError."""
+    number, factor = (text[:-1], _UNITS[text[-1:]]) if text[-1:] in _UNITS else (text, 1)
+    if not number.isdecimal() or not int(number):
+        raise ValueError(f"{text!r} is no number of bytes; 8G or 500M would work")
+    return int(number) * factor
 
 
 def in_bytes(count: int) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands.said import Command
+from tests.kernels.cuda.host import COMPILER, compiler_is_here
+from tests.kernels.cuda.host_device import cuda_on_host
 from wavetile import __version__
 from wavetile.engine.commands import weights
 from wavetile.engine.commands.command_line import COMMANDS, make_parser
@@ -166,3 +168,21 @@ def test_warmup_says_where_the_kernels_are(
     said = wavetile_command("warmup", "--processes", "2")
     assert said.output == f"12 kernels compiled in 3.2 s by 2 processes; they are kept in {tmp_path}\n"
     assert asked == [2]
+
+
+@pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+def test_describe_says_what_a_card_makes_of_it(wavetile_command: Command, gain_card: Path) -> None:
+    with cuda_on_host(prefers="graph"):
+        text = wavetile_command("describe", gain_card, "--backend", "cuda").output
+        facts = json.loads(wavetile_command("describe", gain_card, "--backend", "cuda", "--json").output)
+    assert "on the card, 1 stream" in text
+    assert "on the card, 16 streams" in text
+    assert [choice["lanes"] for choice in facts["card"]] == [1, 16]
+    for choice in facts["card"]:
+        assert choice["executor"].startswith("graph of")
+        assert choice["step_us"][choice["executor"]] == min(choice["step_us"].values())
+        assert len(choice["step_us"]) == 2
+    assert "floor" not in facts
+    said = wavetile_command("serve", gain_card, "--device-memory", "8T")
+    assert said.status == 2
+    assert "'8T' is no number of bytes; 8G or 500M would work" in said.notices

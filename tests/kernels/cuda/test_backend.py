@@ -15,7 +15,7 @@ from wavetile.engine.errors import BackendError
 from wavetile.engine.graph import State, fuse, load_network, specialise
 from wavetile.engine.plan import Program, StatePool, Workspace, compile_graph, devices
 from wavetile.kernels.cuda.backend import CudaBackend
-from wavetile.kernels.cuda.budget import in_bytes
+from wavetile.kernels.cuda.budget import in_bytes, read_bytes
 from wavetile.kernels.cuda.device import DeviceError
 
 from .host import COMPILER, compiler_is_here
@@ -205,10 +205,10 @@ def test_slots_of_another_back_end_are_refused(program: Program) -> None:
 
 @pytest.mark.parametrize(("text", "count"), [("500", 500), ("3K", 3072), ("2M", 2 << 20), ("8G", 8 << 30)])
 def test_limits_are_read(text: str, count: int) -> None:
-    assert devices.read_bytes(text) == count
+    assert read_bytes(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "8T", "1.5G", "G"])
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(ValueError, match="8G or 500M would work"):
-        devices.read_bytes(text)
+        read_bytes(text)
