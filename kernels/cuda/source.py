@@ -21,6 +21,7 @@ from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
 from ..schemas.indexing import HEADS, NOWHERE
 from ..schemas.movement import MOVING_DOWN
+from ..schemas.recurrent_general import EXACT_PRODUCTS
 from .tiles import TILE_BLOCKS, TILE_POSITIONS, TILE_THREADS
 
 FOLDER = Path(__file__).parent
@@ -82,6 +83,8 @@ FAMILIES: dict[str, Family] = {
     "suppression": Family(waiting=("non_max_suppression",)),
     "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
     "gru_small": Family(waiting=("gru_small",)),
+    "recurrent_general": Family(waiting=("recurrent_general",)),
+    "cumulation": Family(("cumulate",)),
     "general_arithmetic": Family(("unary_general", "binary_general")),
     "general_conversion": Family(("convert", "narrow_integer", "narrow_float", "bits")),
     "products_general": Family(("matmul_general",), waiting=("determinant",)),
@@ -109,6 +112,7 @@ _CONSTANTS = {
     "OFFSET_MASK": OFFSET_MASK,
     "PANEL": PANEL,
     "CHANNEL_BLOCK": CHANNEL_BLOCK,
+    "EXACT_PRODUCTS": EXACT_PRODUCTS,
     "HEADER_WORDS": HEADER_WORDS,
     "CHAIN_INPUTS": CHAIN_INPUTS,
     "CHAIN_TEMPORARIES": CHAIN_TEMPORARIES,

@@ -19,6 +19,8 @@ ALL_BACKENDS = (
     pytest.param("cuda", marks=pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")),
 )
 """For problems of kernels that CUDA has too; they run on the processor, see `cuda.host`."""
+NATIVE_BACKENDS = ALL_BACKENDS[1:]
+"""For what is held against the definition, which is the reference itself."""
 
 
 def ones_before(shape: Sequence[int], rank: int = 6) -> tuple[int, ...]:

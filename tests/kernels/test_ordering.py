@@ -9,7 +9,7 @@ from wavetile.kernels.contract import ElementType
 from wavetile.kernels.opcodes_indexing import Cumulate
 
 from .harness import Lanes, Out, run_kernel
-from .layouts import ALL_BACKENDS, BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, random_input, random_output
 from .test_indexing import CARRIERS, LANES
 
 INT64 = ElementType.INT64
@@ -68,7 +68,7 @@ def test_top_k(backend: str, dtype: str, largest: int, k: int) -> None:
     np.testing.assert_array_equal(got["values"], np.take_along_axis(x.array, order, axis=2))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 @pytest.mark.parametrize("operator", list(Cumulate), ids=lambda operator: operator.name)
 @pytest.mark.parametrize("exclusive", [0, 1])
@@ -86,7 +86,20 @@ def test_cumulate(backend: str, dtype: str, operator: Cumulate, exclusive: int, 
     np.testing.assert_array_equal(y, expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("dtype", CARRIERS)
+@pytest.mark.parametrize("exclusive", [0, 1])
+@pytest.mark.parametrize("length", [31, 32, 33, 70])
+def test_running_sums_along_a_long_axis(backend: str, dtype: str, exclusive: int, length: int) -> None:
+    rng = np.random.default_rng(length)
+    shape = (2, length, 3)
+    x = random_input(shape, LANES, rng, "shuffled", ties(shape, dtype, 6, nan=False))
+    out = Out(shape, strides=random_output(shape, rng, "shuffled").strides, element=CARRIERS[dtype])
+    y = run_kernel("cumulate", backend, lanes=LANES, operator=Cumulate.SUM, exclusive=exclusive, x=x, y=out)["y"]
+    np.testing.assert_array_equal(y, np.cumsum(x.array, axis=2) - exclusive * x.array)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_running_sums_of_float32_round_once(backend: str) -> None:
     x = np.random.default_rng(6).random((1, 1, 5000, 1)).astype(np.float32)
     y = run_kernel("cumulate", backend, operator=Cumulate.SUM, exclusive=0, x=Lanes(x), y=Out((1, 5000, 1)))["y"]

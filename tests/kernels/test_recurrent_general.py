@@ -13,11 +13,13 @@ from wavetile.kernels.packing_recurrent import gate_bias, gate_weights, integer_
 from wavetile.kernels.schemas.recurrent_general import Cell, GateActivation
 
 from .harness import Constant, Lanes, Out, Same, run_kernel
+from .layouts import ALL_BACKENDS, NATIVE_BACKENDS
 from .recurrent_problems import RecurrentProblem
 from .tolerances import TOLERANCES
 
-BACKENDS = ("reference", "cpu")
 DEFAULTS = {"f": GateActivation.SIGMOID, "g": GateActivation.TANH, "h": GateActivation.TANH}
+
+_WEIGHTS = {"input": "W", "hidden": "R"}
 
 
 def general(problem: RecurrentProblem, **changed: Any) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def check(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
         np.testing.assert_allclose(got[name], value, **TOLERANCES["recurrent_general"], err_msg=name)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("kernel", ["lstm", "gru"])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 3, 5, 17), (2, 1, 9, 40)], ids=str)
 def test_equals_onnxruntime_in_lanes(backend: str, kernel: str, sizes: tuple[int, int, int, int]) -> None:
@@ -55,7 +57,7 @@ def test_equals_onnxruntime_in_lanes(backend: str, kernel: str, sizes: tuple[int
     check(run_kernel("recurrent_general", backend, lanes=3, **general(problem, **in_place)), problem.expected())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_lanes_have_lengths_of_their_own(backend: str) -> None:
     problem = RecurrentProblem("gru", 4, 2, 3, 5, lanes=2, reverse=True)
     lengths = np.array([[4, 2], [0, 9]], np.int64)  # more than there are counts as all
@@ -77,7 +79,58 @@ def test_lanes_have_lengths_of_their_own(backend: str) -> None:
             np.testing.assert_allclose(got["last_hidden"][lane, row], expected["last_hidden"][0, 0], **tolerance)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+def in_part(cell: Cell, **changed: Any) -> dict[str, Any]:
+    """A layer of two rows, one of which ends early; of an RNN it has the weights of one gate."""
+    problem, columns = (
+        RecurrentProblem("lstm" if cell is Cell.LSTM else "gru", 4, 2, 3, 18, reverse=True),
+        cell.gates * 18,
+    )
+    packed = {f"{kind}_weights": gate_weights(problem.arrays[name][:columns], 1) for kind, name in _WEIGHTS.items()}
+    packed["bias"] = gate_bias(problem.arrays["B"][: 2 * columns], 1, columns)
+    constants = {name: Constant(array) for name, array in packed.items()}
+    return general(problem, lengths=Lanes(np.array([[4, 2]])), cell=cell, **constants) | changed
+
+
+def check_against_definition(backend: str, operands: dict[str, Any], lanes: int = 1) -> None:
+    got, expected = (run_kernel("recurrent_general", one, lanes=lanes, **operands) for one in (backend, "reference"))
+    check(got, {name: expected[name] for name in expected.keys() - {"scratch"}})
+
+
+@pytest.mark.parametrize("backend", NATIVE_BACKENDS)
+@pytest.mark.parametrize("cell", list(Cell), ids=lambda cell: cell.name)
+@pytest.mark.parametrize("kind", list(GateActivation), ids=lambda kind: kind.name)
+def test_every_function_in_every_place(backend: str, cell: Cell, kind: GateActivation) -> None:
+    for place in "fgh"[: cell.functions]:
+        operands = in_part(cell, **{place: kind, f"{place}_alpha": 0.3, f"{place}_beta": 0.6, "clip": 0.7})
+        check_against_definition(backend, operands)
+
+
+@pytest.mark.parametrize("backend", NATIVE_BACKENDS)
+@pytest.mark.parametrize("input_forget", [0, 1])
+def test_peepholes(backend: str, input_forget: int) -> None:
+    peepholes = Constant(np.random.default_rng(3).standard_normal(54).astype(np.float32))
+    operands = in_part(Cell.LSTM, peepholes=peepholes, input_forget=input_forget)
+    check_against_definition(backend, operands)
+
+
+@pytest.mark.parametrize("backend", NATIVE_BACKENDS)
+@pytest.mark.parametrize("linear_before_reset", [0, 1])
+def test_both_ways_to_reset(backend: str, linear_before_reset: int) -> None:
+    operands = in_part(Cell.GRU, linear_before_reset=linear_before_reset)
+    check_against_definition(backend, operands)
+
+
+@pytest.mark.parametrize("backend", NATIVE_BACKENDS)
+def test_integers_equal_the_definition(backend: str) -> None:
+    problem = RecurrentProblem("lstm", 5, 3, 7, 19, lanes=2, reverse=True)
+    generator = np.random.default_rng(2)
+    w, r = (generator.integers(-128, 128, (76, inner)).astype(np.float32) for inner in (7, 19))
+    lengths = Lanes(np.array([[5, 2, 0], [1, 4, 3]]))
+    operands = integer_operands(problem, w, r, lengths=lengths)
+    check_against_definition(backend, operands, lanes=2)
+
+
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_strided_views(backend: str) -> None:
     problem = RecurrentProblem("lstm", 5, 3, 6, 19, lanes=2)
     views = {
@@ -103,7 +156,7 @@ def integer_operands(problem: RecurrentProblem, w: np.ndarray, r: np.ndarray, **
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("inner", [1, 255, 256, 257, 1000])
 def test_sums_of_integers_are_exact(backend: str, inner: int) -> None:
     """An RNN of one step whose function is the identity gives the product itself; float32 would lose its last bits."""
@@ -130,7 +183,7 @@ def test_sums_of_integers_are_exact(backend: str, inner: int) -> None:
     np.testing.assert_array_equal(got["y"][0, 0], sums.astype(np.float32) / 256)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 def test_lanes_have_grids_of_their_own(backend: str) -> None:
     problem = RecurrentProblem("lstm", 5, 2, 7, 19, lanes=3, reverse=True)
     problem.arrays["x"][1] *= 100
