@@ -123,7 +123,7 @@ class CudaBackend:
         )
         ruled_out = _why_not_resident(program.table)
         executors: list[Executor] = [] if ruled_out else list(_resident(placed, program.arena_bytes, arena))
-        executors.append(GraphExecutor(placed, arena, budget.allocate(8 * lanes, "its slots")))
+        executors.append(GraphExecutor(placed, arena, budget))
         step_us = {
             executor.title: 1000 * queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
             for executor in executors

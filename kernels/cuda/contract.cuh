@@ -25,6 +25,8 @@ struct Spaces {
     char *weights, *arena, *state;
     word arena_stride, state_stride;  // bytes from one lane, or slot, to the next
     const word* slots;                // of each lane
+    unsigned* arrivals;               // of blocks at places that others wait for: zeros, before a launch and behind it
+    word lanes;
 
     __device__ Memory of(int lane) const {
         return {{weights, arena + lane * arena_stride, state + slots[lane] * state_stride}};
@@ -65,8 +67,14 @@ struct Walk {
     word shared_bytes, poisoned;
 };
 
-#ifndef SHARED_ARENA  // tests bring their own
+// Shared memory of a block, and how much its launch gives it; tests bring their own.
+#ifndef SHARED_ARENA
 #define SHARED_ARENA(name) extern __shared__ __align__(16) char name[]
+__device__ inline unsigned dynamic_shared_bytes() {
+    unsigned bytes;
+    asm("mov.u32 %0, %%dynamic_smem_size;" : "=r"(bytes));
+    return bytes;
+}
 #endif
 
 // Threads that work on one instruction of one lane. `sync` waits for all of them; threads of several blocks can not
@@ -91,6 +99,9 @@ struct Tiles {
     __device__ Tiles() : rank(threadIdx.x), block(blockIdx.x), blocks(gridDim.x) {}
     __device__ void sync() const { __syncthreads(); }
 };
+
+// The blocks of a launch share an instruction of all lanes: what is the same for several lanes is read once.
+struct Lanes {};
 
 // The address in a word, or null where the operand is absent.
 template <class T>

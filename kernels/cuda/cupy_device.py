@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .device import DeviceError, DeviceMemory, Facts, Function
-from .launch import Limits
+from .limits import Limits
 from .source import Entry, source
 from .structures import Parameters
 
@@ -50,7 +50,7 @@ class CupyDevice:
         self.enter()
         self._pool = cupy.cuda.MemoryPool()
         self.facts = self._read_facts()
-        self.limits = Limits()
+        self.limits = Limits(multiprocessors=self.facts.multiprocessors, shared_bytes=self.facts.shared_bytes)
 
     def enter(self) -> None:
         """Let the calling thread use the card; what its other methods and its queues do first."""
@@ -150,19 +150,27 @@ class CupyQueue:
 
     def __init__(self, device: CupyDevice, cupy: Any) -> None:
         self._device, self._cupy = device, cupy
-        self._runtime, self._launch = cupy.cuda.runtime, import_module("cupy_backends.cuda.api.driver").launchKernel
+        self._runtime, self._driver = cupy.cuda.runtime, import_module("cupy_backends.cuda.api.driver")
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._pointer = self._stream.ptr
 
     def launch(
-        self, function: Any, blocks: tuple[int, int], threads: int, shared_bytes: int, parameters: Parameters
+        self,
+        function: Any,
+        blocks: tuple[int, int],
+        threads: int,
+        shared_bytes: int,
+        parameters: Parameters,
+        *,
+        cooperative: bool = False,
     ) -> None:
-        """Run a function on blocks[0] x blocks[1] blocks."""
+        """Run a function on blocks[0] x blocks[1] blocks, all at the same time if `cooperative`."""
         self._device.enter()
-        self._launch(
-            *(function.address, blocks[0], blocks[1], 1, threads, 1, 1),
-            *(shared_bytes, self._pointer, parameters.address, 0),
-        )
+        grid = function.address, blocks[0], blocks[1], 1, threads, 1, 1
+        if cooperative:
+            self._driver.launchCooperativeKernel(*grid, shared_bytes, self._pointer, parameters.address)
+        else:
+            self._driver.launchKernel(*grid, shared_bytes, self._pointer, parameters.address, 0)
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
         """Copy bytes; which side is the card's, their addresses say."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ..errors import KernelError
-from .launch import Limits
+from .limits import Limits
 from .source import Entry
 from .structures import Parameters
 
@@ -64,9 +64,16 @@ class Queue(Protocol):
     """
 
     def launch(
-        self, function: Function, blocks: tuple[int, int], threads: int, shared_bytes: int, parameters: Parameters
+        self,
+        function: Function,
+        blocks: tuple[int, int],
+        threads: int,
+        shared_bytes: int,
+        parameters: Parameters,
+        *,
+        cooperative: bool = False,
     ) -> None:
-        """Run a function on blocks[0] x blocks[1] blocks."""
+        """Run a function on blocks[0] x blocks[1] blocks, all at the same time if `cooperative`."""
         ...
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:

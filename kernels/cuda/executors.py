@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +11,10 @@ import numpy as np
 from ..errors import KernelError
 from ..schemas import KERNELS
 from ..table import Table
+from .budget import Budget
 from .device import Device, DeviceMemory, Function, Graph, Queue
-from .launch import Launch, Limits, launch
+from .launch import Launch, launch, most_arrivals
 from .memory import DeviceArena, DeviceStates, DeviceTable, PortWindows
-from .source import check
 from .structures import Parameters, Spaces, Walk
 
 RESIDENT_THREADS = (128, 256, 512, 1024)
@@ -115,16 +114,23 @@ class GraphExecutor:
     Inputs are copied from the host's memory before, outputs back to it behind; nothing else is.
     """
 
-    def __init__(self, placed: Placed, arena: DeviceArena, slots: DeviceMemory) -> None:
-        """`slots`: for [lanes] int64 on the card."""
-        self._placed, self._arena, self._slots = placed, arena, slots
-        self._launches = _launches(placed.table, placed.device.limits)
-        self.title = f"graph of {len(self._launches)} kernels"
-        self._functions = [placed.device.instruction(one.entry) for one in self._launches]
-        spaces = placed.spaces(arena, slots.address)
+    def __init__(self, placed: Placed, arena: DeviceArena, budget: Budget) -> None:
+        """Raises DeviceError: there is no room."""
+        self._placed, self._arena = placed, arena
+        self._slots = budget.allocate(8 * placed.lanes, "its slots")
+        # An instruction is launched in one way up to some number of lanes, and in another from there on.
+        widest = self._launches(placed.lanes)
+        for one in (*self._launches(1), *widest):
+            placed.device.instruction(one.entry)
+        self.title = f"graph of {len(widest)} kernels"
+        arrivals = most_arrivals(widest, placed.device.limits)
+        self._arrivals = budget.allocate(4 * arrivals, "what its blocks wait for")
+        placed.queue.fill(self._arrivals.address, 0, 4 * arrivals)
+        self._spaces = placed.spaces(arena, self._slots.address)
+        self._spaces.arrivals = self._arrivals.address
         self._parameters = [
-            Parameters(ctypes.c_void_p(placed.instructions.operands(index)), spaces)
-            for index in range(len(self._launches))
+            Parameters(ctypes.c_void_p(placed.instructions.operands(index)), self._spaces)
+            for index in range(len(widest))
         ]
         self._graphs: dict[int, Graph] = {}
 
@@ -143,9 +149,19 @@ class GraphExecutor:
         queue = self._placed.queue
         queue.copy(self._slots.address, self._placed.slots.ctypes.data, 8 * lanes)
         self._move(self._placed.inputs, lanes, to_arena=True)
-        for one, function, parameters in zip(self._launches, self._functions, self._parameters, strict=True):
-            queue.launch(function, (one.blocks, lanes), one.threads, one.shared_bytes, parameters)
+        self._spaces.lanes = lanes
+        for one, parameters in zip(self._launches(lanes), self._parameters, strict=True):
+            function = self._placed.device.instruction(one.entry)
+            queue.launch(function, one.grid, one.threads, one.shared_bytes, parameters, cooperative=one.cooperative)
         self._move(self._placed.outputs, lanes, to_arena=False)
+
+    def _launches(self, lanes: int) -> list[Launch]:
+        table, limits = self._placed.table, self._placed.device.limits
+        starts = table.starts.tolist()
+        return [
+            launch(KERNELS[kernel_id], table.operands[first:last].tolist(), lanes, limits)
+            for kernel_id, first, last in zip(table.kernels, starts[:-1], starts[1:], strict=True)
+        ]
 
     def _move(self, windows: PortWindows, lanes: int, *, to_arena: bool) -> None:
         for port, offset in zip(windows.ports, windows.offsets, strict=False):
@@ -158,16 +174,6 @@ class GraphExecutor:
                 self._placed.queue.copy(target[0], source[0], port.size_bytes)
             else:
                 self._placed.queue.copy_rows(target, source, port.size_bytes, lanes)
-
-
-def _launches(table: Table, limits: Limits) -> Sequence[Launch]:
-    starts = table.starts.tolist()
-    kernels = [KERNELS[kernel_id] for kernel_id in table.kernels]
-    check(kernel.name for kernel in kernels)
-    return [
-        launch(kernel, table.operands[first:last].tolist(), limits)
-        for kernel, first, last in zip(kernels, starts[:-1], starts[1:], strict=True)
-    ]
 
 
 def _poison(queue: Queue, arena: DeviceArena) -> None:

@@ -2,57 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 from ..contract import Kernel, Tensor
 from ..schemas.movement import MOVING_DOWN, moves_down
+from .lanes import shape_of_lanes
+from .limits import ANY_CARD, Limits
 from .source import TILED, Entry, Team, teams
-from .tiles import SMALLEST_TILED, TILE_THREADS, count_tiles
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one launch may take of a device."""
-
-    threads: int = 256
-    """Of a block."""
-    blocks: int = 512
-    """Of a lane: so many fill any device, and threads beyond them take several numbers each."""
-    smallest_tiled: int = SMALLEST_TILED
-    """Outputs of a lane from which on what can be done in tiles is."""
-
+from .tiles import TILE_THREADS, count_tiles
 
 _SHARING_INPUTS = frozenset({"reduce", "reduce_general", "softmax", "normalize", "arg_reduce", "top_k"})
 """Kernels whose threads take elements of x: a result needs many of them."""
 
 
 class Launch(NamedTuple):
-    """One instruction's launch: blocks x lanes of them, for lanes 0 .. lanes - 1."""
+    """One instruction's launch for lanes 0 .. lanes - 1."""
 
     entry: Entry
-    blocks: int
-    """Of a lane."""
+    grid: tuple[int, int]
+    """Blocks: of a lane x lanes; for `Team.LANES` parts of the result x groups of rows."""
     threads: int
     """Of a block."""
     shared_bytes: int = 0
     """Shared memory of a block beyond what the function itself declares."""
+    arrivals: int = 0
+    """Numbers at `Spaces.arrivals` that it uses: zeros, which it leaves as zeros."""
+    cooperative: bool = False
+    """Whether all blocks have to run at the same time: they wait for each other."""
 
 
-def launch(kernel: Kernel, words: Sequence[int], limits: Limits = Limits()) -> Launch:
+def launch(kernel: Kernel, words: Sequence[int], lanes: int, limits: Limits = ANY_CARD) -> Launch:
     """How the instruction of a kernel with these operand words is run by itself."""
     operands = kernel.decode(words)
-    team = _team(kernel.name, operands, limits)
+    if limits.together and Team.LANES in teams(kernel.name):
+        shape = shape_of_lanes(kernel, operands, lanes, limits)
+        if shape is not None:
+            return Launch(Entry(kernel.name, Team.LANES), *shape)
+    team, threads = _team(kernel.name, operands, limits), limits.threads
     match team:
-        case Team.BLOCK:
-            blocks, threads = 1, limits.threads
         case Team.TILES:
             blocks, threads = count_tiles(operands), TILE_THREADS
         case Team.GRID:
-            blocks, threads = -(-_shared_out(kernel, operands) // limits.threads), limits.threads
-    return Launch(Entry(kernel.name, team), min(limits.blocks, blocks), threads)
+            blocks = -(-_shared_out(kernel, operands) // threads)
+        case _:
+            blocks = 1
+    return Launch(Entry(kernel.name, team), (min(limits.blocks, blocks), lanes), threads)
+
+
+def most_arrivals(widest: Iterable[Launch], limits: Limits) -> int:
+    """Numbers at `Spaces.arrivals` that any launches for as many lanes as `widest`, or fewer, take.
+
+    A cooperative launch, which fewer lanes may have instead, has no more groups than there are multiprocessors.
+    """
+    return max(2 * limits.multiprocessors, *(one.arrivals for one in widest))
 
 
 def _team(name: str, operands: Mapping[str, Any], limits: Limits) -> Team:

@@ -1,25 +1,10 @@
-// Matrix products whose rows are few: a thread takes one number of the result. Weights are read once a row, by 16
-// neighbours at a time (a panel's 64 bytes); of a step of a stream they are all there is to read, and bound it.
+// Matrix products whose rows are few. By itself, or in the interpreter, a lane's thread takes one number of the result:
+// weights are read once a row, by 16 neighbours at a time (a panel's 64 bytes); of a step of a stream they are all there
+// is to read, and bound it. All lanes together go by row_tiles.cuh: weights are read once for 16 rows.
 #pragma once
+#include "row_tiles.cuh"
 
-// Weights as they are kept: float32, or two float16 in a word.
-struct Whole {
-    const float* data;
-    __device__ Whole(const word* words, const Memory& memory) : data(pointer<const float>(words, memory)) {}
-    __device__ float operator[](word index) const { return data[index]; }
-};
-
-struct Half {
-    const unsigned short* data;
-    __device__ Half(const word* words, const Memory& memory) : data(pointer<const unsigned short>(words, memory)) {}
-    __device__ float operator[](word index) const {
-        // Sign, then exponent and digits moved to where float32 has them; 2^112 rights the exponent, denormals too.
-        const unsigned bits = data[index], rest = (bits & 0x7fffu) << 13;
-        const float size = __uint_as_float(rest) * 5.192296858534828e+33f;
-        const float value = (bits & 0x7c00u) == 0x7c00u ? __uint_as_float(rest | 0x7f800000u) : size;
-        return bits & 0x8000u ? -value : value;
-    }
-};
+constexpr int DENSE_QUADS = DENSE_COLUMNS / 4;
 
 template <class fields, class Weights, class Team>
 __device__ void dense_of(const word* words, const Memory& memory, const Team& team) {
@@ -38,6 +23,43 @@ __device__ void dense_of(const word* words, const Memory& memory, const Team& te
     }
 }
 
+struct DenseMemory {
+    float slab[SLAB_FLOATS];
+    const float* x[MOST_ROWS];
+    float* y[MOST_ROWS];
+};
+static_assert(sizeof(DenseMemory) <= LANES_BYTES, "what a launch gives a block");
+
+// All lanes together: a block takes 32 columns of up to 16 rows. Grid: [tiles of the columns, groups of rows].
+template <class fields, class Weights>
+struct DenseOfLanes {
+    template <int ROWS>
+    __device__ static void run(const word* words, const Spaces& spaces, int first_row, int count, char* shared) {
+        const int of_lane = int(words[fields::x + 1]), inner = int(words[fields::x + 2]), columns = int(words[fields::y + 2]);
+        const Weights weights(words + fields::weights, spaces.of(0));
+        const float* bias = pointer<const float>(words + fields::bias, spaces.of(0));
+        const Activate activate(words, spaces.of(0), fields());
+        DenseMemory& memory = *reinterpret_cast<DenseMemory*>(shared);
+        for (int row = threadIdx.x; row < ROWS; row += blockDim.x) {
+            const int number = first_row + min(row, count - 1), of_batch = number % of_lane;
+            const Memory lane = spaces.of(number / of_lane);
+            memory.x[row] = pointer<const float>(words + fields::x, lane) + of_batch * words[fields::x + 3];
+            memory.y[row] = pointer<float>(words + fields::y, lane) + of_batch * words[fields::y + 3];
+        }
+        RowTile<ROWS> tile(memory.slab, DENSE_QUADS);
+        const int first_column = 4 * DENSE_QUADS * blockIdx.x, own = first_column + 4 * tile.quad;
+        const word x_step = words[fields::x + 4], y_step = words[fields::y + 4];
+        tile.add([&](int row, int i) { return memory.x[row][i * x_step]; }, inner, own < columns, [&](int i) {
+            return Weights::unpacked(weights.packed((word(own / PANEL) * inner + i) * PANEL + own % PANEL));
+        });
+        tile.finish([&](int row, int of_tile, float sum) {
+            const int column = first_column + of_tile;
+            if (row < count && column < columns)
+                memory.y[row][column * y_step] = activate(bias ? sum + bias[column] : sum, column);
+        });
+    }
+};
+
 template <class Team>
 __device__ void dense(const word* words, const Memory& memory, const Team& team) {
     dense_of<operands::dense, Whole>(words, memory, team);
@@ -46,6 +68,14 @@ __device__ void dense(const word* words, const Memory& memory, const Team& team)
 template <class Team>
 __device__ void dense_half(const word* words, const Memory& memory, const Team& team) {
     dense_of<operands::dense_half, Half>(words, memory, team);
+}
+
+__device__ inline void dense(const word* words, const Spaces& spaces, const Lanes&) {
+    of_rows<DenseOfLanes<operands::dense, Whole>>(words, spaces, words[operands::dense::x + 1]);
+}
+
+__device__ inline void dense_half(const word* words, const Spaces& spaces, const Lanes&) {
+    of_rows<DenseOfLanes<operands::dense_half, Half>>(words, spaces, words[operands::dense_half::x + 1]);
 }
 
 template <class Team>

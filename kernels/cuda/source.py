@@ -21,7 +21,9 @@ from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
 from ..schemas.indexing import HEADS, NOWHERE
 from ..schemas.movement import MOVING_DOWN
+from ..schemas.recurrent import RECURRENT_STEPS
 from ..schemas.recurrent_general import EXACT_PRODUCTS
+from .lanes import DENSE_COLUMNS, LANES_BYTES, LANES_THREADS, MOST_ROWS
 from .tiles import TILE_BLOCKS, TILE_POSITIONS, TILE_THREADS
 
 FOLDER = Path(__file__).parent
@@ -36,6 +38,8 @@ class Team(StrEnum):
     """Of one block a lane; they may wait for each other."""
     TILES = "Tiles"
     """Of as many blocks as a lane has tiles; those of one block wait for each other."""
+    LANES = "Lanes"
+    """Of blocks that each take a part of the result of several lanes."""
 
 
 class Entry(NamedTuple):
@@ -59,6 +63,8 @@ class Family(NamedTuple):
     """Those whose threads wait for each other."""
     tiled: tuple[str, ...] = ()
     """Those whose threads work apart, or where there is much to do a block of them on each tile."""
+    of_lanes: tuple[str, ...] = ()
+    """Those of them that can be run for all lanes together, too."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,11 +72,13 @@ class Family(NamedTuple):
         return self.free + self.waiting + self.tiled
 
 
+_LAYERS = "lstm", "lstm_half", "gru", "gru_half"
+
 FAMILIES: dict[str, Family] = {
     "movement": Family(("copy", "copy_wide", "fill", "gather")),
     "elementwise": Family(("unary", "binary", "where", "where_wide", "chain")),
     "reduction": Family(("reduce", "reduce_general", "softmax", "normalize")),
-    "products": Family(("dense", "dense_half", "matmul")),
+    "products": Family(("dense", "dense_half", "matmul"), of_lanes=("dense", "dense_half")),
     "convolution": Family(("conv_short", "conv_narrow", "conv_depthwise"), tiled=("conv_wide", "conv_volume")),
     "pooling": Family(("max_pool", "average_pool")),
     "positions": Family(("max_pool_positions",), waiting=("place",)),
@@ -81,7 +89,7 @@ FAMILIES: dict[str, Family] = {
     "indexing": Family(("flat_positions", "gather_at", "scatter_at"), waiting=("non_zero",)),
     "ordering": Family(("arg_reduce", "top_k"), waiting=("unique",)),
     "suppression": Family(waiting=("non_max_suppression",)),
-    "recurrent": Family(waiting=("lstm", "lstm_half", "gru", "gru_half")),
+    "recurrent_tiles": Family(waiting=_LAYERS, of_lanes=_LAYERS),
     "gru_small": Family(waiting=("gru_small",)),
     "recurrent_general": Family(waiting=("recurrent_general",)),
     "cumulation": Family(("cumulate",)),
@@ -99,6 +107,7 @@ NAMES = frozenset(name for family in FAMILIES.values() for name in family.names)
 TILED = frozenset(name for family in FAMILIES.values() for name in family.tiled)
 """Kernels that are done in tiles where they have many outputs."""
 
+_OF_LANES = frozenset(name for family in FAMILIES.values() for name in family.of_lanes)
 _WAITING = frozenset(name for family in FAMILIES.values() for name in family.waiting)
 _RESERVED = frozenset({"operator", "signed", "unsigned", "INFINITY", "NAN"})
 """Words of the language, and macros: an underscore follows them where they name something of ours."""
@@ -111,6 +120,11 @@ _CONSTANTS = {
     "SPACE_MASK": SPACE_MASK,
     "OFFSET_MASK": OFFSET_MASK,
     "PANEL": PANEL,
+    "RECURRENT_STEPS": RECURRENT_STEPS,
+    "MOST_ROWS": MOST_ROWS,
+    "DENSE_COLUMNS": DENSE_COLUMNS,
+    "LANES_BYTES": LANES_BYTES,
+    "LANES_THREADS": LANES_THREADS,
     "CHANNEL_BLOCK": CHANNEL_BLOCK,
     "EXACT_PRODUCTS": EXACT_PRODUCTS,
     "HEADER_WORDS": HEADER_WORDS,
@@ -133,11 +147,9 @@ def entries(names: Iterable[str]) -> list[Entry]:
 
 def teams(name: str) -> tuple[Team, ...]:
     """Who can run an instruction of this kernel by itself; where there are several, its operands decide."""
-    if name in _WAITING:
-        return (Team.BLOCK,)
-    if name in TILED:
-        return (Team.GRID, Team.TILES)
-    return (Team.GRID, Team.BLOCK) if name in MOVING_DOWN else (Team.GRID,)
+    alone = Team.BLOCK if name in _WAITING else Team.GRID
+    others = {Team.BLOCK: name in MOVING_DOWN, Team.TILES: name in TILED, Team.LANES: name in _OF_LANES}
+    return (alone, *(team for team, has in others.items() if has))
 
 
 def check(names: Iterable[str]) -> None:
@@ -210,10 +222,14 @@ def _spelled(name: str) -> str:
 
 
 def _alone(entry: Entry) -> str:
-    bounds = "__launch_bounds__(TILE_THREADS, TILE_BLOCKS) " if entry.team is Team.TILES else ""
+    bounds, memory = "", "spaces.of(blockIdx.y)"
+    if entry.team is Team.TILES:
+        bounds = "__launch_bounds__(TILE_THREADS, TILE_BLOCKS) "
+    elif entry.team is Team.LANES:
+        bounds, memory = "__launch_bounds__(LANES_THREADS) ", "spaces"
     return f"""
-extern "C" __global__ void {bounds}{entry.function}(const word* words, Spaces spaces) {{
-    {entry.kernel}(words, spaces.of(blockIdx.y), {entry.team}());
+extern "C" __global__ {bounds}void {entry.function}(const word* words, Spaces spaces) {{
+    {entry.kernel}(words, {memory}, {entry.team}());
 }}"""
 
 

@@ -16,6 +16,8 @@ class Spaces(ctypes.Structure):
         ("arena_stride", ctypes.c_int64),
         ("state_stride", ctypes.c_int64),
         ("slots", ctypes.c_void_p),
+        ("arrivals", ctypes.c_void_p),
+        ("lanes", ctypes.c_int64),
     )
 
 

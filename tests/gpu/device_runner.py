@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from wavetile.kernels.cuda.device import Device, DeviceMemory
-from wavetile.kernels.cuda.launch import Launch, launch
+from wavetile.kernels.cuda.launch import Launch, launch, most_arrivals
+from wavetile.kernels.cuda.limits import Limits
 from wavetile.kernels.cuda.source import check
 from wavetile.kernels.cuda.structures import Parameters, Spaces, Walk
 from wavetile.kernels.schemas import KERNELS
@@ -19,9 +20,13 @@ from wavetile.kernels.table import Memory, Table
 
 
 class DeviceRunner:
-    """A table on a card. Each run is made twice, by the interpreter and an instruction at a time: the same bits."""
+    """A table on a card. Each run is made twice, by the interpreter and an instruction at a time: the same bits.
 
-    def __init__(self, table: Table, memory: Memory, device: Device) -> None:
+    With `together`, limits that take lanes together, whose sums have an order of their own, both are of an instruction
+    at a time.
+    """
+
+    def __init__(self, table: Table, memory: Memory, device: Device, together: Limits | None = None) -> None:
         """Raises KernelError: CUDA lacks a kernel of the table. DeviceError: there is no room."""
         kernels = [KERNELS[kernel_id] for kernel_id in table.kernels]
         self._names = [kernel.name for kernel in kernels]
@@ -47,40 +52,53 @@ class DeviceRunner:
         starts_of = table.starts.tolist()
         self._parameters = [Parameters(ctypes.c_void_p(words + 8 * first), self._spaces) for first in starts_of[:-1]]
         operands = [table.operands[first:last].tolist() for first, last in pairwise(starts_of)]
-        self._launches = [
-            [launch(kernel, given, limits) for kernel, given in zip(kernels, operands, strict=True)]
-            for limits in (device.limits, replace(device.limits, smallest_tiled=1))
-        ]
-        """As they would be, and in tiles wherever there are any: problems are small."""
+        self._instructions = list(zip(kernels, operands, strict=True))
+        self._together = together
+        arrivals = most_arrivals(self._launches(memory.arena.shape[0], device.limits), device.limits)
+        self._spaces.arrivals = self._upload(np.zeros(arrivals, np.uint32))
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1. Raises AssertionError where the two ways differ."""
-        walked = self._done(partial(self.walk, lanes))
-        for launches in self._launches:
-            stepped = self._done(partial(self.step, lanes, launches))
-            for one, other in zip(walked, stepped, strict=True):
-                assert one.tobytes() == other.tobytes(), f"{self._names}: the interpreter gives other numbers"
-        self._memory.arena[...], self._memory.state[...] = walked
+        first, *others = self._ways(lanes)
+        expected = self._done(first)
+        for way in others:
+            for one, other in zip(expected, self._done(way), strict=True):
+                assert one.tobytes() == other.tobytes(), f"{self._names}: two ways to run it give other numbers"
+        self._memory.arena[...], self._memory.state[...] = expected
+
+    def _ways(self, lanes: int) -> list[Callable[[], None]]:
+        if self._together is not None:
+            return 2 * [partial(self.step, lanes, self._together)]
+        # As they would be, and in tiles wherever there are any: problems are small.
+        apart = replace(self._device.limits, together=False)
+        by_limits = [partial(self.step, lanes, limits) for limits in (apart, replace(apart, smallest_tiled=1))]
+        return [partial(self.walk, lanes), *by_limits]
 
     def walk(self, lanes: int) -> None:
         """Put the interpreter into the queue."""
         function = self._device.interpreter(frozenset(self._names))
         self._queue.launch(function, (1, lanes), min(256, function.most_threads), 0, self._walk)
 
-    def step(self, lanes: int, launches: Sequence[Launch]) -> None:
+    def step(self, lanes: int, limits: Limits) -> None:
         """Put the instructions into the queue, one after the other."""
-        for one, parameters in zip(launches, self._parameters, strict=True):
+        self._spaces.lanes = lanes
+        for one, parameters in zip(self._launches(lanes, limits), self._parameters, strict=True):
             function = self._device.instruction(one.entry)
-            self._queue.launch(function, (one.blocks, lanes), one.threads, one.shared_bytes, parameters)
+            self._queue.launch(
+                function, one.grid, one.threads, one.shared_bytes, parameters, cooperative=one.cooperative
+            )
+
+    def _launches(self, lanes: int, limits: Limits) -> list[Launch]:
+        return [launch(kernel, operands, lanes, limits) for kernel, operands in self._instructions]
 
     def compute(self, lanes: int) -> None:
         """Execute the table an instruction at a time only, as programs of large layers are run."""
-        self._memory.arena[...], self._memory.state[...] = self._done(partial(self.step, lanes, self._launches[0]))
+        self._memory.arena[...], self._memory.state[...] = self._done(partial(self.step, lanes, self._device.limits))
 
     def microseconds(self, lanes: int, replays: int) -> Callable[[], float]:
         """What a replay of the instructions takes on the card by its events, as a mean of `replays` in a row."""
         self._give()
-        graph = self._queue.record(lambda: self.step(lanes, self._launches[0]))
+        graph = self._queue.record(lambda: self.step(lanes, self._device.limits))
 
         def replay() -> None:
             for _ in range(replays):

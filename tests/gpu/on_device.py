@@ -1,10 +1,13 @@
-"""A plugin for pytest: problems of the back end "cuda" run on this machine's card instead of on the processor."""
+"""A plugin for pytest: problems of CUDA, in each of its ways, run on this machine's card instead of on the processor."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wavetile.kernels.cuda.cupy_device import CupyDevice
+from wavetile.kernels.cuda.lanes import LANES_BYTES
 
 from .device_runner import DeviceRunner
 
@@ -19,4 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     device = CupyDevice()
     host.compiler_is_here = lambda: True  # nothing is compiled for the processor
-    harness.RUNNERS["cuda"] = lambda table, memory: DeviceRunner(table, memory, device)
+    held = replace(device.limits, shared_hidden=1)  # problems are small
+    streamed = replace(held, shared_bytes=LANES_BYTES)
+    for backend, together in (("cuda", None), ("cuda_held", held), ("cuda_streamed", streamed)):
+        harness.RUNNERS[backend] = partial(DeviceRunner, device=device, together=together)

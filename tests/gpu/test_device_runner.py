@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from tests.kernels import harness
-from tests.kernels.cuda.host import COMPILER, compiler_is_here
+from tests.kernels.cuda.host import COMPILER, HELD, compiler_is_here
 from tests.kernels.cuda.host_device import HostDevice
 from tests.kernels.harness import Constant, Lanes, Out, run_kernel
+from tests.kernels.recurrent_problems import RecurrentProblem
+from tests.kernels.tolerances import TOLERANCES
 from wavetile.kernels.opcodes import Unary
 
 from .device_runner import DeviceRunner
@@ -33,7 +37,18 @@ def test_a_problem_runs_both_ways_on_the_card_and_comes_back(device: HostDevice)
 
 
 def test_what_differs_between_the_two_ways_is_found(device: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeviceRunner, "step", lambda self, lanes, launches: None)
+    monkeypatch.setattr(DeviceRunner, "step", lambda self, lanes, limits: None)
     x = np.ones((1, 1, 1, 1, 1, 2, 3), np.float32)
-    with pytest.raises(AssertionError, match=r"unary.*the interpreter gives other numbers"):
+    with pytest.raises(AssertionError, match=r"unary.*two ways to run it give other numbers"):
         run_kernel("unary", "cuda", x=Constant(x[0]), y=Out(x.shape[1:]), operator=Unary.RELU, alpha=0.0, beta=0.0)
+
+
+def test_lanes_that_are_taken_together_go_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = HostDevice()
+    monkeypatch.setitem(harness.RUNNERS, "cuda_held", partial(DeviceRunner, device=device, together=HELD))
+    problem = RecurrentProblem("lstm", 3, 2, 4, 20, lanes=3)
+    expected = problem.expected()
+    got = problem.run("cuda_held")
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, **TOLERANCES["lstm"])
+    assert device.launched == ["lstm_lanes", "lstm_lanes"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,15 @@ from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
 from wavetile.kernels.table import Memory, Table, aligned_bytes
 
-from .cuda.host import HostRunner
+from .cuda.host import HELD, STREAMED, HostRunner
 
-RUNNERS = {"reference": ReferenceRunner, "cpu": CpuRunner, "cuda": HostRunner}
+RUNNERS = {
+    "reference": ReferenceRunner,
+    "cpu": CpuRunner,
+    "cuda": HostRunner,
+    "cuda_held": partial(HostRunner, limits=HELD),
+    "cuda_streamed": partial(HostRunner, limits=STREAMED),
+}
 GUARD_BYTES = 256
 CANARY = np.float32(np.nan).tobytes()
 

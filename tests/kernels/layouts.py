@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,19 @@ from .harness import Lanes, Out
 
 LANES = (1, 3)
 BACKENDS = ("reference", "cpu")
-ALL_BACKENDS = (
-    *BACKENDS,
-    pytest.param("cuda", marks=pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")),
-)
+
+
+def _on_host(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here"))
+
+
+ALL_BACKENDS = (*BACKENDS, _on_host("cuda"))
 """For problems of kernels that CUDA has too; they run on the processor, see `cuda.host`."""
 NATIVE_BACKENDS = ALL_BACKENDS[1:]
 """For what is held against the definition, which is the reference itself."""
+
+TOGETHER = (_on_host("cuda_held"), _on_host("cuda_streamed"))
+"""For those that CUDA has for all lanes together, too."""
 
 
 def ones_before(shape: Sequence[int], rank: int = 6) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from wavetile.kernels.packing_half import halved, widened
 from wavetile.kernels.schemas.half import HALF, HALVED_WEIGHTS
 
 from .harness import Constant, Lanes, Out, run_kernel
-from .layouts import ALL_BACKENDS
+from .layouts import ALL_BACKENDS, TOGETHER
 from .recurrent_problems import RecurrentProblem
 
 
@@ -33,7 +33,7 @@ def check(kernel: str, backend: str, lanes: int, operands: dict[str, Any]) -> No
             np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("kernel", ["lstm", "gru"])
 @pytest.mark.parametrize("sizes", [(1, 1, 5, 33), (3, 2, 16, 16), (1, 7, 3, 40)], ids=str)
 @pytest.mark.parametrize("lanes", [1, 3])
@@ -43,7 +43,7 @@ def test_recurrent(kernel: str, backend: str, sizes: tuple[int, int, int, int], 
         check(kernel, backend, lanes, problem.operands())
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("sizes", [(1, 7, 5), (1, 64, 130), (3, 33, 48), (9, 5, 17)], ids=str)
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_dense(backend: str, sizes: tuple[int, int, int], lanes: int) -> None:

@@ -11,7 +11,7 @@ from wavetile.kernels.opcodes import Activation
 
 from .convolution_problems import ALPHA_BETA, activated
 from .harness import Constant, Lanes, Out, run_kernel
-from .layouts import ALL_BACKENDS, random_input, random_output
+from .layouts import ALL_BACKENDS, TOGETHER, random_input, random_output
 from .tolerances import TOLERANCES
 
 
@@ -44,7 +44,7 @@ def random_weights(rng: np.random.Generator, inner: int, columns: int) -> np.nda
     return (rng.standard_normal((inner, columns)) / np.sqrt(inner)).astype(np.float32)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER[:1]])
 @pytest.mark.parametrize("layout", ["dense", "shuffled"])
 @pytest.mark.parametrize("rows", [1, 2, 3, 6, 7, 8, 13, 14, 33])
 def test_dense(backend: str, layout: str, rows: int) -> None:
@@ -58,7 +58,7 @@ def test_dense(backend: str, layout: str, rows: int) -> None:
         np.testing.assert_allclose(got, expected, **TOLERANCES["dense"])
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER[:1]])
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name)
 def test_dense_activations(backend: str, rows: int, activation: Activation) -> None:
@@ -71,7 +71,7 @@ def test_dense_activations(backend: str, rows: int, activation: Activation) -> N
     np.testing.assert_allclose(got, expected, **TOLERANCES["dense"])
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER[:1]])
 def test_dense_between_states(backend: str) -> None:
     rng = np.random.default_rng(0)
     x = Lanes(rng.standard_normal((3, 1, 24)).astype(np.float32), Space.STATE)

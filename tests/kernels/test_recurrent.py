@@ -13,7 +13,7 @@ from wavetile.kernels.opcodes import Activation
 from wavetile.kernels.packing_recurrent import gate_bias, gate_weights, unpack_gate_bias, unpack_gate_weights
 
 from .harness import Lanes, Out, PreparedKernel, Same
-from .layouts import ALL_BACKENDS
+from .layouts import ALL_BACKENDS, TOGETHER
 from .recurrent_problems import RecurrentProblem
 from .tolerances import TOLERANCES
 
@@ -55,7 +55,7 @@ def problem_of(variant: str, time: int, batch: int, inner: int, hidden: int, **o
     return RecurrentProblem(time=time, batch=batch, inner=inner, hidden=hidden, **VARIANTS[variant], **options)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_equals_onnxruntime(backend: str, variant: str, sizes: tuple[int, int, int, int]) -> None:
@@ -64,7 +64,7 @@ def test_equals_onnxruntime(backend: str, variant: str, sizes: tuple[int, int, i
         check(problem.run(backend), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", [(1, 1, 12, 20), (3, 1, 12, 20), (2, 3, 4, 5), (1, 1, 128, 128)], ids=str)
 @pytest.mark.parametrize("lanes", [2, 3, 9])
@@ -77,7 +77,7 @@ def test_state_in_place_in_permuted_slots(
     check(problem.run(backend, **in_place), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_strided_views(backend: str, variant: str) -> None:
     time, batch, inner, hidden = sizes = (5, 3, 6, 19)
@@ -100,7 +100,7 @@ def test_x_and_y_in_state_memory(variant: str) -> None:
     check(problem.run("cpu", **operands), problem.expected(), problem.kernel)
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("kernel", ["lstm", "gru"])
 def test_only_y_is_asked_for(backend: str, kernel: str) -> None:
     problem = RecurrentProblem(kernel, 3, 2, 4, 5)
@@ -108,16 +108,19 @@ def test_only_y_is_asked_for(backend: str, kernel: str) -> None:
     check(got, {"y": problem.expected()["y"]}, kernel)
 
 
+@pytest.mark.parametrize("backend", ["cpu", *TOGETHER])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", [(1, 1, 40, 33), (1, 1, 128, 128), (33, 1, 8, 8), (1, 7, 8, 8)], ids=str)
-def test_a_lane_has_the_same_bits_alone_and_among_others(variant: str, sizes: tuple[int, int, int, int]) -> None:
+def test_a_lane_has_the_same_bits_alone_and_among_others(
+    backend: str, variant: str, sizes: tuple[int, int, int, int]
+) -> None:
     problem = problem_of(variant, *sizes, lanes=11)
-    together = problem.run("cpu")
+    together = problem.run(backend)
     for first, last in [(0, 1), (4, 5), (2, 4), (3, 6), (0, 6), (1, 9), (10, 11)]:
         part = replace(problem, lanes=last - first)
         arrays = {name: value[first:last] for name, value in problem.arrays.items() if name in ("x", "hidden", "cell")}
         operands = {"x": Lanes(arrays["x"])} | {f"initial_{s}": Lanes(arrays[s]) for s in problem.states}
-        alone = part.run("cpu", **operands)
+        alone = part.run(backend, **operands)
         for name in alone:
             if name != "scratch":
                 assert alone[name].tobytes() == together[name][first:last].tobytes(), name
@@ -157,7 +160,7 @@ def test_tiny_and_saturated_gates(variant: str, scale: float) -> None:
     check({k: v for k, v in got.items() if k != "scratch"}, {k: expected[k] for k in got if k != "scratch"}, "lstm")
 
 
-@pytest.mark.parametrize("backend", ALL_BACKENDS)
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS, *TOGETHER])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nan_stays_in_its_row(backend: str, variant: str) -> None:
     problem = problem_of(variant, 3, 4, 6, 18)

@@ -18,7 +18,7 @@
 #define __restrict__ __restrict
 #define __noinline__
 #define __launch_bounds__(...)
-#define SHARED_ARENA(name) char* const name = host::shared_arena
+#define SHARED_ARENA(name) char* const name = host::shared_memory()
 
 using std::max;
 using std::min;
@@ -48,6 +48,7 @@ namespace host {
 
 constexpr int WARP_THREADS = 32;
 constexpr size_t STACK_BYTES = 64 * 1024;
+constexpr int MOST_IDLE_ROUNDS = 100;  // in which threads do nothing but look whether others have come
 
 enum class Wait { NOTHING, BLOCK, WARP, ENDED };
 
@@ -56,6 +57,10 @@ struct Copy {
     void* to;
     const void* from;
     bool exists;
+};
+
+struct alignas(64) SharedUnit {
+    char bytes[64];
 };
 
 struct Thread {
@@ -70,16 +75,16 @@ struct Team {
     std::vector<Thread> threads;
     std::vector<unsigned long long> exchanged[2];  // of each thread, of this shuffle and of the one before
     ucontext_t scheduler;
+    std::vector<SharedUnit> shared;  // of each block that runs, end to end
+    int shared_bytes = 0;            // of a block
+    int first_block = 0;
     int running = 0;
+    bool sleeping = false;  // the thread that had its turn waits for other blocks
     void (*body)(const void*) = nullptr;
     const void* captured = nullptr;  // what `body` is called with
 };
 
 inline Team team;
-
-// What a block may have of shared memory beside what functions declare, and how much of it a launch asked for.
-alignas(64) inline char shared_arena[256 * 1024];
-inline int shared_bytes = 0;
 
 static void fail(const char* what) {
     std::fprintf(stderr, "CUDA on the host: %s (block %d, %d; thread %d)\n", what, blockIdx.x, blockIdx.y, threadIdx.x);
@@ -99,9 +104,15 @@ static void pause(Wait wait) {
     swapcontext(&thread.context, &team.scheduler);
 }
 
-static void turn(int number) {
+static void locate(int number) {
+    const int block = team.first_block + number / blockDim.x;
     team.running = number;
-    threadIdx = {number, 0, 0};
+    threadIdx = {number % blockDim.x, 0, 0};
+    blockIdx = {block % gridDim.x, block / gridDim.x, 0};
+}
+
+static void turn(int number) {
+    locate(number);
     swapcontext(&team.scheduler, &team.threads[number].context);
 }
 
@@ -125,10 +136,10 @@ static bool released(int first, int count, Wait wait) {
     return true;
 }
 
-static void run_block(bool backwards) {
-    const int count = blockDim.x;
-    std::memset(shared_arena, 0xff, shared_bytes);  // NaN: nothing is left of other blocks
-    for (int number = 0; number < count; ++number) {
+// Make the threads of blocks `first` to `first + blocks - 1` of the grid ready to begin.
+static void begin(int first, int blocks) {
+    team.first_block = first;
+    for (int number = 0; number < blocks * blockDim.x; ++number) {
         Thread& thread = team.threads[number];
         thread.wait = Wait::NOTHING;
         thread.shuffles = 0;
@@ -138,35 +149,62 @@ static void run_block(bool backwards) {
         thread.context.uc_link = nullptr;
         makecontext(&thread.context, enter, 0);
     }
-    while (true) {
-        bool moved = false;
-        for (int turn_number = 0; turn_number < count; ++turn_number) {
-            const int number = backwards ? count - 1 - turn_number : turn_number;
-            if (team.threads[number].wait == Wait::NOTHING) turn(number), moved = true;
-        }
-        for (int first = 0; first < count; first += WARP_THREADS)
-            moved |= released(first, std::min(WARP_THREADS, count - first), Wait::WARP);
-        moved |= released(0, count, Wait::BLOCK);
-        if (!moved) break;
-    }
-    for (int number = 0; number < count; ++number)
-        if (team.threads[number].wait != Wait::ENDED) threadIdx.x = number, fail("a barrier that others do not reach");
+    // Shared memory holds nothing: NaNs show what is read before it was written.
+    std::memset(team.shared.data(), 0xff, team.shared.size() * sizeof(SharedUnit));
 }
+
+// Run blocks of the grid to their end, all at the same time.
+static void run_blocks(int first, int blocks, bool backwards) {
+    const int count = blockDim.x, all = blocks * count;
+    begin(first, blocks);
+    for (int idle = 0; idle < MOST_IDLE_ROUNDS;) {
+        bool moved = false, slept = false;
+        for (int turn_number = 0; turn_number < all; ++turn_number) {
+            const int number = backwards ? all - 1 - turn_number : turn_number;
+            if (team.threads[number].wait != Wait::NOTHING) continue;
+            team.sleeping = false;
+            turn(number);
+            (team.sleeping ? slept : moved) = true;
+        }
+        for (int block = 0; block < all; block += count) {
+            for (int warp = 0; warp < count; warp += WARP_THREADS)
+                moved |= released(block + warp, std::min(WARP_THREADS, count - warp), Wait::WARP);
+            moved |= released(block, count, Wait::BLOCK);
+        }
+        if (!moved && !slept) break;
+        idle = moved ? 0 : idle + 1;
+    }
+    for (int number = 0; number < all; ++number)
+        if (team.threads[number].wait != Wait::ENDED) locate(number), fail("waits for what others do not reach");
+}
+
+// What a launch is given.
+struct Grid {
+    int blocks_x, blocks_y, threads;
+    int shared_bytes = 0;  // of a block
+    int together = 0;      // all blocks run at the same time; else one after the other
+};
 
 // Run `body` as the threads of a grid.
 template <class Body>
-void launch(int blocks_x, int blocks_y, int threads, bool backwards, const Body& body) {
-    gridDim = {blocks_x, blocks_y, 1};
-    blockDim = {threads, 1, 1};
-    team.threads.resize(threads);
-    for (auto& values : team.exchanged) values.resize(threads);
+void launch(const Grid& grid, bool backwards, const Body& body) {
+    gridDim = {grid.blocks_x, grid.blocks_y, 1};
+    blockDim = {grid.threads, 1, 1};
+    const int blocks = grid.blocks_x * grid.blocks_y, at_once = grid.together ? blocks : 1;
+    if (team.threads.size() < size_t(at_once * grid.threads)) team.threads.resize(at_once * grid.threads);
+    for (auto& values : team.exchanged) values.resize(team.threads.size());
+    team.shared_bytes = grid.shared_bytes;
+    team.shared.resize(at_once * (grid.shared_bytes / sizeof(SharedUnit) + 1));
     team.body = [](const void* captured) { (*static_cast<const Body*>(captured))(); };
     team.captured = &body;
-    for (int number = 0; number < blocks_x * blocks_y; ++number) {
-        const int block = backwards ? blocks_x * blocks_y - 1 - number : number;
-        blockIdx = {block % blocks_x, block / blocks_x, 0};
-        run_block(backwards);
-    }
+    for (int number = 0; number < blocks; number += at_once)
+        run_blocks(backwards ? blocks - at_once - number : number, at_once, backwards);
+}
+
+// The launch's shared memory of the block whose thread has its turn.
+static char* shared_memory() {
+    const size_t units = team.shared_bytes / sizeof(SharedUnit) + 1;
+    return reinterpret_cast<char*>(team.shared.data() + team.running / blockDim.x * units);
 }
 
 }  // namespace host
@@ -178,20 +216,37 @@ static unsigned atomicMax(unsigned* place, unsigned value) {
     return before;
 }
 
+static unsigned atomicAdd(unsigned* place, unsigned value) {
+    const unsigned before = *place;
+    *place += value;
+    return before;
+}
+
+static unsigned dynamic_shared_bytes() { return host::team.shared_bytes; }
+
 static void __syncthreads() { host::pause(host::Wait::BLOCK); }
+
+static void __nanosleep(unsigned) {
+    host::team.sleeping = true;
+    host::pause(host::Wait::NOTHING);
+}
+
+static void __threadfence() {}
+
+static float __ldcg(const float* from) { return *from; }
 
 // What the thread `from` of the warp gives; `from` is its number in the block.
 template <class T>
 static T exchanged(unsigned mask, T value, int from) {
     static_assert(sizeof(T) <= sizeof(unsigned long long), "a shuffle moves up to 8 bytes");
     if (mask != 0xffffffffu) host::fail("a shuffle of part of a warp");
-    const int own = threadIdx.x;
+    const int own = host::team.running, first = own - threadIdx.x;
     // Two buffers: a thread may be at the next shuffle while others still read what this one gave them.
     auto& values = host::team.exchanged[host::team.threads[own].shuffles++ % 2];
     std::memcpy(&values[own], &value, sizeof value);
     host::pause(host::Wait::WARP);
     T result;
-    std::memcpy(&result, &values[from], sizeof result);
+    std::memcpy(&result, &values[first + from], sizeof result);
     return result;
 }
 

@@ -7,14 +7,17 @@ import functools
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wavetile.kernels.cache import cache_folder, write_whole
-from wavetile.kernels.cuda.launch import Launch, Limits, launch
+from wavetile.kernels.cuda.lanes import LANES_BYTES
+from wavetile.kernels.cuda.launch import launch
+from wavetile.kernels.cuda.limits import Limits
 from wavetile.kernels.cuda.source import FAMILIES, NAMES, TILED, Entry, check, entries, families, joined, source, walk
 from wavetile.kernels.cuda.structures import Spaces, Walk
 from wavetile.kernels.schemas import KERNEL_IDS, KERNELS
@@ -24,8 +27,27 @@ HEADER = Path(__file__).with_name("host.h")
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off")
 THREADS = 64
-LIMITS = (Limits(threads=THREADS, blocks=3), Limits(threads=THREADS, blocks=2, smallest_tiled=1))
+LIMITS = tuple(
+    Limits(threads=THREADS, together=False, **changed)
+    for changed in ({"blocks": 3}, {"blocks": 2, "smallest_tiled": 1})
+)
 """Small tensors take several blocks, and threads of these several numbers; and tiles, where there are any."""
+HELD = Limits(slices=4, multiprocessors=40, shared_bytes=1 << 20, shared_hidden=1)
+"""All lanes together, in small blocks; layers hold their weights where they go through several steps."""
+STREAMED = Limits(slices=4, multiprocessors=5, shared_bytes=LANES_BYTES, shared_hidden=1)
+"""Likewise, but that no weights can be held, and of larger parts a layer takes fewer."""
+
+
+class HostGrid(ctypes.Structure):
+    """`host::Grid` of host.h."""
+
+    _fields_ = (
+        ("blocks_x", ctypes.c_int),
+        ("blocks_y", ctypes.c_int),
+        ("threads", ctypes.c_int),
+        ("shared_bytes", ctypes.c_int),
+        ("together", ctypes.c_int),
+    )
 
 
 def compiler_is_here() -> bool:
@@ -38,10 +60,11 @@ class HostRunner:
 
     By the resident interpreter, threads and blocks taking turns forwards; and an instruction at a time, in several
     blocks where the kernel can have them, backwards: what depends on the order is a race. What can be done in tiles is
-    done both ways.
+    done both ways. With `limits` that take lanes together, whose sums have an order of their own, an instruction at a
+    time is run forwards instead.
     """
 
-    def __init__(self, table: Table, memory: Memory) -> None:
+    def __init__(self, table: Table, memory: Memory, limits: Limits | None = None) -> None:
         """Raises KernelError: CUDA lacks a kernel of the table."""
         self._names = [KERNELS[kernel_id].name for kernel_id in table.kernels]
         check(self._names)
@@ -52,36 +75,45 @@ class HostRunner:
         self._kernels = np.ascontiguousarray(table.kernels)
         self._starts = np.ascontiguousarray(table.starts)
         self._operands = np.ascontiguousarray(table.operands)
-        instructions = [
-            (KERNELS[kernel_id], self._operands[first:last].tolist())
-            for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
-        ]
-        by_limits = [[launch(kernel, words, limits) for kernel, words in instructions] for limits in LIMITS]
-        self._launches = by_limits if TILED.intersection(self._names) else by_limits[:1]
+        if limits is not None:
+            self._limits = (limits,)
+        else:
+            self._limits = LIMITS if TILED.intersection(self._names) else LIMITS[:1]
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1. Raises AssertionError where the order matters."""
         spaces = self._memory.arena, self._memory.state
         before = [space.copy() for space in spaces]
-        self._walk(lanes)
-        walked = [space.copy() for space in spaces]
-        for launches in self._launches:
+        first, *others = self._ways(lanes)
+        first()
+        expected = [space.copy() for space in spaces]
+        for run in others:
             for space, content in zip(spaces, before, strict=True):
                 space[...] = content
-            self._step(launches, lanes)
-            for space, content in zip(spaces, walked, strict=True):
+            run()
+            for space, content in zip(spaces, expected, strict=True):
                 assert space.tobytes() == content.tobytes(), f"{self._names}: the order of the threads matters"
+
+    def _ways(self, lanes: int) -> Iterator[Callable[[], None]]:
+        together = self._limits[0].together
+        yield partial(self._step, self._limits[0], lanes, backwards=False) if together else partial(self._walk, lanes)
+        for limits in self._limits:
+            yield partial(self._step, limits, lanes, backwards=True)
 
     def _walk(self, lanes: int) -> None:
         walk = Walk(self._kernels.ctypes.data, self._starts.ctypes.data, self._operands.ctypes.data, len(self._names))
-        interpreter().host_walk(1, lanes, THREADS, 0, walk, self._spaces())
+        interpreter().host_walk(HostGrid(1, lanes, THREADS), 0, walk, self._spaces(lanes))
 
-    def _step(self, launches: Sequence[Launch], lanes: int) -> None:
-        for one, start in zip(launches, self._starts.tolist(), strict=False):
-            words = ctypes.c_int64(self._operands.ctypes.data + 8 * start)
-            function(one.entry)(one.blocks, lanes, one.threads, 1, words, self._spaces())
+    def _step(self, limits: Limits, lanes: int, *, backwards: bool) -> None:
+        for kernel_id, first, last in zip(self._kernels, self._starts[:-1], self._starts[1:], strict=True):
+            one = launch(KERNELS[kernel_id], self._operands[first:last].tolist(), lanes, limits)
+            words = ctypes.c_int64(self._operands.ctypes.data + 8 * int(first))
+            arrivals = np.zeros(one.arrivals, np.uint32)
+            grid = HostGrid(*one.grid, one.threads, one.shared_bytes, one.cooperative)
+            function(one.entry)(grid, backwards, words, self._spaces(lanes, arrivals))
+            assert not arrivals.any(), f"{self._names}: another launch would find what this one left"
 
-    def _spaces(self) -> Spaces:
+    def _spaces(self, lanes: int, arrivals: np.ndarray | None = None) -> Spaces:
         memory = self._memory
         return Spaces(
             memory.weights.ctypes.data,
@@ -90,11 +122,13 @@ class HostRunner:
             memory.arena.shape[1],
             memory.state.shape[1],
             self.slots.ctypes.data,
+            None if arrivals is None else arrivals.ctypes.data,
+            lanes,
         )
 
 
 def function(entry: Entry) -> Callable[..., None]:
-    """What launches a function: blocks of a lane, lanes, threads, backwards, and its own parameters."""
+    """What launches a function: HostGrid, backwards, and its own parameters."""
     return library(families([entry.kernel])[0])[f"host_{entry.function}"]
 
 
@@ -146,8 +180,8 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _entry(name: str) -> str:
     return f"""
-extern "C" void host_{name}(int blocks, int lanes, int threads, int backwards, const word* words, Spaces spaces) {{
-    host::launch(blocks, lanes, threads, backwards, [=] {{ {name}(words, spaces); }});
+extern "C" void host_{name}(host::Grid grid, int backwards, const word* words, Spaces spaces) {{
+    host::launch(grid, backwards, [=] {{ {name}(words, spaces); }});
 }}"""
 
 
@@ -165,8 +199,7 @@ static Instruction instructions_of[{len(KERNELS)}];
 
 _WALK = """
 extern "C" void host_provide(int kernel, Instruction instruction) { instructions_of[kernel] = instruction; }
-extern "C" void host_share(int bytes) { host::shared_bytes = bytes; }
-extern "C" void host_walk(int blocks, int lanes, int threads, int backwards, Walk given, Spaces spaces) {
-    host::launch(blocks, lanes, threads, backwards, [=] { walk(given, spaces); });
+extern "C" void host_walk(host::Grid grid, int backwards, Walk given, Spaces spaces) {
+    host::launch(grid, backwards, [=] { walk(given, spaces); });
 }
 """

@@ -13,11 +13,12 @@ import numpy as np
 from wavetile.engine.plan.devices import use_device
 from wavetile.kernels.cuda.backend import CudaBackend
 from wavetile.kernels.cuda.device import DeviceError, Facts
+from wavetile.kernels.cuda.limits import Limits
 from wavetile.kernels.cuda.source import Entry, families
 from wavetile.kernels.cuda.structures import Parameters
 from wavetile.kernels.table import aligned_bytes
 
-from .host import LIMITS, THREADS, function, interpreter, library
+from .host import LIMITS, THREADS, HostGrid, function, interpreter, library
 
 _TURN = threading.Lock()
 """The harness has one set of fibers."""
@@ -33,9 +34,10 @@ class HostDevice:
         total_bytes: int = 1 << 32,
         shared_bytes: int = 99 * 1024,
         compute_capability: tuple[int, int] = (9, 0),
+        limits: Limits = LIMITS[0],
     ) -> None:
         self.facts = Facts("the processor", compute_capability, 2, shared_bytes)
-        self.limits = LIMITS[0]
+        self.limits = limits
         self.prefers = prefers
         self.total_bytes = self.free_bytes = total_bytes
         self.made = 0
@@ -106,7 +108,14 @@ class _Queue:
             self._recorded.append(work)
 
     def launch(
-        self, function: Any, blocks: tuple[int, int], threads: int, shared_bytes: int, parameters: Parameters
+        self,
+        function: Any,
+        blocks: tuple[int, int],
+        threads: int,
+        shared_bytes: int,
+        parameters: Parameters,
+        *,
+        cooperative: bool = False,
     ) -> None:
         assert threads <= function.most_threads
         assert shared_bytes + function.shared_bytes <= self._device.facts.shared_bytes or not shared_bytes
@@ -114,10 +123,9 @@ class _Queue:
 
         def run() -> None:
             self._device.launched.append(function.name)
+            grid = HostGrid(*blocks, threads, shared_bytes, cooperative)
             with _TURN:
-                interpreter().host_share(shared_bytes)
-                function.launch(*blocks, threads, int(function.backwards), *values)
-                interpreter().host_share(0)
+                function.launch(grid, int(function.backwards), *values)
 
         self._do(run)
 

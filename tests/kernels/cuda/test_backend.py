@@ -18,7 +18,7 @@ from wavetile.kernels.cuda.backend import CudaBackend
 from wavetile.kernels.cuda.budget import in_bytes, read_bytes
 from wavetile.kernels.cuda.device import DeviceError
 
-from .host import COMPILER, compiler_is_here
+from .host import COMPILER, HELD, compiler_is_here
 from .host_device import HostDevice, cuda_on_host
 
 pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
@@ -34,12 +34,27 @@ RECURRENT = parse(
         "a": np.array([1], np.int64),
     },
 )
+LAYERS = parse(
+    "(float[6,1,5] x) => (float[6,1,7] y) "
+    "{ t = LSTM<hidden_size=20>(x, w, r) s = Squeeze(t, a) m = MatMul(s, v) y = Sigmoid(m) }",
+    constants={
+        "w": signal((1, 80, 5), 1),
+        "r": signal((1, 80, 20), 2),
+        "v": signal((20, 7), 3),
+        "a": np.array([1], np.int64),
+    },
+)
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
     graph = fuse(specialise(load_network(RECURRENT.SerializeToString()), {}))
     return compile_graph(replace(graph, states=[State("h", "n", (1, 1, 4))]), name="counter")
+
+
+@pytest.fixture(scope="module")
+def layers() -> Program:
+    return compile_graph(fuse(specialise(load_network(LAYERS.SerializeToString()), {})), name="layers")
 
 
 @EXECUTORS
@@ -92,6 +107,24 @@ def test_lanes_and_slots_do_not_mix(program: Program, executor: str, shared_byte
             for lane, stream in enumerate(order):
                 assert together.output("y")[lane].tobytes() == alone[4 * stream + step].tobytes()
             assert np.isnan(together.output("y")[3:]).all()
+
+
+def test_a_graph_takes_lanes_together(layers: Program) -> None:
+    with cuda_on_host(prefers="graph", limits=HELD) as backend:
+        together, alone = Workspace(layers, "cuda", 5), Workspace(layers, "cuda")
+        native = Workspace(layers, "cpu", 5)
+        device = backend.device
+        assert isinstance(device, HostDevice)
+        for step, lanes in enumerate((5, 3, 5)):
+            device.launched.clear()
+            for workspace in (together, native):
+                workspace.input("x")[...] = signal((5, *workspace.input("x").shape[1:]), step)
+                workspace.run(lanes)
+            assert {"lstm_lanes", "dense_lanes"} <= set(device.launched)
+            np.testing.assert_allclose(together.output("y")[:lanes], native.output("y")[:lanes], rtol=0, atol=2e-6)
+            alone.input("x")[0] = together.input("x")[2]
+            alone.run(1)
+            assert alone.output("y")[0].tobytes() == together.output("y")[2].tobytes()
 
 
 def test_states_are_the_same_bytes_as_on_the_host(program: Program) -> None:

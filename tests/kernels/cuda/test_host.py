@@ -22,7 +22,7 @@ static void rotate(int* values) {
     BARRIER
     values[own] = value;
 }
-extern "C" void run(int backwards, int* values) { host::launch(1, 1, 64, backwards, [=] { rotate(values); }); }
+extern "C" void run(int backwards, int* values) { host::launch({1, 1, 64}, backwards, [=] { rotate(values); }); }
 """
 SUMS = """
 static void sums(float* values) {
@@ -30,10 +30,28 @@ static void sums(float* values) {
     for (int apart = 16; apart > 0; apart /= 2) value += __shfl_xor_sync(0xffffffffu, value, apart);
     values[threadIdx.x] = value;
 }
-extern "C" void run(int backwards, float* values) { host::launch(1, 1, 64, backwards, [=] { sums(values); }); }
+extern "C" void run(int backwards, float* values) { host::launch({1, 1, 64}, backwards, [=] { sums(values); }); }
 """
 LEFT_BEHIND = """
-extern "C" void run() { host::launch(1, 1, 64, 0, [] { if (threadIdx.x < 40) __syncthreads(); }); }
+extern "C" void run() { host::launch({1, 1, 64}, 0, [] { if (threadIdx.x < 40) __syncthreads(); }); }
+"""
+WAITING_BLOCKS = """
+static void pass_on(unsigned* arrived, float* values) {
+    SHARED_ARENA(shared);
+    float* const own = reinterpret_cast<float*>(shared);
+    own[threadIdx.x] = values[blockIdx.x * blockDim.x + threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        atomicAdd(arrived, 1u);
+        while (*const_cast<volatile unsigned*>(arrived) < gridDim.x) __nanosleep(20);
+    }
+    __syncthreads();
+    values[(blockIdx.x + 1) % gridDim.x * blockDim.x + threadIdx.x] = own[blockDim.x - 1 - threadIdx.x];
+}
+extern "C" void run(int backwards, int together, float* values) {
+    unsigned arrived = 0;
+    host::launch({4, 1, 16, 64, together}, backwards, [&] { pass_on(&arrived, values); });
+}
 """
 
 
@@ -64,9 +82,25 @@ def test_warps_exchange_what_their_threads_have() -> None:
         assert result.tolist() == [values[:32].sum()] * 32 + [values[32:].sum()] * 32
 
 
+@pytest.mark.parametrize("backwards", [0, 1])
+def test_blocks_that_run_together_wait_for_each_other_and_have_memory_of_their_own(backwards: int) -> None:
+    values = np.arange(64, dtype=np.float32)
+    result = values.copy()
+    compiled(WAITING_BLOCKS).run(backwards, 1, ctypes.c_void_p(result.ctypes.data))
+    assert result.reshape(4, 16).tolist() == np.roll(values.reshape(4, 16)[:, ::-1], 1, axis=0).tolist()
+
+
+def test_blocks_that_wait_for_those_that_run_later_end_the_process(tmp_path: Path) -> None:
+    library = compiled(WAITING_BLOCKS)
+    script = f"import ctypes; ctypes.CDLL({library._name!r}).run(0, 0, (ctypes.c_float * 64)())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode < 0
+    assert "waits for what others do not reach" in done.stderr
+
+
 def test_a_barrier_that_some_threads_do_not_reach_ends_the_process(tmp_path: Path) -> None:
     library = compiled(LEFT_BEHIND)
     script = f"import ctypes; ctypes.CDLL({library._name!r}).run()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode < 0
-    assert "a barrier that others do not reach" in done.stderr
+    assert "waits for what others do not reach" in done.stderr

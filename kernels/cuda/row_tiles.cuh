@@ -1,0 +1,159 @@
+// Products of a few rows with a tile of weights, by one block. Rows may be of several lanes: a weight is read once for
+// all of them. Threads lie side by side in `quads` of 4 columns, and in slices of the inner axis: slice s of S takes the
+// elements s, s + S, s + 2 S ... of it, and what the slices have is added up in their order. The order of a sum depends
+// on S alone, neither on the rows beside it nor on the tile.
+//
+// A thread reads 16 bytes of weights (8 of float16) and, from shared memory, ROWS numbers that its neighbours read too,
+// for 4 ROWS multiply-adds. A block of 256 threads has 16 KiB of weights under way with 4 reads ahead: an SM's share of
+// an H100's second cache, some 23 bytes a clock with 600 clocks of latency, needs 14 KiB. Few rows are bound by that,
+// 16 rows by multiply-adds: 64 a thread beside 1 read of weights and 4 of rows.
+// Source: the split of a sum over threads as in CUDA's sample `reduction`.
+#pragma once
+
+constexpr int SLAB_FLOATS = 16 * LANES_THREADS;  // of shared memory: rows, or partial sums of all threads
+
+struct alignas(16) Quad {
+    float v[4];
+};
+
+struct alignas(8) HalfQuad {
+    unsigned short v[4];
+};
+
+// Weights as they are kept: float32, or two float16 in a word. `Packed`: 4 neighbours.
+struct Whole {
+    using Packed = Quad;
+    const float* data;
+    __device__ Whole(const word* words, const Memory& memory) : data(pointer<const float>(words, memory)) {}
+    __device__ float operator[](word index) const { return data[index]; }
+    __device__ Packed packed(word index) const { return *reinterpret_cast<const Packed*>(data + index); }
+    __device__ static Quad unpacked(const Packed& packed) { return packed; }
+};
+
+struct Half {
+    using Packed = HalfQuad;
+    const unsigned short* data;
+    __device__ Half(const word* words, const Memory& memory) : data(pointer<const unsigned short>(words, memory)) {}
+    __device__ float operator[](word index) const { return widened(data[index]); }
+    __device__ Packed packed(word index) const { return *reinterpret_cast<const Packed*>(data + index); }
+
+    __device__ static Quad unpacked(const Packed& packed) {
+        return {{widened(packed.v[0]), widened(packed.v[1]), widened(packed.v[2]), widened(packed.v[3])}};
+    }
+
+    __device__ static float widened(unsigned bits) {
+        // Sign, then exponent and digits moved to where float32 has them; 2^112 rights the exponent, denormals too.
+        const unsigned rest = (bits & 0x7fffu) << 13;
+        const float size = __uint_as_float(rest) * 5.192296858534828e+33f;
+        const float value = (bits & 0x7c00u) == 0x7c00u ? __uint_as_float(rest | 0x7f800000u) : size;
+        return bits & 0x8000u ? -value : value;
+    }
+};
+
+template <int ROWS>
+class RowTile {
+    static constexpr int AT_ONCE = ROWS < 4 ? ROWS : 4;                // rows that a thread stores or adds up together
+    static constexpr int PITCH = ROWS < 8 ? ROWS : ROWS + 4;           // such stores of 8 threads meet in no bank
+    float* const slab;
+    float sums[ROWS][4];
+
+   public:
+    const int quads, quad, slice, slices;
+
+    __device__ RowTile(float* slab, int quads)
+        : slab(slab),
+          quads(quads),
+          quad(threadIdx.x % quads),
+          slice(threadIdx.x / quads),
+          slices(blockDim.x / quads) {
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r)
+#pragma unroll
+            for (int c = 0; c < 4; ++c) sums[r][c] = 0.0f;
+    }
+
+    // Adds rows(r, i) weights(i)[c], over i in 0 .. inner - 1, to the sums of the thread's columns; a thread without
+    // `columns` only helps to fetch the rows. All threads of the block come here.
+    template <class Rows, class Weights>
+    __device__ void add(const Rows& rows, int inner, bool columns, const Weights& weights) {
+        const int most = SLAB_FLOATS / PITCH / slices * slices;
+        for (int first = 0; first < inner; first += most) {
+            const int count = min(most, inner - first);
+            __syncthreads();
+            for (int index = threadIdx.x; index < count * (ROWS / AT_ONCE); index += blockDim.x) {
+                const int i = index % count, row = index / count * AT_ONCE;
+                float values[AT_ONCE];
+#pragma unroll
+                for (int r = 0; r < AT_ONCE; ++r) values[r] = rows(row + r, first + i);
+                store(slab + i * PITCH + row, values);
+            }
+            __syncthreads();
+            if (columns) {
+#pragma unroll (ROWS < MOST_ROWS ? 4 : 2)
+                for (int i = slice; i < count; i += slices) multiply(slab + i * PITCH, weights(first + i));
+            }
+        }
+    }
+
+    // Calls result(r, column, sum) once for every row and column of the tile, by any thread.
+    template <class Result>
+    __device__ void finish(const Result& result) {
+#pragma unroll
+        for (int first = 0; first < ROWS; first += AT_ONCE) {
+            __syncthreads();
+#pragma unroll
+            for (int c = 0; c < 4; ++c) {
+                float values[AT_ONCE];
+#pragma unroll
+                for (int r = 0; r < AT_ONCE; ++r) values[r] = sums[first + r][c];
+                store(slab + (c * blockDim.x + threadIdx.x) * AT_ONCE, values);
+            }
+            __syncthreads();
+            for (int index = threadIdx.x; index < 4 * quads * AT_ONCE; index += blockDim.x) {
+                const int r = index % AT_ONCE, q = index / AT_ONCE % quads, c = index / AT_ONCE / quads;
+                float sum = 0.0f;
+                for (int s = 0; s < slices; ++s) sum += slab[(c * blockDim.x + s * quads + q) * AT_ONCE + r];
+                result(first + r, 4 * q + c, sum);
+            }
+        }
+    }
+
+   private:
+    __device__ static void store(float* to, const float (&values)[AT_ONCE]) {
+        if constexpr (AT_ONCE == 4) *reinterpret_cast<Quad*>(to) = {{values[0], values[1], values[2], values[3]}};
+        else
+            for (int r = 0; r < AT_ONCE; ++r) to[r] = values[r];
+    }
+
+    __device__ void multiply(const float* row_values, const Quad& weights) {
+#pragma unroll
+        for (int first = 0; first < ROWS; first += AT_ONCE) {
+            float values[AT_ONCE];
+            if constexpr (AT_ONCE == 4) {
+                const Quad four = *reinterpret_cast<const Quad*>(row_values + first);
+#pragma unroll
+                for (int r = 0; r < 4; ++r) values[r] = four.v[r];
+            } else {
+                for (int r = 0; r < AT_ONCE; ++r) values[r] = row_values[r];
+            }
+#pragma unroll
+            for (int r = 0; r < AT_ONCE; ++r)
+#pragma unroll
+                for (int c = 0; c < 4; ++c) sums[first + r][c] += values[r] * weights.v[c];
+        }
+    }
+};
+
+// Runs Work::run<N>(words, spaces, first, count, shared) for the block's group of the rows of all lanes: N >= count is
+// as many as its sums have room for, and the same in all groups. Grid: [any, groups of rows].
+template <class Work>
+__device__ void of_rows(const word* words, const Spaces& spaces, word rows_of_lane) {
+    SHARED_ARENA(shared);
+    const int rows = int(spaces.lanes * rows_of_lane), most = (rows + gridDim.y - 1) / gridDim.y;
+    const int first = blockIdx.y * most, count = min(most, rows - first);
+    if (count <= 0) return;
+    if (most == 1) Work::template run<1>(words, spaces, first, count, shared);
+    else if (most <= 4) Work::template run<4>(words, spaces, first, count, shared);
+    else if (most <= 8) Work::template run<8>(words, spaces, first, count, shared);
+    else Work::template run<MOST_ROWS>(words, spaces, first, count, shared);
+}
