@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from ..errors import KernelError
 from ..schemas import KERNELS
-from ..table import Arena, Choice, Executable, StateMemory, Table
-from .budget import Budget
+from ..table import Arena, Choice, Executable, StateMemory
+from .budget import Budget, in_bytes
 from .device import LEAST_CAPABILITY, Device, DeviceError
 from .executors import (
     RESIDENT_THREADS,
@@ -27,9 +28,11 @@ from .memory import DeviceArena, DeviceStates, DeviceTable, DeviceWeights, PortW
 from .source import check
 
 MOST_RESIDENT_MULTIPLY_ADDS = 50_000_000
+MOST_RESIDENT_ARENA_BYTES = 1 << 20
 """Of a lane and step: more belong on several multiprocessors, and even to measure them on one would take long."""
 
 TIMED_STEPS = 6
+GRAPH = "graph of a kernel an instruction"
 
 
 class CudaProgram:
@@ -81,6 +84,8 @@ class CudaBackend:
         self._weights = DeviceWeights(device, self.budget)
         self._binding = threading.Lock()
         """One program after the other is compiled and measured."""
+        self._chosen: dict[tuple[int, int], Choice] = {}
+        """Number of a table, and lanes -> what was measured, for all workspaces."""
 
     def states(self, program: Executable, slots: int) -> DeviceStates:
         """Make slots. Raises DeviceError: there is no room."""
@@ -121,35 +126,51 @@ class CudaBackend:
             PortWindows(program.outputs, lanes, device, queue, budget),
             slots,
         )
-        ruled_out = _why_not_resident(program.table)
-        executors: list[Executor] = [] if ruled_out else list(_resident(placed, program.arena_bytes, arena))
-        executors.append(GraphExecutor(placed, arena, budget))
+        ruled_out = _why_not_resident(program)
+        ways: dict[str, Callable[[], Executor]] = {} if ruled_out else _resident(placed, program.arena_bytes, arena)
+        ways[GRAPH] = partial(GraphExecutor, placed, arena, budget)
+        key = id(program.table), lanes
+        chosen = self._chosen.get(key)
+        if chosen is not None:
+            return CudaProgram(placed, ways[chosen.executor](), chosen)
+        executors = {title: make() for title, make in ways.items()}
         step_us = {
-            executor.title: 1000 * queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
-            for executor in executors
+            title: 1000 * queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
+            for title, executor in executors.items()
         }
-        best = min(executors, key=lambda executor: step_us[executor.title])
-        return CudaProgram(placed, best, Choice(best.title, lanes, step_us, ruled_out))
+        best = min(step_us, key=lambda title: step_us[title])
+        chosen = self._chosen[key] = Choice(best, lanes, step_us, ruled_out)
+        weakref.finalize(program.table, self._chosen.pop, key, None)
+        return CudaProgram(placed, executors[best], chosen)
 
 
-def _why_not_resident(table: Table) -> str:
+def _why_not_resident(program: Executable) -> str:
+    """Why the interpreter is not even measured; "" if it is."""
+    table = program.table
     count = sum(
         KERNELS[kernel_id].multiply_adds(KERNELS[kernel_id].decode(table.operands[first:last].tolist()))
         for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
     )
-    if count <= MOST_RESIDENT_MULTIPLY_ADDS:
-        return ""
-    most = MOST_RESIDENT_MULTIPLY_ADDS // 1_000_000
-    return f"{count // 1_000_000} million multiply-adds a step are too many for one block; up to {most} are tried"
+    if count > MOST_RESIDENT_MULTIPLY_ADDS:
+        most = MOST_RESIDENT_MULTIPLY_ADDS // 1_000_000
+        return f"{count // 1_000_000} million multiply-adds a step are too many for one block; up to {most} are tried"
+    if program.arena_bytes > MOST_RESIDENT_ARENA_BYTES:
+        sizes = in_bytes(program.arena_bytes), in_bytes(MOST_RESIDENT_ARENA_BYTES)
+        return f"{sizes[0]} of activations are too many for one block; up to {sizes[1]} are tried"
+    return ""
 
 
-def _resident(placed: Placed, arena_bytes: int, arena: DeviceArena) -> Iterator[ResidentExecutor]:
+def _resident(placed: Placed, arena_bytes: int, arena: DeviceArena) -> dict[str, Callable[[], Executor]]:
     """The interpreter with as many threads as there are choices."""
     function = interpreter(placed.table, placed.device)
     shared_bytes = shared_arena_bytes(placed.device, function, arena_bytes)
     fitting = [threads for threads in RESIDENT_THREADS if threads <= function.most_threads] or [function.most_threads]
-    for threads in fitting:
-        yield ResidentExecutor(placed, function, threads, shared_bytes, None if shared_bytes else arena)
+    return {
+        f"resident interpreter, {threads} threads a stream": partial(
+            ResidentExecutor, placed, function, threads, shared_bytes, None if shared_bytes else arena
+        )
+        for threads in fitting
+    }
 
 
 def _dotted(capability: tuple[int, int]) -> str:

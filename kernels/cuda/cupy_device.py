@@ -36,7 +36,7 @@ class CupyDevice:
         """Raises DeviceError: CuPy is not here, or no driver, or no such card."""
         cupy = _cupy()
         self._cupy = cupy
-        self._runtime, self._driver = cupy.cuda.runtime, import_module("cupy_backends.cuda.api.driver")
+        self._runtime = cupy.cuda.runtime
         try:
             count = self._runtime.getDeviceCount()
         except self._runtime.CUDARuntimeError as error:

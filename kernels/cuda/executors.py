@@ -47,8 +47,6 @@ class Placed:
 class Executor(Protocol):
     """One way to run a program."""
 
-    title: str
-
     def enqueue(self, lanes: int) -> None:
         """Put a step of lanes 0 .. lanes - 1 into the program's queue."""
         ...
@@ -78,7 +76,6 @@ class ResidentExecutor:
     def __init__(
         self, placed: Placed, function: Function, threads: int, shared_bytes: int, arena: DeviceArena | None
     ) -> None:
-        self.title = f"resident interpreter, {threads} threads a stream"
         self._placed, self._function, self._threads = placed, function, threads
         self._shared_bytes, self._arena = shared_bytes, arena
         table = placed.instructions
@@ -122,7 +119,6 @@ class GraphExecutor:
         widest = self._launches(placed.lanes)
         for one in (*self._launches(1), *widest):
             placed.device.instruction(one.entry)
-        self.title = f"graph of {len(widest)} kernels"
         arrivals = most_arrivals(widest, placed.device.limits)
         self._arrivals = budget.allocate(4 * arrivals, "what its blocks wait for")
         placed.queue.fill(self._arrivals.address, 0, 4 * arrivals)

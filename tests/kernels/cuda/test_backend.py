@@ -207,6 +207,27 @@ def test_the_faster_executor_is_taken(program: Program, executor: str) -> None:
     assert (choice.lanes, choice.ruled_out) == (2, "")
 
 
+def test_executors_are_measured_once(program: Program) -> None:
+    with cuda_on_host() as backend:
+        first = Workspace(program, "cuda", 2)
+        device = backend.device
+        assert isinstance(device, HostDevice)
+        device.launched.clear()
+        second = Workspace(program, "cuda", 2)
+        assert second.choice is first.choice
+        assert not device.launched
+        assert Workspace(program, "cuda", 1).choice is not first.choice
+
+
+def test_many_activations_are_not_tried_on_one_block() -> None:
+    model = parse("(float[600,500] x) => (float[600,500] y) { y = Sigmoid(x) }", constants={})
+    with cuda_on_host():
+        choice = Workspace(compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda").choice
+    assert choice is not None
+    assert choice.executor.startswith("graph")
+    assert choice.ruled_out.endswith("MiB of activations are too many for one block; up to 1 MiB are tried")
+
+
 def test_much_arithmetic_is_not_tried_on_one_block() -> None:
     model = parse(
         "(float[1,64,28,28] x) => (float[1,64,28,28] y) { y = Conv<pads=[2,2,2,2]>(x, w) }",
