@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 def choices(model: Model, program: Program) -> list[Choice]:
     """How a step of one stream is run, and one of as many as are computed together; of a network, one evaluation."""
-    from ..models.model import DEFAULT_MAX_LANES
     from ..plan import Workspace
 
-    lanes = (1,) if model.card is None else (1, DEFAULT_MAX_LANES)
+    lanes = (1,) if model.card is None else (1, model.max_lanes)
     found = (Workspace(program, model.backend, count).choice for count in lanes)
     return [choice for choice in found if choice is not None]
 

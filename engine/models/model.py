@@ -27,6 +27,9 @@ from .streaming import NetworkStreams
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
 
+CARD_MAX_LANES = 128
+"""The same on a card, most of which fewer would leave idle."""
+
 DEFAULT_STATE_SLOTS = 4096
 """Channels of sessions that can be open at once; memory is touched only by those that are."""
 
@@ -228,9 +231,18 @@ class Model(TakesImages):
             raise SignalError(f"{channels} channels are more than the {DEFAULT_MAX_LANES} that are computed together")
         return spec
 
-    def executor(self, max_lanes: int = DEFAULT_MAX_LANES) -> Executor:
-        """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time."""
-        return Executor(self.stream_spec, max(max_lanes, DEFAULT_MAX_LANES), self._state_pool())
+    @property
+    def max_lanes(self) -> int:
+        """Channels that an executor computes in one call, if not told otherwise."""
+        return CARD_MAX_LANES if self.backend == "cuda" else DEFAULT_MAX_LANES
+
+    def executor(self, max_lanes: int | None = None) -> Executor:
+        """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time.
+
+        Raises BackendError: a card has no room.
+        """
+        lanes = self.max_lanes if max_lanes is None else max(max_lanes, DEFAULT_MAX_LANES)
+        return Executor(self.stream_spec, lanes, self._state_pool())
 
     @property
     def stream_spec(self) -> StreamSpec:

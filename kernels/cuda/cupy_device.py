@@ -75,10 +75,6 @@ class CupyDevice:
         free, total = self._runtime.memGetInfo()
         return free + self._pool.free_bytes(), total
 
-    def pool_bytes(self) -> int:
-        """What was taken of the card for programs, used or not."""
-        return self._pool.total_bytes()
-
     def allocate(self, size_bytes: int) -> DeviceMemory:
         """Memory of undefined content. Raises DeviceError."""
         self.enter()
@@ -89,10 +85,13 @@ class CupyDevice:
             raise DeviceError(f"{size_bytes} bytes of device memory wanted; {free} of {total} are free") from None
 
     def host_array(self, size_bytes: int) -> np.ndarray:
-        """[size_bytes] uint8, zeros, page-locked; CUDA's unified addresses make it the card's too."""
+        """[size_bytes] uint8, zeros, page-locked; one address for host and card (unified addressing). Raises DeviceError."""
         self.enter()
         flags = self._runtime.hostAllocMapped | self._runtime.hostAllocPortable
-        memory = self._cupy.cuda.PinnedMemory(size_bytes, flags)
+        try:
+            memory = self._cupy.cuda.PinnedMemory(size_bytes, flags)
+        except self._runtime.CUDARuntimeError as error:
+            raise DeviceError(f"{size_bytes} bytes of page-locked memory of the host wanted: {error}") from None
         array = np.frombuffer(self._cupy.cuda.PinnedMemoryPointer(memory, 0), np.uint8, size_bytes)
         array[:] = 0
         return array
@@ -114,8 +113,8 @@ class CupyDevice:
                 try:
                     kernel = module.get_function(name)
                     function = self._functions[key] = _Function(kernel, self.facts.shared_bytes)
-                except self._cupy.cuda.compiler.CompileException as error:
-                    raise DeviceError(f"the CUDA kernel {name!r} does not compile: {error}") from None
+                except (self._cupy.cuda.compiler.CompileException, RuntimeError) as error:  # or there is no compiler
+                    raise DeviceError(f"the CUDA kernel {name!r} can not be compiled and loaded: {error}") from None
             return function
 
     def queue(self) -> CupyQueue:

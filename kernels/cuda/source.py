@@ -241,10 +241,10 @@ extern "C" __global__ void walk(Walk walk, Spaces spaces) {{
     Memory memory = spaces.of(blockIdx.y);
     char*& arena = memory.spaces[Space::ARENA];
     const Block block;
-    SHARED_ARENA(shared);
-    if (walk.shared_bytes) arena = shared;
+    SHARED_ARENA(block_arena);
+    if (walk.shared_bytes) arena = block_arena;
     for (int index = block.rank; walk.poisoned && index < walk.shared_bytes / 4; index += block.size)
-        reinterpret_cast<unsigned*>(shared)[index] = 0xffffffffu;
+        reinterpret_cast<unsigned*>(block_arena)[index] = 0xffffffffu;
     block.sync();
     walk.inputs.move<true>(blockIdx.y, arena, block);
     block.sync();

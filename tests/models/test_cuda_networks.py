@@ -108,7 +108,7 @@ async def test_sessions_on_several_compute_threads(models: Path) -> None:
         scheduler = Scheduler(threads=2)
         scheduler.start()
         try:
-            scheduled = scheduler.add("silero_vad", [model.executor(), model.executor()])
+            scheduled = scheduler.add("silero_vad", [model.executor(16), model.executor(16)])
             sinks = [_Sink(4) for _ in signals]
             loop = asyncio.get_running_loop()
             for sink, samples in zip(sinks, signals, strict=True):
