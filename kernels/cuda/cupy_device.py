@@ -85,7 +85,7 @@ class CupyDevice:
             raise DeviceError(f"{size_bytes} bytes of device memory wanted; {free} of {total} are free") from None
 
     def host_array(self, size_bytes: int) -> np.ndarray:
-        """[size_bytes] uint8, zeros, page-locked; one address for host and card (unified addressing). Raises DeviceError."""
+        """[size_bytes] uint8, zeros, page-locked, at one address for host and card. Raises DeviceError."""
         self.enter()
         flags = self._runtime.hostAllocMapped | self._runtime.hostAllocPortable
         try:
