@@ -191,7 +191,7 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
     else:
         rows += [
             ("instructions", f"{program.instruction_count}: {_counts(program.kernel_counts())}"),
-            ("multiply-adds", f"{in_count(program.multiply_adds)} a step"),
+            ("multiply-adds", f"{in_count(program.multiply_adds)} a step{_products(about.products)}"),
             ("weights", f"{in_bytes(program.weight_bytes)}{_rounded(about.weights)}"),
             ("state", f"{in_bytes(program.state_bytes)} a stream and channel"),
             ("activations", in_bytes(program.arena_bytes)),
@@ -207,6 +207,12 @@ def _rounded(weights: Mapping[str, str]) -> str:
     """Which networks keep rounded weights."""
     halved = [name for name, kept in weights.items() if kept == "float16"]
     return f"; those of products and recurrent layers of {', '.join(halved)} rounded to float16" if halved else ""
+
+
+def _products(products: Mapping[str, str]) -> str:
+    """Which networks round what their convolutions multiply."""
+    kinds = [f"{name} to {kind}" for name, kind in products.items() if kind != "float32"]
+    return f"; operands of convolutions rounded: {', '.join(kinds)}" if kinds else ""
 
 
 def _floor_rows(floor: Floor) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
     name, title, task, licence, attribution, budget_ms
     [signal]            audio, feature frames or images, and how the signal is cut into frames
     [networks.NAME]     an ONNX file with its sha256 and source; constant inputs, carried state,
-                        and how its weights are kept
+                        how its weights are kept, and what
+                        its convolutions round their operands to on a device
     [stream]            the steps from a frame to what the stream gives back
     [decoder]           what makes events of the values
 
@@ -27,6 +28,8 @@ from .table import Table
 CARDS_FOLDER = Path(__file__).parent / "cards"
 WeightStorage = Literal["float32", "float16"]
 WEIGHT_STORAGES = get_args(WeightStorage)
+ProductOperands = Literal["float32", "tf32", "float16", "bfloat16"]
+PRODUCT_OPERANDS = get_args(ProductOperands)
 TASKS = ("denoise", "segment", "voice_activity")
 
 
@@ -80,6 +83,9 @@ class NetworkCard:
     """Input -> its streaming axis, along which the file hides the state of recurrent layers."""
     weights: WeightStorage = "float32"
     """How products and recurrent layers keep their weights; float16 halves what a frame reads, and rounds them."""
+    products: ProductOperands = "float32"
+    """What its convolutions round their operands to on the back end "cuda", whose tensor cores multiply such numbers;
+    "float32", and every other back end, rounds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,7 @@ def _network(name: str, table: Table) -> NetworkCard:
         states=table.texts("states"),
         lift=table.integers("lift"),
         weights=table.text("weights", "float32", options=WEIGHT_STORAGES),  # type: ignore[arg-type]
+        products=table.text("products", "float32", options=PRODUCT_OPERANDS),  # type: ignore[arg-type]
     )
     table.finish()
     return card

@@ -51,6 +51,8 @@ class ModelDescription:
     multiply_adds: int = 0
     weights: Mapping[str, str] = field(default_factory=dict)
     """Network -> "float32", or "float16": products and recurrent layers keep rounded weights."""
+    products: Mapping[str, str] = field(default_factory=dict)
+    """Network -> what its convolutions round their operands to on this back end; "float32": nothing."""
     weight_bytes: int = 0
     state_bytes: int = 0
     budget_ms: float = 0.0
@@ -69,6 +71,7 @@ def described(
     spec: StreamSpec | None,
     program: Program | None,
     weights: Mapping[str, str],
+    products: Mapping[str, str],
 ) -> ModelDescription:
     """Describe a model.
 
@@ -80,6 +83,7 @@ def described(
         spec: its stream, if it has one.
         program: what one step, or one run, computes; None where shapes are open.
         weights: how each network keeps them.
+        products: what each network's convolutions multiply.
     """
     operators = Counter(node.op_type for network in networks.values() for node in all_nodes(network.model))
     feature_count = card.signal.feature_count if card and isinstance(card.signal, FeatureSignal) else 0
@@ -100,6 +104,7 @@ def described(
         instruction_count=program.instruction_count if program else 0,
         multiply_adds=program.multiply_adds if program else 0,
         weights=dict(weights),
+        products=dict(products),
         weight_bytes=program.weight_bytes
         if program
         else sum(array.nbytes for network in networks.values() for array in network.initializers.values()),

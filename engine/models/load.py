@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import BackendError, ModelError
 from ..graph import load_network
 from ..plan import named_backend
-from .card import WEIGHT_STORAGES, WeightStorage, find_card, read_card
+from .card import PRODUCT_OPERANDS, WEIGHT_STORAGES, ProductOperands, WeightStorage, find_card, read_card
 from .catalogue import weights_path
 from .fetch import Progress
 from .model import Model
@@ -21,6 +21,7 @@ def load(
     backend: str = "cpu",
     threads: int = 1,
     weights: WeightStorage | None = None,
+    products: ProductOperands | None = None,
     called: str | None = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -37,6 +38,9 @@ def load(
             end "reference" on one core.
         weights: "float16" keeps the weights of products and recurrent layers in half the memory, each rounded by at
             most one part in 2048; "float32" as they are. None: as the card says for each network, float32 without one.
+        products: what convolutions round their operands to on the back end "cuda", so that tensor cores multiply them:
+            "tf32" and "float16" by at most one part in 2048, "bfloat16" in 256; sums are float32. "float32", and every
+            other back end, rounds nothing. None: as the card says for each network, float32 without one.
         called: the model's name; None: its card's, or a network's file's.
         progress: called with (bytes so far, bytes in all or None) while weights are being fetched.
 
@@ -48,21 +52,29 @@ def load(
     _check_backend(backend, threads)
     if weights not in (None, *WEIGHT_STORAGES):
         raise ModelError(f"weights is {weights!r}; one of {', '.join(WEIGHT_STORAGES)} would work")
+    if products not in (None, *PRODUCT_OPERANDS):
+        raise ModelError(f"products is {products!r}; one of {', '.join(PRODUCT_OPERANDS)} would work")
     text = fspath(name_or_path)
     if text.endswith(".onnx"):
         network = load_network(Path(text))
         if called is not None:
             network = replace(network, name=called)
         model = Model(
-            network.name, {network.name: network}, None, backend=backend, threads=threads, weights=weights or "float32"
+            network.name,
+            {network.name: network},
+            None,
+            backend=backend,
+            threads=threads,
+            weights=weights or "float32",
+            products=products or "float32",
         )
         model.check()
         return model
     card = read_card(Path(text)) if text.endswith(".toml") else find_card(text)
     if called is not None:
         card = replace(card, name=called)
-    if weights is not None:
-        card = replace(card, networks={name: replace(one, weights=weights) for name, one in card.networks.items()})
+    chosen = {key: value for key, value in (("weights", weights), ("products", products)) if value is not None}
+    card = replace(card, networks={name: replace(one, **chosen) for name, one in card.networks.items()})
     networks = {name: load_network(weights_path(card, one, progress)) for name, one in card.networks.items()}
     model = Model(card.name, networks, card, backend=backend, threads=threads)
     model.check()

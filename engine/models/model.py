@@ -16,11 +16,11 @@ from ..plan import Program, StatePool, Target, Workspace
 from ..session import AxisStream, Executor, Session, Stream, StreamSpec, WindowStream
 from ..session.kept_session import KeptSession
 from .axes import AxisChoice, Sizes
-from .card import Card, ImageSignal, WeightStorage
+from .card import Card, ImageSignal, ProductOperands, WeightStorage
 from .description import ModelDescription, described
 from .evaluator import Evaluator
 from .images import TakesImages
-from .pipeline import build_stream
+from .pipeline import build_stream, target_of
 from .signal_path import check_signal_path
 from .streaming import NetworkStreams
 
@@ -46,6 +46,7 @@ class Model(TakesImages):
         backend: str,
         threads: int,
         weights: WeightStorage = "float32",
+        products: ProductOperands = "float32",
     ) -> None:
         self.name = name
         self.card = card
@@ -54,6 +55,11 @@ class Model(TakesImages):
             key: card.networks[key].weights if card else weights for key in networks
         }
         """Network -> how its products and recurrent layers keep their weights."""
+        self.products: dict[str, ProductOperands] = {
+            key: (card.networks[key].products if card else products) if backend == "cuda" else "float32"
+            for key in networks
+        }
+        """Network -> what its convolutions round their operands to; "float32": nothing is rounded."""
         self.backend = backend
         self.inputs: dict[str, DeclaredType] = _declared({key: one.inputs for key, one in networks.items()})
         """Of all the model's networks, by ONNX name: element type and dimensions, free ones by name.
@@ -77,7 +83,7 @@ class Model(TakesImages):
 
     def _target(self, network: str) -> Target:
         """What the programs of a network alone are compiled for."""
-        return Target(self.backend, halved=("",) if self.weights[network] == "float16" else ())
+        return target_of(self.backend, {"": (self.weights[network], self.products[network])})
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Evaluate the network on whole arrays, as its ONNX file describes it: without front end, state or decoder.
@@ -312,7 +318,14 @@ class Model(TakesImages):
             spec = self.stream_spec if self._streams else None
             program = spec.program if spec else self.program() if self._is_bound else None
             self._description = described(
-                self.name, self.card, self._networks, (self.inputs, self.outputs), spec, program, self.weights
+                self.name,
+                self.card,
+                self._networks,
+                (self.inputs, self.outputs),
+                spec,
+                program,
+                self.weights,
+                self.products,
             )
         return self._description
 

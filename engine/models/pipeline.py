@@ -6,17 +6,30 @@ import math
 from collections.abc import Mapping
 from functools import partial
 
+from ...kernels.rounding import Products
 from ..errors import CardError
 from ..graph import Graph, Network, State, fuse, specialise
 from ..plan import OPERATORS as RULED_OPERATORS
 from ..plan import Target, compile_graph
 from ..plan.streaming import Bindings, StreamingAxis, StreamPlan, causal_step, certify, find_axes
 from ..session import StreamSpec
-from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep
+from .card import AudioSignal, Card, FeatureSignal, NetworkCard, NetworkStep, ProductOperands, WeightStorage
 from .composer import Composer
 from .decoder import VoiceActivityDecoder
 from .operators import OPERATORS
 from .proofs import code_digest
+
+
+def target_of(backend: str, roundings: Mapping[str, tuple[WeightStorage, ProductOperands]]) -> Target:
+    """What a program is compiled for.
+
+    Args:
+        backend: that runs it.
+        roundings: what the names of nodes begin with -> their `weights` and `products`, as a card has them.
+    """
+    halved = tuple(prefix for prefix, (weights, _) in roundings.items() if weights == "float16")
+    rounded = {prefix: products for prefix, (_, products) in roundings.items() if products != "float32"}
+    return Target(backend, halved, tuple((prefix, Products[kind.upper()]) for prefix, kind in rounded.items()))
 
 
 def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> StreamSpec:
@@ -29,8 +42,8 @@ def build_stream(card: Card, networks: Mapping[str, Network], backend: str) -> S
     graph, audio, values, delay_samples = compose(card, networks)
     signal = card.signal
     # The composer calls a network's nodes after it.
-    halved = tuple(f"{name}/" for name, network in card.networks.items() if network.weights == "float16")
-    program = compile_graph(fuse(graph), name=card.name, target=Target(backend, halved))
+    target = target_of(backend, {f"{name}/": (one.weights, one.products) for name, one in card.networks.items()})
+    program = compile_graph(fuse(graph), name=card.name, target=target)
     for name, network in card.networks.items():
         if network.lift:
             certify_lift(network, networks[name], backend)

@@ -103,6 +103,11 @@ struct Tiles {
 // The blocks of a launch share an instruction of all lanes: what is the same for several lanes is read once.
 struct Lanes {};
 
+// What a thread reads or writes at a time at best.
+struct alignas(16) Quad {
+    float v[4];
+};
+
 // The address in a word, or null where the operand is absent.
 template <class T>
 __device__ T* pointer(const word* words, const Memory& memory) {

@@ -113,10 +113,6 @@ struct Gather {
     }
 };
 
-struct alignas(16) Quad {
-    float at[4];
-};
-
 // One tile's place: its group, its first channel in it, and its first position.
 struct Tile {
     int group, channel, position;
@@ -200,7 +196,7 @@ __device__ void float_tile(const Convolution& c, const Tiles& team, const Tile& 
             for (int i = 0; i < TILE_ROWS; ++i)
 #pragma unroll
                 for (int j = 0; j < COLUMNS; ++j)
-                    sums[i][j] = fmaf(values[j / 4].at[j % 4], factors[i / 4].at[i % 4], sums[i][j]);
+                    sums[i][j] = fmaf(values[j / 4].v[j % 4], factors[i / 4].v[i % 4], sums[i][j]);
         }
         team.sync();
     }
@@ -211,28 +207,42 @@ __device__ void float_tile(const Convolution& c, const Tiles& team, const Tile& 
             shared[(row + i) * PIXELS + column + j / 4 * 4 * ACROSS + j % 4] = sums[i][j];
 }
 
-// All tiles that are this block's.
-__device__ inline void convolve(const Convolution& own, const Tiles& team) {
-    __shared__ Quad room[TILE_FLOATS / 4], description[sizeof(Convolution) / sizeof(Quad) + 1];
-    float* shared = room[0].at;
-    // What every thread knows takes no registers of each.
-    Convolution& c = *reinterpret_cast<Convolution*>(description);
+// The convolution in shared memory: what every thread knows takes no registers of each.
+__device__ inline Convolution& shared_by_all(const Convolution& own, Quad* memory, const Tiles& team) {
+    Convolution& c = *reinterpret_cast<Convolution*>(memory);
     if (team.rank == 0) c = own;
     team.sync();
-    const int channels = c.outputs <= 8 ? 8 : c.outputs <= 16 ? 16 : c.outputs <= 32 ? 32 : 64;
+    return c;
+}
+
+// Go through the tiles that are this block's: `multiply` leaves the sums of a tile in `shared`. A tile has at least
+// `narrowest` channels.
+template <class Multiply>
+__device__ void each_tile(const Convolution& c, const Tiles& team, int narrowest, float* shared, Multiply multiply) {
+    const int wanted = max(narrowest, c.outputs);
+    const int channels = wanted <= 8 ? 8 : wanted <= 16 ? 16 : wanted <= 32 ? 32 : 64;
     const int pixels = channels == 8 ? TILE_8 : channels == 16 ? TILE_16 : channels == 32 ? TILE_32 : TILE_64;
     const int across = (c.outputs + channels - 1) / channels, along = (c.y.positions() + pixels - 1) / pixels;
     for (int index = team.block; index < c.groups * along * across; index += team.blocks) {
         const int rest = index / across;  // blocks that run together take the same pixels
         const Tile tile{rest / along, index % across * channels, rest % along * pixels};
+        multiply(tile, channels);
+        team.sync();
+        write_tile(c, tile, channels, pixels, team.rank, shared);
+        team.sync();
+    }
+}
+
+__device__ inline void convolve(const Convolution& own, const Tiles& team) {
+    __shared__ Quad room[TILE_FLOATS / 4], description[sizeof(Convolution) / sizeof(Quad) + 1];
+    float* shared = room[0].v;
+    Convolution& c = shared_by_all(own, description, team);
+    each_tile(c, team, TILE_ROWS, shared, [&](const Tile& tile, int channels) {
         switch (channels) {
             case 8: float_tile<8, TILE_8, 4>(c, team, tile, shared); break;
             case 16: float_tile<16, TILE_16, 4>(c, team, tile, shared); break;
             case 32: float_tile<32, TILE_32, 8>(c, team, tile, shared); break;
             default: float_tile<64, TILE_64, 8>(c, team, tile, shared);
         }
-        team.sync();
-        write_tile(c, tile, channels, pixels, team.rank, shared);
-        team.sync();
-    }
+    });
 }

@@ -3,6 +3,15 @@
 // Source: CUDA C++ Programming Guide, "Mathematical Functions"; ONNX operators of the same names.
 #pragma once
 
+// What the bits of a float16 mean.
+__device__ inline float float16_number(unsigned bits) {
+    // Sign, then exponent and digits moved to where float32 has them; 2^112 rights the exponent, denormals too.
+    const unsigned rest = (bits & 0x7fffu) << 13;
+    const float size = __uint_as_float(rest) * 5.192296858534828e+33f;
+    const float value = (bits & 0x7c00u) == 0x7c00u ? __uint_as_float(rest | 0x7f800000u) : size;
+    return bits & 0x8000u ? -value : value;
+}
+
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 __device__ inline float softplus(float x) { return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))); }

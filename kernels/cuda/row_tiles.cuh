@@ -12,10 +12,6 @@
 
 constexpr int SLAB_FLOATS = 16 * LANES_THREADS;  // of shared memory: rows, or partial sums of all threads
 
-struct alignas(16) Quad {
-    float v[4];
-};
-
 struct alignas(8) HalfQuad {
     unsigned short v[4];
 };
@@ -34,19 +30,12 @@ struct Half {
     using Packed = HalfQuad;
     const unsigned short* data;
     __device__ Half(const word* words, const Memory& memory) : data(pointer<const unsigned short>(words, memory)) {}
-    __device__ float operator[](word index) const { return widened(data[index]); }
+    __device__ float operator[](word index) const { return float16_number(data[index]); }
     __device__ Packed packed(word index) const { return *reinterpret_cast<const Packed*>(data + index); }
 
     __device__ static Quad unpacked(const Packed& packed) {
-        return {{widened(packed.v[0]), widened(packed.v[1]), widened(packed.v[2]), widened(packed.v[3])}};
-    }
-
-    __device__ static float widened(unsigned bits) {
-        // Sign, then exponent and digits moved to where float32 has them; 2^112 rights the exponent, denormals too.
-        const unsigned rest = (bits & 0x7fffu) << 13;
-        const float size = __uint_as_float(rest) * 5.192296858534828e+33f;
-        const float value = (bits & 0x7c00u) == 0x7c00u ? __uint_as_float(rest | 0x7f800000u) : size;
-        return bits & 0x8000u ? -value : value;
+        return {{float16_number(packed.v[0]), float16_number(packed.v[1]), float16_number(packed.v[2]),
+                 float16_number(packed.v[3])}};
     }
 };
 

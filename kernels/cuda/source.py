@@ -80,6 +80,7 @@ FAMILIES: dict[str, Family] = {
     "reduction": Family(("reduce", "reduce_general", "softmax", "normalize")),
     "products": Family(("dense", "dense_half", "matmul"), of_lanes=("dense", "dense_half")),
     "convolution": Family(("conv_short", "conv_narrow", "conv_depthwise"), tiled=("conv_wide", "conv_volume")),
+    "convolution_rounded": Family(tiled=("conv_rounded",)),
     "pooling": Family(("max_pool", "average_pool")),
     "positions": Family(("max_pool_positions",), waiting=("place",)),
     "sampling": Family(("sample",)),

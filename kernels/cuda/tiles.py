@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from ..packing_rounded import CHANNELS
+
 TILE_THREADS = 128
 """Of a block."""
 
@@ -24,5 +26,7 @@ def count_tiles(operands: Mapping[str, Any]) -> int:
     batch, channels, *size = operands["y"].shape
     groups = operands["groups"]
     outputs = channels // groups
-    wide = next((wide for wide in TILE_POSITIONS if outputs <= wide), max(TILE_POSITIONS))
+    # Those of rounded operands have at least 16 channels.
+    wanted = max(outputs, CHANNELS) if "products" in operands else outputs
+    wide = next((wide for wide in TILE_POSITIONS if wanted <= wide), max(TILE_POSITIONS))
     return groups * -(-outputs // wide) * -(-batch * prod(size) // TILE_POSITIONS[wide])

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import packing, packing_winograd
+from .. import packing, packing_rounded, packing_winograd
+from ..rounding import rounded
 from ..schemas.window import window_of
 from ..windows import window_span
 from .activation import activate
@@ -103,3 +104,18 @@ def conv_volume(**operands: Any) -> None:
     """
     shape, groups, block = _weights_shape(operands), operands["groups"], operands["block"]
     _convolve(packing.unpack_conv_volume(operands["weights"], shape, groups, block), operands)
+
+
+@definition
+def conv_rounded(**operands: Any) -> None:
+    """`_convolve` through volumes, of x and weights rounded as `products` says; sums stay float32.
+
+    Args:
+        operands: the schema's.
+            x: [batch, channels, depth, height, width] float32.
+            weights: [words] int32, packed by `packing_rounded.conv_rounded`.
+            y: [batch, output channels, output depth, output height, output width] float32.
+    """
+    shape, groups, products = _weights_shape(operands), operands["groups"], operands["products"]
+    w = packing_rounded.unpack_conv_rounded(operands["weights"], shape, groups, products)
+    _convolve(w, operands | {"x": rounded(operands["x"], products)})

@@ -11,6 +11,7 @@ from ..contract import Kernel
 from .bits import BITS
 from .chain import CHAIN
 from .convolution import CONV_DEPTHWISE, CONV_NARROW, CONV_SHORT, CONV_VOLUME, CONV_WIDE, CONV_WINOGRAD
+from .convolution_rounded import CONV_ROUNDED
 from .elementwise import BINARY, UNARY, WHERE
 from .general import (
     BINARY_GENERAL,
@@ -57,6 +58,7 @@ KERNELS: tuple[Kernel, ...] = (
     *(FLAT_POSITIONS, GATHER_AT, SCATTER_AT, NON_ZERO),
     *(ARG_REDUCE, TOP_K, CUMULATE, UNIQUE, NON_MAX_SUPPRESSION),
     BITS,
+    CONV_ROUNDED,
 )
 
 KERNEL_BY_NAME: dict[str, Kernel] = {kernel.name: kernel for kernel in KERNELS}

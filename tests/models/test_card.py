@@ -127,6 +127,7 @@ def test_defaults() -> None:
         ("networks.net.lift", {"x": "time"}, "lift.x must be a whole number"),
         ("networks.net.constants", {"sr": "high"}, "constants.sr must be a number"),
         ("networks.net.weights", "bfloat16", "weights"),
+        ("networks.net.products", "int8", "products"),
         ("networks.net.bias", "x", "unknown 'bias'"),
         ("networks.spare", NETWORK, "no step for network spare"),
         ("stream.speed", 1, r"\[stream\]: unknown 'speed'"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....kernels import packing, packing_winograd, windows
+from ....kernels import packing, packing_rounded, packing_winograd, windows
 from ....kernels.contract import fits_layout
 from ....kernels.cuda.tiles import SMALLEST_TILED
 from ....kernels.schemas.window import window_operands
@@ -185,7 +185,13 @@ def emit_convolution(
         activation: as `activation_operands` gives it, or none.
     """
     blocks = {}
-    if x.rank == 5:
+    products = builder.target.products_of(builder.node)
+    depthwise = window.groups == x.shape[1] > 1
+    if products is not None and weights.source is None and not depthwise:
+        x, weights, y, window = _as_volumes(x, weights, y, window)
+        kernel, blocks = "conv_rounded", {"products": products}
+        packed = weights.packed(builder, lambda w: packing_rounded.conv_rounded(w, window.groups, products))
+    elif x.rank == 5:
         block = windows.volume_block(y.shape[1] // window.groups)
         kernel, blocks = "conv_volume", {"block": block}
         packed = weights.packed(builder, lambda w: packing.conv_volume(w, window.groups, block))
@@ -203,6 +209,14 @@ def emit_convolution(
         **window_operands(weights.shape[2:], window.stride, window.dilation, window.pad),
         **(activation or activation_operands()),
     )
+
+
+def _as_volumes(x: View, weights: Weights, y: View, window: Window) -> tuple[View, Weights, View, Window]:
+    """Images as volumes of one slice."""
+    if x.rank == 5:
+        return x, weights, y, window
+    flat = Window((1, *window.stride), (1, *window.dilation), (0, *window.pad), window.groups)
+    return x[:, :, None], weights.rearranged(lambda w: w[:, :, None]), y[:, :, None], flat
 
 
 def _arranged(

@@ -42,6 +42,7 @@ static float __int_as_float(int bits) { return bits_as<float>(bits); }
 static float __fadd_rn(float a, float b) { return a + b; }
 static float __fsub_rn(float a, float b) { return a - b; }
 static float __fmul_rn(float a, float b) { return a * b; }
+static unsigned __float_as_uint(float value) { return bits_as<unsigned>(value); }
 static float __uint_as_float(unsigned bits) { return bits_as<float>(bits); }
 
 namespace host {
@@ -127,6 +128,9 @@ static void wait_for_groups(int latest) {
         for (const Copy& copy : *group) std::memcpy(copy.to, copy.exists ? copy.from : &nothing, sizeof nothing);
     groups.erase(groups.begin(), done);
 }
+
+// What the compiler makes of float32 as float16, rounded to the nearest.
+static unsigned float16_bits(float value) { return bits_as<unsigned short>(static_cast<_Float16>(value)); }
 
 // Whether all threads from `first` on, `count` of them, are at `wait`; if so they may go on.
 static bool released(int first, int count, Wait wait) {

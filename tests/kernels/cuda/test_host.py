@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .host import COMPILER, compiled, compiler_is_here
+from wavetile.kernels.cuda.source import NAMES, source
+
+from .host import COMPILER, HEADER, compiled, compiler_is_here
 
 pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
 
@@ -104,3 +106,11 @@ def test_a_barrier_that_some_threads_do_not_reach_ends_the_process(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode < 0
     assert "waits for what others do not reach" in done.stderr
+
+
+def test_all_files_go_together(tmp_path: Path) -> None:
+    """A program may have kernels of any of them: no two define the same name."""
+    code = tmp_path / "all.cpp"
+    code.write_text(f"{HEADER.read_text()}\n{source(NAMES)}")
+    done = subprocess.run([COMPILER, "-std=c++17", "-fsyntax-only", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
