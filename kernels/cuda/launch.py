@@ -56,7 +56,7 @@ def most_arrivals(widest: Iterable[Launch], limits: Limits) -> int:
 
     A cooperative launch, which fewer lanes may have instead, has no more groups than there are multiprocessors.
     """
-    return max(2 * limits.multiprocessors, *(one.arrivals for one in widest))
+    return max([2 * limits.multiprocessors, *(one.arrivals for one in widest)])
 
 
 def _team(name: str, operands: Mapping[str, Any], limits: Limits) -> Team:

@@ -1,7 +1,7 @@
 // Fourier transforms by Stockham's autosort algorithm, the stages and roots of `kernels/packing_spectrum.py`: a block
-// takes the rows one by one, its threads one sum of a stage each, and waits after each stage. Two buffers of scratch;
-// short rows are bound by the waiting, not by the n r operations of a stage of radix r. Sums are in float64: they
-// cancel.
+// takes the rows one by one, its threads one butterfly of a stage each, and waits after each stage. Two buffers of
+// scratch; short rows are bound by the waiting, long ones by reading and writing each number once a stage. Products are
+// rounded before they are added, as on the processor: what cancels there does so here.
 // Source: C. Van Loan, Computational Frameworks for the Fast Fourier Transform, section 1.7.
 #pragma once
 
@@ -9,13 +9,79 @@ struct Complex {
     float real, imaginary;
 };
 
+__device__ inline Complex operator+(Complex a, Complex b) { return {a.real + b.real, a.imaginary + b.imaginary}; }
+__device__ inline Complex operator-(Complex a, Complex b) { return {a.real - b.real, a.imaginary - b.imaginary}; }
+__device__ inline Complex operator*(Complex a, float b) { return {__fmul_rn(a.real, b), __fmul_rn(a.imaginary, b)}; }
+
 __device__ inline Complex product(Complex a, Complex b) {
-    return {a.real * b.real - a.imaginary * b.imaginary, a.real * b.imaginary + a.imaginary * b.real};
+    return {__fmul_rn(a.real, b.real) - __fmul_rn(a.imaginary, b.imaginary),
+            __fmul_rn(a.real, b.imaginary) + __fmul_rn(a.imaginary, b.real)};
+}
+
+// -i a, or, of the inverse, whose sign is -1, i a.
+__device__ inline Complex quarter_turned(Complex a, float sign) { return {sign * a.imaginary, -sign * a.real}; }
+
+// The transform of 2 to 5 numbers; `roots` are cos, then sin, of 2 pi j / RADIX. Of an odd length in pairs of what lies
+// mirrored: sums go with cosines, differences with sines.
+template <int RADIX>
+__device__ void butterfly(Complex* a, const float* roots, float sign) {
+    if constexpr (RADIX == 2) {
+        const Complex sum = a[0] + a[1];
+        a[1] = a[0] - a[1], a[0] = sum;
+    } else if constexpr (RADIX == 4) {
+        const Complex even = a[0] + a[2], odd = a[1] + a[3];
+        const Complex apart = a[0] - a[2], turned = quarter_turned(a[1] - a[3], sign);
+        a[0] = even + odd, a[1] = apart + turned, a[2] = even - odd, a[3] = apart - turned;
+    } else {
+        constexpr int HALF = RADIX / 2;
+        const Complex first = a[0];
+        Complex sums[HALF], differences[HALF];
+#pragma unroll
+        for (int j = 1; j <= HALF; ++j) {
+            sums[j - 1] = a[j] + a[RADIX - j];
+            differences[j - 1] = a[j] - a[RADIX - j];
+            a[0] = a[0] + sums[j - 1];
+        }
+#pragma unroll
+        for (int k = 1; k <= HALF; ++k) {
+            Complex even = first, odd = {0.0f, 0.0f};
+#pragma unroll
+            for (int j = 1; j <= HALF; ++j) {
+                even = even + sums[j - 1] * roots[j * k % RADIX];
+                odd = odd + differences[j - 1] * roots[RADIX + j * k % RADIX];
+            }
+            const Complex turned = quarter_turned(odd, sign);
+            a[k] = even + turned, a[RADIX - k] = even - turned;
+        }
+    }
+}
+
+// `fourier_stage` of a small radix: a thread takes a butterfly.
+template <int RADIX, class Team>
+__device__ void small_stage(const Complex* source, Complex* target, const float* factors, int span, int groups,
+                            bool inverse, const Team& team) {
+    const int count = span * groups, columns = span >= PANEL ? groups : count;
+    const float* roots = factors + 2 * (RADIX - 1) * columns;
+    const float sign = inverse ? -1.0f : 1.0f;
+    for (int i = team.rank; i < count; i += team.size) {
+        const int p = i / span, q = i % span, column = span >= PANEL ? p : i;
+        Complex a[RADIX];
+#pragma unroll
+        for (int l = 0; l < RADIX; ++l) a[l] = source[i + l * count];
+        butterfly<RADIX>(a, roots, sign);
+        Complex* to = target + q + span * RADIX * p;
+        to[0] = a[0];
+#pragma unroll
+        for (int j = 1; j < RADIX; ++j)
+            to[span * j] = product(a[j], {factors[2 * (j - 1) * columns + column],
+                                          sign * factors[(2 * j - 1) * columns + column]});
+    }
 }
 
 // One stage, with span s (the product of the radices before), radix r and g groups: for each i = s p + q
 //     target[q + s (r p + j)] = exp(-2 pi i j p / (r g)) * sum over l of exp(-2 pi i j l / r) source[i + l s g]
-// `columns` is how many factors there are of each j. The inverse takes the conjugates.
+// `columns` is how many factors there are of each j. The inverse takes the conjugates. A thread takes a sum, which is in
+// float64, since it has many terms where the radix is none of the small ones.
 template <class Team>
 __device__ void fourier_stage(const Complex* source, Complex* target, const float* factors, int radix, int span,
                               int groups, bool inverse, const Team& team) {
@@ -52,7 +118,13 @@ __device__ Complex* fourier(Complex* source, Complex* other, int length, const f
     int span = 1;
     for (int stage = 0; stage < stages; ++stage) {
         const int radix = static_cast<int>(tables[1 + 2 * stage]), groups = static_cast<int>(tables[2 + 2 * stage]);
-        fourier_stage(source, other, factors, radix, span, groups, inverse, team);
+        switch (radix) {
+            case 2: small_stage<2>(source, other, factors, span, groups, inverse, team); break;
+            case 3: small_stage<3>(source, other, factors, span, groups, inverse, team); break;
+            case 4: small_stage<4>(source, other, factors, span, groups, inverse, team); break;
+            case 5: small_stage<5>(source, other, factors, span, groups, inverse, team); break;
+            default: fourier_stage(source, other, factors, radix, span, groups, inverse, team);
+        }
         team.sync();
         factors += 2 * (radix - 1) * (span >= PANEL ? groups : span * groups) + 2 * radix;
         span *= radix;
@@ -91,7 +163,7 @@ __device__ void real_fft(const word* words, const Memory& memory, const Team& te
                 value = {even.real + turned.real, even.imaginary + turned.imaginary};
             }
             y(row, bin, 0) = value.real;
-            y(row, bin, 1) = value.imaginary;
+            y(row, bin, 1) = bin == 0 || 2 * bin == n ? 0.0f : value.imaginary;  // those two are real
         }
         team.sync();
     }

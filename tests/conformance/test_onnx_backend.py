@@ -1,4 +1,7 @@
-"""ONNX's conformance suite on every back end: nothing fails, and what is left out has a reason in `skips`."""
+"""ONNX's conformance suite on every back end: nothing fails, and what is left out has a reason in `skips`.
+
+On CUDA kernels, which the processor runs, one case of each operator.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import pytest
 
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.skips import CASES, OPERATORS
+from tests.kernels.cuda.host import COMPILER, compiler_is_here
+from tests.kernels.cuda.host_device import cuda_on_host
 from wavetile.engine.errors import WavetileError
 from wavetile.engine.graph import RESOLVED
 from wavetile.engine.graph.functions import is_defined_by_others
@@ -17,12 +22,27 @@ CLAIMED = RULED.keys() | RESOLVED.keys()
 ALL = all_cases()
 RUN = [case for case in ALL if case.reason_to_skip is None]
 SKIPPED = [case for case in ALL if case.reason_to_skip is not None]
+ONE_EACH = {(case.suite, case.operator, "_empty" in case.name): case for case in reversed(RUN)}.values()
+"""The first case of each operator, and the first one of nothing."""
+
+
+class CudaBackend(CpuBackend):
+    """Networks on CUDA kernels."""
+
+    back_end = "cuda"
 
 
 @pytest.mark.parametrize("backend", [CpuBackend, ReferenceBackend], ids=["cpu", "reference"])
 @pytest.mark.parametrize("case", RUN, ids=lambda case: f"{case.suite}-{case.name}")
 def test_case(case: Case, backend: type[CpuBackend]) -> None:
     case.check(backend)
+
+
+@pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+@pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: f"{case.suite}-{case.name}")
+def test_case_on_cuda(case: Case) -> None:
+    with cuda_on_host():
+        case.check(CudaBackend)
 
 
 def test_enough_is_run() -> None:
