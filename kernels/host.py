@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class HostArena:
 class HostProgram:
     """A program on a runner that works on the host's memory."""
 
-    choice: Choice | None = None
+    choices: Sequence[Choice] = ()
 
     def __init__(self, make: MakeRunner, program: Executable, lanes: int, states: HostStates, arena: HostArena) -> None:
         self.arena = arena.array

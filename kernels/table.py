@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -145,12 +145,12 @@ class Arena(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of its ways to run a program a back end has chosen, and why."""
+    """Which of its ways to run so many lanes of a program a back end has chosen, and why."""
 
     executor: str
     lanes: int
     step_us: Mapping[str, float]
-    """Executor -> what was measured for a step of all lanes, transfers included: the least of several times."""
+    """Executor -> what was measured for a step of these lanes, transfers included: the least of several times."""
     ruled_out: str
     """Why another one was not measured; "" if all were."""
 
@@ -158,8 +158,8 @@ class Choice:
 class BoundProgram(Runner, Protocol):
     """A program bound to its memories, and the host's view of its ports."""
 
-    choice: Choice | None
-    """None where there is nothing to choose."""
+    choices: Sequence[Choice]
+    """The more lanes the later; of a number between two, the later one counts. None where nothing is to be chosen."""
 
     def input(self, name: str) -> np.ndarray:
         """The named input: [lanes, *shape] of its carrier, a live view for `run` to read."""

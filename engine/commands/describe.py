@@ -22,7 +22,7 @@ from .describe_page import write_page
 from .describe_stream import planned, print_stream, say_windows, stream_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ...kernels.table import Choice
     from ..models.description import ModelDescription
@@ -97,7 +97,7 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.write(f"{program.listing()}\n")
         return 0
     floor = _floor(program) if options.backend == "cpu" else None
-    card = choices(model, program) if program is not None and options.backend == "cuda" else []
+    card = choices(model, program) if program is not None and options.backend == "cuda" else ()
     if options.json:
         json.dump(facts(about, program, floor, card), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -106,7 +106,7 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def facts(about: ModelDescription, program: Program | None, floor: Floor | None, card: list[Choice]) -> dict:
+def facts(about: ModelDescription, program: Program | None, floor: Floor | None, card: Sequence[Choice]) -> dict:
     """Everything that is said about a model, for JSON; costs, kernels and floor are None without a program."""
     from dataclasses import asdict
 
@@ -160,7 +160,7 @@ def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _print(about: ModelDescription, program: Program | None, floor: Floor | None, card: list[Choice]) -> None:
+def _print(about: ModelDescription, program: Program | None, floor: Floor | None, card: Sequence[Choice]) -> None:
     from rich.table import Table
 
     from .console import in_bytes, in_count, output

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...kernels.table import Choice
     from ..models.model import Model
     from ..plan import Program
 
 
-def choices(model: Model, program: Program) -> list[Choice]:
-    """How a step of one stream is run, and one of as many as are computed together; of a network, one evaluation."""
+def choices(model: Model, program: Program) -> Sequence[Choice]:
+    """How steps of one stream up to as many as are computed together are run; of a network, an evaluation."""
     from ..plan import Workspace
 
-    lanes = (1,) if model.card is None else (1, model.max_lanes)
-    found = (Workspace(program, model.backend, count).choice for count in lanes)
-    return [choice for choice in found if choice is not None]
+    return Workspace(program, model.backend, 1 if model.card is None else model.max_lanes).choices
 
 
-def choice_rows(found: list[Choice]) -> list[tuple[str, str]]:
+def choice_rows(found: Sequence[Choice]) -> list[tuple[str, str]]:
     """A label and a text for each number of streams."""
     from .console import in_time
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...kernels.errors import KernelError
-from ...kernels.table import Arena
+from ...kernels.table import Arena, Choice
 from ..errors import BackendError, CapacityError, WavetileError
 from .backends import named_backend
 from .program import Program
@@ -140,10 +140,15 @@ class Workspace:
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
             self.slots[:] = [self._pool.acquire().place for _ in range(lanes)]
-        self.choice = self._bound.choice
-        """Which executor runs it, where the back end has several."""
+        self.choices = self._bound.choices
+        """Which executor runs how many lanes, where the back end has several."""
         self.run = self._bound.run
         """run(lanes): one step of the first `lanes` lanes, in one native call."""
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which executor runs all lanes; None where the back end has one only."""
+        return self.choices[-1] if self.choices else None
 
     @cached_property
     def _inputs(self) -> dict[str, np.ndarray]:

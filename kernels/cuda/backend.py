@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -38,16 +39,20 @@ GRAPH = "graph of a kernel an instruction"
 class CudaProgram:
     """A program on a card. `run` allocates nothing once a number of lanes has come before."""
 
-    def __init__(self, placed: Placed, executor: Executor, choice: Choice) -> None:
-        self.choice: Choice | None = choice
+    def __init__(self, placed: Placed, executors: Sequence[Executor], choices: Sequence[Choice]) -> None:
+        """`executors`: of each choice."""
+        self.choices = choices
         self.slots = placed.slots
-        self._placed, self._executor = placed, executor
-        self._enqueue, self._wait = executor.enqueue, placed.queue.wait
+        self._placed, self._wait = placed, placed.queue.wait
+        self._executors = list(dict.fromkeys(executors))
+        least = [choice.lanes for choice in choices]
+        self._enqueue = [executors[bisect_left(least, lanes)].enqueue for lanes in range(placed.lanes + 1)]
+        """By the number of lanes."""
 
     def run(self, lanes: int) -> None:
         """Execute the table once for lanes 0 .. lanes - 1. Raises KernelError: more lanes than the memory has."""
         check_lanes(lanes, self._placed.lanes)
-        self._enqueue(lanes)
+        self._enqueue[lanes](lanes)
         self._wait()
 
     def input(self, name: str) -> np.ndarray:
@@ -60,7 +65,8 @@ class CudaProgram:
 
     def poison(self) -> None:
         """Fill the arena with NaN, and the host's side of the ports."""
-        self._executor.poison()
+        for executor in self._executors:
+            executor.poison()
         self._placed.inputs.poison()
         self._placed.outputs.poison()
 
@@ -84,7 +90,7 @@ class CudaBackend:
         self._weights = DeviceWeights(device, self.budget)
         self._binding = threading.Lock()
         """One program after the other is compiled and measured."""
-        self._chosen: dict[tuple[int, int], Choice] = {}
+        self._chosen: dict[tuple[int, int], tuple[Choice, ...]] = {}
         """Number of a table, and lanes -> what was measured, for all workspaces."""
 
     def states(self, program: Executable, slots: int) -> DeviceStates:
@@ -96,7 +102,7 @@ class CudaBackend:
         return DeviceArena(lanes, lane_bytes, self.budget, f"the activations of {lanes} streams")
 
     def bind(self, program: Executable, lanes: int, states: StateMemory, arena: Arena | None = None) -> CudaProgram:
-        """Bind a program, on the executor that is faster for so many lanes.
+        """Bind a program: each number of lanes on the executor that is fastest for it.
 
         Raises:
             KernelError: a kernel is not there, or the slots or the arena are another back end's.
@@ -130,18 +136,25 @@ class CudaBackend:
         ways: dict[str, Callable[[], Executor]] = {} if ruled_out else _resident(placed, program.arena_bytes, arena)
         ways[GRAPH] = partial(GraphExecutor, placed, arena, budget)
         key = id(program.table), lanes
-        chosen = self._chosen.get(key)
-        if chosen is not None:
-            return CudaProgram(placed, ways[chosen.executor](), chosen)
-        executors = {title: make() for title, make in ways.items()}
+        choices = self._chosen.get(key)
+        if choices is None:
+            choices = self._chosen[key] = _measured(placed, {title: make() for title, make in ways.items()}, ruled_out)
+            weakref.finalize(program.table, self._chosen.pop, key, None)
+        made = {title: ways[title]() for title in {choice.executor for choice in choices}}
+        return CudaProgram(placed, [made[choice.executor] for choice in choices], choices)
+
+
+def _measured(placed: Placed, executors: Mapping[str, Executor], ruled_out: str) -> tuple[Choice, ...]:
+    """The fastest executor of 1 lane, 2, 4 and so on, and of all."""
+    choices = []
+    for lanes in sorted({*(1 << power for power in range(placed.lanes.bit_length())), placed.lanes}):
         step_us = {
-            title: 1000 * queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
+            title: 1000 * placed.queue.milliseconds(partial(executor.enqueue, lanes), TIMED_STEPS)
             for title, executor in executors.items()
         }
         best = min(step_us, key=lambda title: step_us[title])
-        chosen = self._chosen[key] = Choice(best, lanes, step_us, ruled_out)
-        weakref.finalize(program.table, self._chosen.pop, key, None)
-        return CudaProgram(placed, executors[best], chosen)
+        choices.append(Choice(best, lanes, step_us, ruled_out))
+    return tuple(choices)
 
 
 def _why_not_resident(program: Executable) -> str:

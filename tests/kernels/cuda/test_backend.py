@@ -199,12 +199,30 @@ def test_what_models_may_take_is_a_share_of_what_is_free() -> None:
 @EXECUTORS
 def test_the_faster_executor_is_taken(program: Program, executor: str) -> None:
     with cuda_on_host(prefers=executor):
-        choice = Workspace(program, "cuda", 2).choice
-    assert choice is not None
-    assert choice.executor.startswith(executor)
-    assert choice.step_us[choice.executor] == min(choice.step_us.values())
-    assert len(choice.step_us) == 2
-    assert (choice.lanes, choice.ruled_out) == (2, "")
+        choices = Workspace(program, "cuda", 5).choices
+    assert [choice.lanes for choice in choices] == [1, 2, 4, 5]
+    for choice in choices:
+        assert choice.executor.startswith(executor)
+        assert choice.step_us[choice.executor] == min(choice.step_us.values())
+        assert len(choice.step_us) == 2
+        assert not choice.ruled_out
+
+
+def test_each_number_of_lanes_has_its_executor(program: Program) -> None:
+    with cuda_on_host(prefers="resident up to 2") as backend:
+        workspace = Workspace(program, "cuda", 5)
+        assert [choice.executor.split()[0] for choice in workspace.choices] == [
+            "resident",
+            "resident",
+            "graph",
+            "graph",
+        ]
+        device = backend.device
+        assert isinstance(device, HostDevice)
+        for lanes, resident in ((1, True), (2, True), (3, False), (4, False), (5, False)):
+            device.launched.clear()
+            workspace.run(lanes)
+            assert ("walk" in device.launched) == resident
 
 
 def test_executors_are_measured_once(program: Program) -> None:
@@ -214,16 +232,17 @@ def test_executors_are_measured_once(program: Program) -> None:
         assert isinstance(device, HostDevice)
         device.launched.clear()
         second = Workspace(program, "cuda", 2)
-        assert second.choice is first.choice
+        assert second.choices is first.choices
         assert not device.launched
-        assert Workspace(program, "cuda", 1).choice is not first.choice
+        assert Workspace(program, "cuda", 1).choices is not first.choices
 
 
 def test_many_activations_are_not_tried_on_one_block() -> None:
     model = parse("(float[600,500] x) => (float[600,500] y) { y = Sigmoid(x) }", constants={})
     with cuda_on_host():
-        choice = Workspace(compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda").choice
-    assert choice is not None
+        choice = Workspace(
+            compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda"
+        ).choices[0]
     assert choice.executor.startswith("graph")
     assert choice.ruled_out.endswith("MiB of activations are too many for one block; up to 1 MiB are tried")
 
@@ -234,8 +253,9 @@ def test_much_arithmetic_is_not_tried_on_one_block() -> None:
         constants={"w": signal((64, 64, 5, 5), 1)},
     )
     with cuda_on_host():
-        choice = Workspace(compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda").choice
-    assert choice is not None
+        choice = Workspace(
+            compile_graph(fuse(specialise(load_network(model.SerializeToString()), {}))), "cuda"
+        ).choices[0]
     assert list(choice.step_us) == [choice.executor]
     assert choice.ruled_out.endswith("million multiply-adds a step are too many for one block; up to 50 are tried")
 
