@@ -18,6 +18,13 @@ typedef long long word;
 // The spaces of one lane, by the number of each in `Space`.
 struct Memory {
     char* spaces[3];
+
+    // Chosen, not indexed, so that the addresses stay in registers.
+    __device__ char* operator[](word space) const {
+        return space == Space::WEIGHTS ? spaces[Space::WEIGHTS]
+               : space == Space::ARENA ? spaces[Space::ARENA]
+                                       : spaces[Space::STATE];
+    }
 };
 
 // The memories of all lanes, as a launch gets them: see `Context` in kernels/contract.py.
@@ -113,7 +120,7 @@ template <class T>
 __device__ T* pointer(const word* words, const Memory& memory) {
     word address = words[0];
     if (address == -1) return nullptr;
-    return reinterpret_cast<T*>(memory.spaces[address >> SPACE_SHIFT & SPACE_MASK] + (address & OFFSET_MASK));
+    return reinterpret_cast<T*>(memory[address >> SPACE_SHIFT & SPACE_MASK] + (address & OFFSET_MASK));
 }
 
 // The place of element `index`, counted in C order. Axes of one element, of which tensors that are filled up with them

@@ -45,13 +45,21 @@ __device__ void where_wide(const word* words, const Memory& memory, const Team& 
     where_of<operands::where_wide, word>(words, memory, team);
 }
 
+// A step of a chain: a row of its program.
+struct alignas(CHAIN_WORDS * sizeof(int)) ChainStep {
+    int family, operation, target, a, b, c;
+    float alpha, beta;
+};
+
 // The operands of a chain are read where they are used: it has too many tensors to keep all of their strides in
-// registers. They are all of one shape.
+// registers. They are all of one shape. A step is read while the one before runs.
 template <class Team>
 __device__ void chain(const word* words, const Memory& memory, const Team& team) {
     using fields = operands::chain;
     constexpr int RANK = 6, TENSOR_WORDS = 1 + 2 * RANK;
+    static_assert(sizeof(ChainStep) == CHAIN_WORDS * sizeof(int), "as the schema has it");
     const View<2, const int> program(words + fields::program, memory);
+    const ChainStep* steps = reinterpret_cast<const ChainStep*>(program.data);
     const View<RANK> first(words + fields::y0, memory);
     for (int index = team.rank, count = first.count(); index < count; index += team.size) {
         const Place<RANK> place(index, first.size);
@@ -62,18 +70,20 @@ __device__ void chain(const word* words, const Memory& memory, const Team& team)
             if (const float* x = pointer<const float>(tensor, memory))
                 registers[input] = x[place.offset(tensor + 1 + RANK)];
         }
-        for (int step = 0; step < program.size[0]; ++step) {
-            const int* what = program.data + step * CHAIN_WORDS;
-            const float a = registers[what[3]], b = registers[what[4]];
+        ChainStep next = steps[0];
+        for (int number = 1; number <= program.size[0]; ++number) {
+            const ChainStep step = next;
+            if (number < program.size[0]) next = steps[number];
+            const float a = registers[step.a], b = registers[step.b];
             float y;
-            if (what[0] == 0) {
-                y = apply_unary(what[1], __int_as_float(what[6]), __int_as_float(what[7]), a);
-            } else if (what[0] == 1) {
-                y = apply_binary(what[1], a, b);
+            if (step.family == 0) {
+                y = apply_unary(step.operation, step.alpha, step.beta, a);
+            } else if (step.family == 1) {
+                y = apply_binary(step.operation, a, b);
             } else {
-                y = a != 0.0f ? b : registers[what[5]];
+                y = a != 0.0f ? b : registers[step.c];
             }
-            registers[what[2]] = y;
+            registers[step.target] = y;
         }
         for (int output = 0; output < CHAIN_OUTPUTS; ++output) {
             const word* tensor = words + fields::y0 + output * TENSOR_WORDS;

@@ -1,5 +1,6 @@
-// Reductions, softmax and normalisation: a thread, a warp or a block takes a result (or a row), see rows.cuh. float32 is
-// added as a `Sum`; reduce_general works in the type of its elements, int64, uint64 or float64. Bound by reading them.
+// Reductions, softmax and normalisation: a thread, a warp or a block takes a result (or a row), see rows.cuh. float32
+// is added as a `Sum`; reduce_general works in the type of its elements, int64, uint64 or float64. Bound by reading
+// them.
 // Source: ONNX ReduceSum and its kin, Softmax, LogSoftmax; LayerNormalization and its kin.
 #pragma once
 #include "carriers.cuh"

@@ -1,8 +1,8 @@
 // Windows that reach over the edges of an axis.
 #pragma once
 
-// The taps of a window along one axis that lie inside: from `first` to before `end`. Most windows lie inside as a whole,
-// which takes no division to see.
+// The taps of a window along one axis that lie inside: from `first` to before `end`. That a window lies inside as a
+// whole, as most do, takes no division to see.
 struct Taps {
     int first, end;
 
