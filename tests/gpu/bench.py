@@ -27,8 +27,6 @@ TOLERANCES = {"": 1e-4, "tf32": 5e-3, "float16": 5e-2}
 """Largest |difference| relative to the output's largest |number|, of peers that multiply so."""
 SKIPPED = "skipped"
 NATIVE = "wavetile on the CPU"
-EXACT = "in float32"
-"""wavetile, where its peers round."""
 REPLAYS = 20
 """In a row, between two events."""
 Rows = Iterator[tuple[str, str, Callable[[], Row]]]
@@ -102,7 +100,7 @@ def held(card: str, streams: int, seconds: float) -> Row:
 
 def layer(group: str, network: RandomNetwork, unit: str, device: Device, seconds: float) -> Row:
     """A layer on the card alone, its inputs and outputs staying there, beside cuDNN in torch."""
-    program = program_of(network, "cuda")
+    program = program_of(network, unit=unit)
     memory = Memory(
         program.weights, aligned_bytes(1, program.arena_bytes), aligned_bytes(1, max(64, len(program.initial_state)))
     )
@@ -127,16 +125,15 @@ def layer(group: str, network: RandomNetwork, unit: str, device: Device, seconds
         _check(network.name, difference, TOLERANCES[unit])
         sides["torch"] = peer.microseconds(peer.eager, REPLAYS)
         sides["torch graph"] = peer.microseconds(peer.graph(), REPLAYS)
-    timings = by_events(sides, seconds)
-    return Row(group, layer_name(network, unit), "on the card", difference, timings, note=EXACT if unit else "")
+    return Row(group, layer_name(network, unit), "on the card", difference, by_events(sides, seconds))
 
 
 def tile(network: RandomNetwork, unit: str, seconds: float, *, native: bool) -> Row:
     """A U-Net from host to host, beside torch and our own processor."""
     sides: dict[str, Callable[[int], object]] = {}
     results: list[dict[str, np.ndarray]] = []
-    for side, backend in ((OURS, "cuda"), (NATIVE, "cpu"))[: 1 + native]:
-        workspace = Workspace(program_of(network, backend), backend)
+    for side, backend, rounded in ((OURS, "cuda", unit), (NATIVE, "cpu", ""))[: 1 + native]:
+        workspace = Workspace(program_of(network, backend, rounded), backend)
         for name, array in network.inputs.items():
             workspace.input(name)[0] = array
         workspace.run(1)
@@ -151,8 +148,7 @@ def tile(network: RandomNetwork, unit: str, seconds: float, *, native: bool) -> 
             sides[name] = peer.host_to_host(compute)
     difference = max(_difference(other[name], array) for other in results for name, array in results[0].items())
     _check(network.name, difference, TOLERANCES[unit])
-    timings = take_turns(sides, seconds=seconds, warm_steps=3)
-    return Row("tile", tile_name(unit), "host to host", difference, timings, note=EXACT)
+    return Row("tile", tile_name(unit), "host to host", difference, take_turns(sides, seconds=seconds, warm_steps=3))
 
 
 def _run_lane(workspace: Workspace, step: int) -> None:

@@ -97,7 +97,7 @@ class DeviceRunner:
 
     def microseconds(self, lanes: int, replays: int) -> Callable[[], float]:
         """What a replay of the instructions takes on the card by its events, as a mean of `replays` in a row."""
-        self._give()
+        self._done(partial(self.step, lanes, self._device.limits))  # nothing is compiled while it is recorded
         graph = self._queue.record(lambda: self.step(lanes, self._device.limits))
 
         def replay() -> None:

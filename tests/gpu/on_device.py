@@ -1,4 +1,4 @@
-"""A plugin for pytest: problems of CUDA, in each of its ways, run on this machine's card instead of on the processor."""
+"""A plugin for pytest: problems of CUDA, in each of its ways, run on this machine's card, not on the processor."""
 
 from __future__ import annotations
 

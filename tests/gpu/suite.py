@@ -40,9 +40,9 @@ PYTEST = (
     "-m", "pytest", "-q", "-c", "tests/gpu/device.ini", "--rootdir", ".", "--confcutdir", ".",
     "-p", "tests.gpu.on_device", "--ignore", "tests/kernels/cuda", "-k", "cuda",
 )  # fmt: skip
-NATIVE_SECONDS, PROBLEMS_SECONDS, MEMORY_SECONDS, TIMES_SECONDS = 80, 240, 45, 140
+NATIVE_SECONDS, PROBLEMS_SECONDS, MEMORY_SECONDS, TIMES_SECONDS = 80, 230, 45, 140
 ROW_SECONDS = 1.0
-WORKERS = 8
+WORKERS = 12
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def native_kernels() -> Done:
 
 def problems() -> Done:
     """Every kernel's problems and whole networks, on the card."""
-    workers = ["-n", str(WORKERS), "--dist", "loadfile"] if find_spec("xdist") else []
+    workers = ["-n", str(WORKERS), "--dist", "worksteal"] if find_spec("xdist") else []
     return _run("problems", [sys.executable, *PYTEST, *workers, *PROBLEMS], PROBLEMS_SECONDS)
 
 

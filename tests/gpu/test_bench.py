@@ -11,18 +11,21 @@ from tests.kernels.cuda.host_device import cuda_on_host
 
 from . import bench
 from .networks import convolution_layer, recurrent_layer
+from .works import layer_name
 
 pytestmark = pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
 
 
-@pytest.mark.parametrize("network", [recurrent_layer("GRU", 24, 2, steps=3), convolution_layer(3, 16, 8)])
+@pytest.mark.parametrize(
+    ("network", "unit"), [(recurrent_layer("GRU", 24, 2, steps=3), ""), (convolution_layer(3, 16, 8), "tf32")]
+)
 def test_a_layer_is_compared_and_timed_on_the_card(
-    network: bench.RandomNetwork, monkeypatch: pytest.MonkeyPatch
+    network: bench.RandomNetwork, unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
     with cuda_on_host() as backend:
-        row = bench.layer("step", network, "", backend.device, 0.0)
-    assert row.name == network.name
+        row = bench.layer("step", network, unit, backend.device, 0.0)
+    assert row.name == layer_name(network, unit)
     assert row.sides[OURS].calls >= 5
     assert row.sides[OURS].median_us == pytest.approx(2000 / bench.REPLAYS)
 

@@ -101,7 +101,7 @@ def test_a_trained_image_network_on_cuda(name: str, models: Path) -> None:
 
 
 def test_steps_on_cuda_allocate_nothing(card: CudaBackend) -> None:
-    workspace = Workspace(program_of(voice_activity(), "cuda"), "cuda", LANES)
+    workspace = Workspace(program_of(voice_activity()), "cuda", LANES)
     workspace.run(LANES)
     before = card.budget.taken_bytes, card.device.memory_bytes()
     for _ in range(ALLOCATION_STEPS):

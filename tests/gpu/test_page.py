@@ -44,8 +44,11 @@ def test_a_row_has_its_times_beside_its_peers() -> None:
     assert "a card" in page.section([WORK], report(MEASURED))
 
 
-def test_a_row_says_how_it_was_computed() -> None:
-    assert "| 5.00 (6.00) in float32 |" in page.table([WORK], report(replace(MEASURED, note="in float32")))[-1]
+def test_a_row_says_how_it_was_run() -> None:
+    assert (
+        "| 5.00 (6.00) resident interpreter |"
+        in page.table([WORK], report(replace(MEASURED, note="resident interpreter")))[-1]
+    )
 
 
 def test_a_row_that_failed_says_why() -> None:

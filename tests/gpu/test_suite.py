@@ -55,7 +55,9 @@ def test_every_problem_of_cuda_is_collected_with_only_what_is_there() -> None:
 
 
 def test_without_a_card_nothing_is_run_and_it_says_so(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "__init__.py").write_text("raise ImportError('the tests of another package')")
+    environment = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         ["sh", REPOSITORY / "tests" / "gpu" / "run.sh", "--out", tmp_path / "gpu.json"],
         env=environment, capture_output=True, text=True, cwd=tmp_path,

@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 import onnx
 
 import wavetile
-from wavetile.engine.plan import Program
+from wavetile.engine.graph import load_network
+from wavetile.engine.models.evaluator import Evaluator
+from wavetile.engine.plan import Program, Target
+from wavetile.kernels.rounding import Products
 
 from .floors import Floor, counts, graph_floor, resident_floor
 from .networks import TILE, RandomNetwork, convolution_layer, recurrent_layer, unet
@@ -54,13 +57,15 @@ def recurrent_target(batch: int) -> str:
     return "2x cuDNN" if batch <= 4 else "1x cuDNN"
 
 
-def program_of(network: RandomNetwork, backend: str = "cpu") -> Program:
-    """A random network, compiled."""
+def program_of(network: RandomNetwork, backend: str = "cuda", unit: str = "") -> Program:
+    """A random network, compiled for a back end, which need not be here; `unit`: what its convolutions round to."""
+    products = (("", Products[unit.upper()]),) if unit else ()
     with TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
         onnx.save(network.model, path)
-        program = wavetile.load(path, backend=backend).program()
-    assert program is not None, "all its shapes are known, and its outputs are no constants"
+        evaluator = Evaluator(load_network(path), Target(backend, products=products), threads=1)
+        program = evaluator.program({name: array.shape for name, array in network.inputs.items()})
+    assert program is not None, "its outputs are no constants"
     return program
 
 
