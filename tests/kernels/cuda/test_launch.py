@@ -83,3 +83,9 @@ def test_other_kernels_have_blocks_of_each_lane_as_they_have_work() -> None:
     zeros = KERNEL_BY_NAME["fill"].encode({"y": tensor(1, 1, 1, 1, 30, 1000), "value": 0.0})
     assert launch(KERNEL_BY_NAME["fill"], zeros, 7, Limits(threads=256, blocks=64)).grid == (64, 7)
     assert launch(KERNEL_BY_NAME["fill"], zeros, 7, Limits(threads=256)).grid == (118, 7)
+
+
+def test_what_combines_its_inputs_has_threads_for_them() -> None:
+    kernel, index = KERNEL_BY_NAME["top_k"], ElementType.INT64
+    operands = {"x": tensor(1, 8400, 1), "values": tensor(1, 100, 1), "indices": tensor(1, 100, 1, element=index)}
+    assert launch(kernel, kernel.encode({**operands, "largest": 1}), 1, Limits(threads=256)).grid == (33, 1)
