@@ -116,11 +116,11 @@ def test_flat_positions(backend: str) -> None:
 @pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("dtype", CARRIERS)
 def test_non_zero(backend: str, dtype: str) -> None:
-    x = numbers((40,), dtype, 10) * np.random.default_rng(11).integers(0, 2, (LANES, 40)).astype(dtype)
+    x = numbers((150,), dtype, 10) * np.random.default_rng(11).integers(0, 2, (LANES, 150)).astype(dtype)
     x[1, :] = 0
     element = ElementType.INT64
     got = run_kernel(
-        "non_zero", backend, lanes=LANES, x=Lanes(x), y=Out((40,), element=element), count=Out((1,), element=element)
+        "non_zero", backend, lanes=LANES, x=Lanes(x), y=Out((150,), element=element), count=Out((1,), element=element)
     )
     for lane in range(LANES):
         found = np.flatnonzero(x[lane])

@@ -112,7 +112,7 @@ def test_running_sums_of_float32_round_once(backend: str) -> None:
 @pytest.mark.parametrize("width", [1, 2])
 def test_unique(backend: str, dtype: str, ordered: int, width: int) -> None:
     rng = np.random.default_rng(7)
-    rows = 60
+    rows = 150
     x = random_input((rows, width), LANES, rng, "shuffled", ties((rows, width), dtype, 8, nan=width == 1))
     names = ("first", "inverse", "counts")
     got = run_kernel(

@@ -91,13 +91,14 @@ def test_nan_is_the_largest_and_nothing_is_nowhere(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ALL_BACKENDS)
-def test_place(backend: str) -> None:
+@pytest.mark.parametrize(("count", "elements"), [(30, 20), (1500, 900)])
+def test_place(backend: str, count: int, elements: int) -> None:
     rng = np.random.default_rng(0)
-    x, positions = rng.standard_normal((2, 30), np.float32), rng.integers(-3, 25, (2, 30))
-    expected = np.full((2, 20), np.nan, np.float32)  # what nobody writes stays
+    x, positions = rng.standard_normal((2, count), np.float32), rng.integers(-3, elements + 5, (2, count))
+    expected = np.full((2, elements), np.nan, np.float32)  # what nobody writes stays
     for lane in range(2):
         for value, position in zip(x[lane], positions[lane], strict=True):
-            if 0 <= position < 20:
+            if 0 <= position < elements:
                 expected[lane, position] = value
-    got = run_kernel("place", backend, lanes=2, x=Lanes(x), positions=Lanes(positions), y=Out((20,)))["y"]
+    got = run_kernel("place", backend, lanes=2, x=Lanes(x), positions=Lanes(positions), y=Out((elements,)))["y"]
     np.testing.assert_array_equal(got, expected)
