@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,6 +15,15 @@ from ...kernels.table import Arena, Choice
 from ..errors import BackendError, CapacityError, WavetileError
 from .backends import named_backend
 from .program import Program
+
+
+@contextmanager
+def _refusals_of(program: Program) -> Iterator[None]:
+    """Let what a back end refuses name the program."""
+    try:
+        yield
+    except KernelError as error:
+        raise BackendError(f"{program.name}: {error}") from None
 
 
 class Slot(NamedTuple):
@@ -38,10 +49,8 @@ class StatePool:
         """
         self.capacity = capacity
         self.backend = named_backend(backend)
-        try:
+        with _refusals_of(program):
             self.memory = self.backend.states(program, capacity)
-        except KernelError as error:
-            raise BackendError(f"{program.name}: {error}") from None
         self._size = program.state_bytes
         self._free = dict.fromkeys(range(capacity - 1, -1, -1))
         self._generations = [0] * capacity
@@ -132,10 +141,8 @@ class Workspace:
         self.lanes = lanes
         own = pool is None
         self._pool = StatePool(program, lanes, backend) if pool is None else pool
-        try:
+        with _refusals_of(program):
             self._bound = named_backend(backend).bind(program, lanes, self._pool.memory, arena)
-        except KernelError as error:
-            raise BackendError(f"{program.name}: {error}") from None
         self.slots = self._bound.slots
         """[lanes] int64. Without a pool each lane has a slot of its own, at the initial state."""
         if own:
@@ -193,6 +200,7 @@ class SharedArena:
             if not self.has_room(program):
                 self._workspaces.clear()
                 self._memory = None  # gone before the larger one is there
-                self._memory = named_backend(self._backend).arena(1, program.arena_bytes)
+                with _refusals_of(program):
+                    self._memory = named_backend(self._backend).arena(1, program.arena_bytes)
             workspace = self._workspaces[id(program)] = Workspace(program, self._backend, arena=self._memory)
         return workspace

@@ -99,7 +99,7 @@ class CudaBackend:
 
     def arena(self, lanes: int, lane_bytes: int) -> DeviceArena:
         """Make an arena. Raises DeviceError: there is no room."""
-        return DeviceArena(lanes, lane_bytes, self.budget, f"the activations of {lanes} streams")
+        return DeviceArena(lanes, lane_bytes, self.budget)
 
     def bind(self, program: Executable, lanes: int, states: StateMemory, arena: Arena | None = None) -> CudaProgram:
         """Bind a program: each number of lanes on the executor that is fastest for it.

@@ -99,9 +99,9 @@ class DeviceStates:
 class DeviceArena:
     """Activations of some lanes on a card."""
 
-    def __init__(self, lanes: int, lane_bytes: int, budget: Budget, purpose: str) -> None:
+    def __init__(self, lanes: int, lane_bytes: int, budget: Budget) -> None:
         self.lanes, self.lane_bytes = lanes, aligned(lane_bytes)
-        self.memory = budget.allocate(lanes * self.lane_bytes, purpose)
+        self.memory = budget.allocate(lanes * self.lane_bytes, f"activations of {lanes} at a time")
 
 
 class DeviceTable:

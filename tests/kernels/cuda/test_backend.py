@@ -13,7 +13,7 @@ import pytest
 from tests.plan.networks import parse, signal
 from wavetile.engine.errors import BackendError
 from wavetile.engine.graph import State, fuse, load_network, specialise
-from wavetile.engine.plan import Program, StatePool, Workspace, compile_graph, devices
+from wavetile.engine.plan import Program, SharedArena, StatePool, Workspace, compile_graph, devices
 from wavetile.kernels.cuda.backend import CudaBackend
 from wavetile.kernels.cuda.budget import in_bytes, read_bytes
 from wavetile.kernels.cuda.device import DeviceError
@@ -182,6 +182,8 @@ def test_too_little_memory_says_for_what(program: Program) -> None:
         StatePool(program, 4096, "cuda")
     assert "counter: the states of 4096 streams need 0.25 MiB" in str(caught.value)
     assert "of the 0.00391 MiB that models may take 0.00391 MiB are left" in str(caught.value)
+    with cuda_on_host(16), pytest.raises(BackendError, match="counter: activations of 1 at a time need"):
+        SharedArena("cuda").bind(program)
     with (
         cuda_on_host(1 << 30, total_bytes=1024) as backend,
         pytest.raises(BackendError, match=r"bytes wanted; \d+ are free"),
