@@ -16,9 +16,9 @@
 #include "convolution_tiles.cuh"
 #include "tile_product.cuh"
 
-constexpr int ROUNDED_PAD = 8;         // words behind a row of shared memory: see multiply_tile
-constexpr int ROUNDED_ROWS = 16;       // to which channels of a group are filled up in the weights
-constexpr int ROUNDED_FLOATS = 8960;   // of shared memory: what the largest tile needs
+constexpr int ROUNDED_PAD = 8;        // words behind a row of shared memory: see multiply_tile
+constexpr int ROUNDED_FLOATS = 8960;  // of shared memory: what the largest tile needs
+static_assert(STAGE_WORDS == PRODUCT_WORDS && ROUNDED_CHANNELS % PRODUCT_ROWS == 0, "packed for this");
 
 // Shared memory, the same for all operands.
 struct RoundedRoom {
@@ -36,7 +36,7 @@ struct RoundedWeights {
     int channels;
 
     __device__ RoundedWeights(const Convolution& c, int group, int stages)
-        : channels((c.outputs + ROUNDED_ROWS - 1) / ROUNDED_ROWS * ROUNDED_ROWS) {
+        : channels((c.outputs + ROUNDED_CHANNELS - 1) / ROUNDED_CHANNELS * ROUNDED_CHANNELS) {
         words = reinterpret_cast<const unsigned*>(c.weights) + word(group) * stages * PRODUCT_WORDS * channels;
     }
 };
@@ -132,7 +132,7 @@ __device__ void convolve_rounded(const Convolution& own, const Tiles& team) {
     const RoundedRoom room;
     float* shared = room.tile[0].v;
     Convolution& c = shared_by_all(own, room.description, team);
-    each_tile(c, team, ROUNDED_ROWS, shared, [&](const Tile& tile, int channels) {
+    each_tile(c, team, ROUNDED_CHANNELS, shared, [&](const Tile& tile, int channels) {
         switch (channels) {
             case 16: rounded_tile<Operand, 16, TILE_16>(c, team, tile, shared); break;
             case 32: rounded_tile<Operand, 32, TILE_32>(c, team, tile, shared); break;

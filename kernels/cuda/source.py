@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..contract import OFFSET_MASK, PANEL, SPACE_MASK, SPACE_SHIFT, TYPE_SHIFT, Choice, ElementType, Kernel, Space
 from ..errors import KernelError
 from ..packing import CHANNEL_BLOCK
+from ..packing_rounded import CHANNELS, STAGE_WORDS
 from ..packing_spectrum import HEADER_WORDS
 from ..schemas import KERNEL_BY_NAME, KERNEL_IDS
 from ..schemas.chain import CHAIN_INPUTS, CHAIN_OUTPUTS, CHAIN_TEMPORARIES, CHAIN_WORDS
@@ -135,6 +136,8 @@ _CONSTANTS = {
     "CHAIN_WORDS": CHAIN_WORDS,
     "HEADS": HEADS,
     "NOWHERE": f"{NOWHERE + 1} - 1",  # the literal is the number without its sign, which int64 does not hold
+    "STAGE_WORDS": STAGE_WORDS,
+    "ROUNDED_CHANNELS": CHANNELS,
     "TILE_THREADS": TILE_THREADS,
     "TILE_BLOCKS": TILE_BLOCKS,
     **{f"TILE_{channels}": positions for channels, positions in TILE_POSITIONS.items()},

@@ -51,44 +51,41 @@ struct Float16 {
     }
 };
 
-#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
-__device__ inline void multiply_fragments(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2], Tf32) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ inline void multiply_fragments(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2], Float16) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ inline void multiply_fragments(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2], Bfloat16) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-#endif
-
 // The row and column of a thread's sum 0 .. 3 in the tile.
 __device__ inline int product_row(int lane, int sum) { return lane / 4 + sum / 2 * 8; }
 __device__ inline int product_column(int lane, int sum) { return lane % 4 * 2 + sum % 2; }
+
+// The words of a and of b that the hardware wants of each thread.
+struct Fragments {
+    unsigned a[4], b[2];
+
+    __device__ Fragments(const unsigned* left, int a_step, const unsigned* right, int b_step, int lane) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) a[i] = left[(lane % 4 + i / 2 * 4) * a_step + lane / 4 + i % 2 * 8];
+#pragma unroll
+        for (int i = 0; i < 2; ++i) b[i] = right[(lane % 4 + i * 4) * b_step + lane / 4];
+    }
+};
+
+#if __CUDA_ARCH__ >= 800
+#define MULTIPLY_FRAGMENTS(Operand, shape, type)                                                                  \
+    __device__ inline void multiply_fragments(float (&sums)[4], const Fragments& f, Operand) {                     \
+        asm("mma.sync.aligned." shape ".row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "    \
+            "{%8, %9}, {%0, %1, %2, %3};"                                                                          \
+            : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])                                           \
+            : "r"(f.a[0]), "r"(f.a[1]), "r"(f.a[2]), "r"(f.a[3]), "r"(f.b[0]), "r"(f.b[1]));                       \
+    }
+MULTIPLY_FRAGMENTS(Tf32, "m16n8k8", "tf32")
+MULTIPLY_FRAGMENTS(Float16, "m16n8k16", "f16")
+MULTIPLY_FRAGMENTS(Bfloat16, "m16n8k16", "bf16")
+#endif
 
 // sums += a b for a warp: a [PRODUCT_WORDS, rows] and b [PRODUCT_WORDS, columns], words in shared memory with these many
 // from one row to the next (8 modulo 32: no two threads meet in a bank).
 template <class Operand>
 __device__ void multiply_tile(float (&sums)[4], const unsigned* a, int a_step, const unsigned* b, int b_step, int lane) {
-#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
-    const int group = lane / 4, own = lane % 4;
-    const unsigned* left = a + own * a_step + group;
-    const unsigned* right = b + own * b_step + group;
-    const unsigned as[4] = {left[0], left[8], left[4 * a_step], left[4 * a_step + 8]};
-    const unsigned bs[2] = {right[0], right[4 * b_step]};
-    multiply_fragments(sums, as, bs, Operand());
+#if __CUDA_ARCH__ >= 800
+    multiply_fragments(sums, Fragments(a, a_step, b, b_step, lane), Operand());
 #else
 #pragma unroll 1
     for (int word = 0; word < PRODUCT_WORDS; ++word, a += a_step, b += b_step)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavetile.kernels.cuda.source import NAMES, source
+from wavetile.kernels.cuda.source import NAMES, joined, source
 
 from .host import COMPILER, HEADER, compiled, compiler_is_here
 
@@ -33,6 +33,29 @@ static void sums(float* values) {
     values[threadIdx.x] = value;
 }
 extern "C" void run(int backwards, float* values) { host::launch({1, 1, 64}, backwards, [=] { sums(values); }); }
+"""
+PRODUCT = """
+// What mma.m16n8k8 does with the registers of a warp, as the PTX ISA lays them out.
+static void product(const unsigned* a, const unsigned* b, float* by_fragments, float* plain) {
+    const int lane = threadIdx.x;
+    const Fragments own(a, 24, b, 8, lane);
+    float sums[4] = {0, 0, 0, 0};
+    for (int k = 0; k < 8; ++k)
+        for (int i = 0; i < 4; ++i) {
+            const unsigned left = __shfl_sync(0xffffffffu, own.a[k / 4 * 2 + i / 2], lane / 4 * 4 + k % 4);
+            const unsigned right = __shfl_sync(0xffffffffu, own.b[k / 4], (lane % 4 * 2 + i % 2) * 4 + k % 4);
+            sums[i] += __uint_as_float(left) * __uint_as_float(right);
+        }
+    float expected[4] = {0, 0, 0, 0};
+    multiply_tile<Tf32>(expected, a, 24, b, 8, lane);
+    for (int i = 0; i < 4; ++i) {
+        const int place = product_row(lane, i) * 8 + product_column(lane, i);
+        by_fragments[place] = sums[i], plain[place] = expected[i];
+    }
+}
+extern "C" void run(int backwards, const unsigned* a, const unsigned* b, float* by_fragments, float* plain) {
+    host::launch({1, 1, 32}, backwards, [=] { product(a, b, by_fragments, plain); });
+}
 """
 LEFT_BEHIND = """
 extern "C" void run() { host::launch({1, 1, 64}, 0, [] { if (threadIdx.x < 40) __syncthreads(); }); }
@@ -114,3 +137,13 @@ def test_all_files_go_together(tmp_path: Path) -> None:
     code.write_text(f"{HEADER.read_text()}\n{source(NAMES)}")
     done = subprocess.run([COMPILER, "-std=c++17", "-fsyntax-only", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_tile_is_shared_out_as_tensor_cores_take_it() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-9, 9, shape).astype(np.float32) for shape in ((8, 24), (8, 8)))
+    results = np.zeros((2, 16, 8), np.float32)
+    code = joined(["tile_product.cuh"], PRODUCT)
+    compiled(code).run(0, *(ctypes.c_void_p(array.ctypes.data) for array in (a, b, results[0], results[1])))
+    for result in results:
+        np.testing.assert_array_equal(result, a[:, :16].T @ b)
