@@ -12,7 +12,7 @@
 //
 // Bound by float32 multiply-adds from 32 channels on: an SM of an H100 does 128 in a cycle, and its first cache, where
 // the taps of a window find each other's pixels, gives 128 bytes meanwhile; with fewer channels by copying. 33 KiB of
-// shared memory and 161 registers a thread leave room for 3 blocks an SM, which fill each other's waits.
+// shared memory and 159 registers a thread leave room for 3 blocks an SM, which fill each other's waits.
 //
 // Each sum starts with the bias and takes its products tap by tap and in these input by input, rounded once each: it
 // does not depend on the tiles. Source: implicit GEMM, Chetlur et al. 2014 (cuDNN); ONNX Conv.

@@ -12,7 +12,7 @@ TILE_THREADS = 128
 """Of a block."""
 
 TILE_BLOCKS = 3
-"""That a multiprocessor has at a time: 161 registers a thread."""
+"""That a multiprocessor has at a time: at most 168 registers a thread."""
 
 TILE_POSITIONS = {8: 512, 16: 256, 32: 256, 64: 128}
 """Output channels of a tile -> its positions; a convolution takes the first that has all channels of a group."""
