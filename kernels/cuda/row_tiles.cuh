@@ -137,12 +137,12 @@ class RowTile {
 // as many as its sums have room for, and the same in all groups. Grid: [any, groups of rows].
 template <class Work>
 __device__ void of_rows(const word* words, const Spaces& spaces, word rows_of_lane) {
-    SHARED_ARENA(shared);
+    SHARED_ARENA(tile);
     const int rows = int(spaces.lanes * rows_of_lane), most = (rows + gridDim.y - 1) / gridDim.y;
     const int first = blockIdx.y * most, count = min(most, rows - first);
     if (count <= 0) return;
-    if (most == 1) Work::template run<1>(words, spaces, first, count, shared);
-    else if (most <= 4) Work::template run<4>(words, spaces, first, count, shared);
-    else if (most <= 8) Work::template run<8>(words, spaces, first, count, shared);
-    else Work::template run<MOST_ROWS>(words, spaces, first, count, shared);
+    if (most == 1) Work::template run<1>(words, spaces, first, count, tile);
+    else if (most <= 4) Work::template run<4>(words, spaces, first, count, tile);
+    else if (most <= 8) Work::template run<8>(words, spaces, first, count, tile);
+    else Work::template run<MOST_ROWS>(words, spaces, first, count, tile);
 }
