@@ -13,7 +13,7 @@ from .limits import Limits
 MOST_ROWS = 16
 """Rows, of any lanes, that a block multiplies with each weight that it reads."""
 
-LANES_BYTES = 43_264
+LANES_BYTES = 43_392
 """Shared memory of a block; weights that it holds from step to step lie behind."""
 
 LANES_THREADS = 512

@@ -34,29 +34,38 @@ static_assert(sizeof(DenseMemory) <= LANES_BYTES, "what a launch gives a block")
 template <class fields, class Weights>
 struct DenseOfLanes {
     template <int ROWS>
-    __device__ static void run(const word* words, const Spaces& spaces, int first_row, int count, char* shared) {
+    __device__ static void run(const word* words, const Spaces& spaces, const RowGroup& group, DenseMemory& memory) {
         const int of_lane = int(words[fields::x + 1]), inner = int(words[fields::x + 2]), columns = int(words[fields::y + 2]);
         const Weights weights(words + fields::weights, spaces.of(0));
         const float* bias = pointer<const float>(words + fields::bias, spaces.of(0));
         const Activate activate(words, spaces.of(0), fields());
-        DenseMemory& memory = *reinterpret_cast<DenseMemory*>(shared);
         for (int row = threadIdx.x; row < ROWS; row += blockDim.x) {
-            const int number = first_row + min(row, count - 1), of_batch = number % of_lane;
+            const int number = group.first + min(row, group.count - 1), of_batch = number % of_lane;
             const Memory lane = spaces.of(number / of_lane);
             memory.x[row] = pointer<const float>(words + fields::x, lane) + of_batch * words[fields::x + 3];
             memory.y[row] = pointer<float>(words + fields::y, lane) + of_batch * words[fields::y + 3];
         }
-        RowTile<ROWS> tile(memory.slab, DENSE_QUADS);
+        RowTile<Weights, ROWS> tile(memory.slab, DENSE_QUADS);
         const int first_column = 4 * DENSE_QUADS * blockIdx.x, own = first_column + 4 * tile.quad;
-        const word x_step = words[fields::x + 4], y_step = words[fields::y + 4];
-        tile.add([&](int row, int i) { return memory.x[row][i * x_step]; }, inner, own < columns, [&](int i) {
-            return Weights::unpacked(weights.packed((word(own / PANEL) * inner + i) * PANEL + own % PANEL));
-        });
+        const word y_step = words[fields::y + 4];
+        const auto* packed = weights.packed(word(own / PANEL) * inner * PANEL + own % PANEL);
+        tile.add({memory.x, 0, words[fields::x + 4]}, inner, own < columns ? packed : nullptr, PANEL / 4);
         tile.finish([&](int row, int of_tile, float sum) {
             const int column = first_column + of_tile;
-            if (row < count && column < columns)
+            if (row < group.count && column < columns)
                 memory.y[row][column * y_step] = activate(bias ? sum + bias[column] : sum, column);
         });
+    }
+
+    __device__ static void run(const word* words, const Spaces& spaces) {
+        SHARED_ARENA(tile);
+        DenseMemory& memory = *reinterpret_cast<DenseMemory*>(tile);
+        const RowGroup group(spaces, words[fields::x + 1]);
+        if (group.count <= 0) return;
+        if (group.room == 1) run<1>(words, spaces, group, memory);
+        else if (group.room == 4) run<4>(words, spaces, group, memory);
+        else if (group.room == 8) run<8>(words, spaces, group, memory);
+        else run<MOST_ROWS>(words, spaces, group, memory);
     }
 };
 
@@ -71,11 +80,11 @@ __device__ void dense_half(const word* words, const Memory& memory, const Team& 
 }
 
 __device__ inline void dense(const word* words, const Spaces& spaces, const Lanes&) {
-    of_rows<DenseOfLanes<operands::dense, Whole>>(words, spaces, words[operands::dense::x + 1]);
+    DenseOfLanes<operands::dense, Whole>::run(words, spaces);
 }
 
 __device__ inline void dense_half(const word* words, const Spaces& spaces, const Lanes&) {
-    of_rows<DenseOfLanes<operands::dense_half, Half>>(words, spaces, words[operands::dense_half::x + 1]);
+    DenseOfLanes<operands::dense_half, Half>::run(words, spaces);
 }
 
 template <class Team>

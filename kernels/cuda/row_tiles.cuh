@@ -5,8 +5,8 @@
 //
 // A thread reads 16 bytes of weights (8 of float16) and, from shared memory, ROWS numbers that its neighbours read too,
 // for 4 ROWS multiply-adds. A block of 256 threads has 16 KiB of weights under way with 4 reads ahead: an SM's share of
-// an H100's second cache, some 23 bytes a clock with 600 clocks of latency, needs 14 KiB. Few rows are bound by that,
-// 16 rows by multiply-adds: 64 a thread beside 1 read of weights and 4 of rows.
+// an H100's second cache, some 23 bytes a clock with 600 clocks of latency, needs 14 KiB. 16 rows have 2 reads ahead,
+// and 64 multiply-adds a thread beside 1 read of weights and 4 of rows.
 // Source: the split of a sum over threads as in CUDA's sample `reduction`.
 #pragma once
 
@@ -22,7 +22,7 @@ struct Whole {
     const float* data;
     __device__ Whole(const word* words, const Memory& memory) : data(pointer<const float>(words, memory)) {}
     __device__ float operator[](word index) const { return data[index]; }
-    __device__ Packed packed(word index) const { return *reinterpret_cast<const Packed*>(data + index); }
+    __device__ const Packed* packed(word index) const { return reinterpret_cast<const Packed*>(data + index); }
     __device__ static Quad unpacked(const Packed& packed) { return packed; }
 };
 
@@ -31,7 +31,7 @@ struct Half {
     const unsigned short* data;
     __device__ Half(const word* words, const Memory& memory) : data(pointer<const unsigned short>(words, memory)) {}
     __device__ float operator[](word index) const { return float16_number(data[index]); }
-    __device__ Packed packed(word index) const { return *reinterpret_cast<const Packed*>(data + index); }
+    __device__ const Packed* packed(word index) const { return reinterpret_cast<const Packed*>(data + index); }
 
     __device__ static Quad unpacked(const Packed& packed) {
         return {{float16_number(packed.v[0]), float16_number(packed.v[1]), float16_number(packed.v[2]),
@@ -39,8 +39,15 @@ struct Half {
     }
 };
 
-template <int ROWS>
+// Where the rows of a tile lie, `begin` in shared memory: element i of row r is begin[r][offset + i * step].
+struct TileRows {
+    const float* const* begin;
+    word offset, step;
+};
+
+template <class Weights, int ROWS>
 class RowTile {
+    using Packed = typename Weights::Packed;
     static constexpr int AT_ONCE = ROWS < 4 ? ROWS : 4;                // rows that a thread stores or adds up together
     static constexpr int PITCH = ROWS < 8 ? ROWS : ROWS + 4;           // such stores of 8 threads meet in no bank
     float* const slab;
@@ -61,10 +68,9 @@ class RowTile {
             for (int c = 0; c < 4; ++c) sums[r][c] = 0.0f;
     }
 
-    // Adds rows(r, i) weights(i)[c], over i in 0 .. inner - 1, to the sums of the thread's columns; a thread without
-    // `columns` only helps to fetch the rows. All threads of the block come here.
-    template <class Rows, class Weights>
-    __device__ void add(const Rows& rows, int inner, bool columns, const Weights& weights) {
+    // Adds the rows times weights[i * step], i in 0 .. inner - 1, to the sums of the thread's columns; a thread whose
+    // weights are null only helps to fetch the rows. All threads of the block come here.
+    __device__ void add(const TileRows& rows, int inner, const Packed* weights, int step) {
         const int most = SLAB_FLOATS / PITCH / slices * slices;
         for (int first = 0; first < inner; first += most) {
             const int count = min(most, inner - first);
@@ -73,13 +79,16 @@ class RowTile {
                 const int i = index % count, row = index / count * AT_ONCE;
                 float values[AT_ONCE];
 #pragma unroll
-                for (int r = 0; r < AT_ONCE; ++r) values[r] = rows(row + r, first + i);
+                for (int r = 0; r < AT_ONCE; ++r)
+                    // Other blocks may have written it in this launch: past the first cache, whose line may be older.
+                    values[r] = __ldcg(rows.begin[row + r] + rows.offset + (first + i) * rows.step);
                 store(slab + i * PITCH + row, values);
             }
             __syncthreads();
-            if (columns) {
+            if (weights) {
 #pragma unroll (ROWS < MOST_ROWS ? 4 : 2)
-                for (int i = slice; i < count; i += slices) multiply(slab + i * PITCH, weights(first + i));
+                for (int i = slice; i < count; i += slices)
+                    multiply(slab + i * PITCH, Weights::unpacked(weights[word(first + i) * step]));
             }
         }
     }
@@ -87,16 +96,10 @@ class RowTile {
     // Calls result(r, column, sum) once for every row and column of the tile, by any thread.
     template <class Result>
     __device__ void finish(const Result& result) {
-#pragma unroll
+#pragma unroll 1
         for (int first = 0; first < ROWS; first += AT_ONCE) {
             __syncthreads();
-#pragma unroll
-            for (int c = 0; c < 4; ++c) {
-                float values[AT_ONCE];
-#pragma unroll
-                for (int r = 0; r < AT_ONCE; ++r) values[r] = sums[first + r][c];
-                store(slab + (c * blockDim.x + threadIdx.x) * AT_ONCE, values);
-            }
+            put(first);
             __syncthreads();
             for (int index = threadIdx.x; index < 4 * quads * AT_ONCE; index += blockDim.x) {
                 const int r = index % AT_ONCE, q = index / AT_ONCE % quads, c = index / AT_ONCE / quads;
@@ -108,6 +111,21 @@ class RowTile {
     }
 
    private:
+    // The partial sums of AT_ONCE rows. Registers have no index: one of the groups of rows is the right one.
+    __device__ void put(int first) {
+#pragma unroll
+        for (int group = 0; group < ROWS; group += AT_ONCE) {
+            if (group != first) continue;
+#pragma unroll
+            for (int c = 0; c < 4; ++c) {
+                float values[AT_ONCE];
+#pragma unroll
+                for (int r = 0; r < AT_ONCE; ++r) values[r] = sums[group + r][c];
+                store(slab + (c * blockDim.x + threadIdx.x) * AT_ONCE, values);
+            }
+        }
+    }
+
     __device__ static void store(float* to, const float (&values)[AT_ONCE]) {
         if constexpr (AT_ONCE == 4) *reinterpret_cast<Quad*>(to) = {{values[0], values[1], values[2], values[3]}};
         else
@@ -133,16 +151,13 @@ class RowTile {
     }
 };
 
-// Runs Work::run<N>(words, spaces, first, count, shared) for the block's group of the rows of all lanes: N >= count is
-// as many as its sums have room for, and the same in all groups. Grid: [any, groups of rows].
-template <class Work>
-__device__ void of_rows(const word* words, const Spaces& spaces, word rows_of_lane) {
-    SHARED_ARENA(tile);
-    const int rows = int(spaces.lanes * rows_of_lane), most = (rows + gridDim.y - 1) / gridDim.y;
-    const int first = blockIdx.y * most, count = min(most, rows - first);
-    if (count <= 0) return;
-    if (most == 1) Work::template run<1>(words, spaces, first, count, tile);
-    else if (most <= 4) Work::template run<4>(words, spaces, first, count, tile);
-    else if (most <= 8) Work::template run<8>(words, spaces, first, count, tile);
-    else Work::template run<MOST_ROWS>(words, spaces, first, count, tile);
-}
+// The rows of all lanes that a block of a grid [any, groups of rows] works on. `room`: rows of its tile, 1, 4, 8 or 16.
+struct RowGroup {
+    int first, count, room;
+
+    __device__ RowGroup(const Spaces& spaces, word rows_of_lane) {
+        const int rows = int(spaces.lanes * rows_of_lane), most = (rows + gridDim.y - 1) / gridDim.y;
+        first = blockIdx.y * most, count = min(most, rows - first);
+        room = most == 1 ? 1 : most <= 4 ? 4 : most <= 8 ? 8 : MOST_ROWS;
+    }
+};
