@@ -20,6 +20,7 @@ from tests.fuzz.silence import BEAT_S, Silence, Threads
 from tests.fuzz.trial import Answer, Trial, run_trials
 from tests.plan.networks import parse
 from wavetile.engine.models import evaluator
+from wavetile.engine.plan import Target
 from wavetile.proto.v1 import wavetile_pb2 as pb
 
 MEMORY_BYTES = 2 << 30
@@ -126,7 +127,7 @@ def test_what_depends_on_unwritten_memory_is_seen(
     kind: type[evaluator.Evaluator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluator, "Workspace", networks.PoisonedWorkspace)
-    network = kind(networks.load_network(DOUBLED), "cpu", 1)
+    network = kind(networks.load_network(DOUBLED), Target(), 1)
     inputs = {"x": np.ones((2, 3), np.float32)}
     if kind is Leaky:
         with pytest.raises(AssertionError, match="leak depends on memory that nothing has written"):
