@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +52,8 @@ class Done:
     name: str
     passed: bool
     said: str
+    skipped: bool = False
+    """Not done, which is no fault."""
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,7 +70,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def native_kernels() -> Done:
     """The CPU's kernels, compiled by all processors for the rows that compare with them; those can do without."""
     done = _run("kernels of the CPU", [sys.executable, "-m", "wavetile.engine", "warmup"], NATIVE_SECONDS)
-    return done if done.passed else Done(done.name, True, f"skipped, {done.said}")
+    return replace(done, passed=True, skipped=not done.passed)
 
 
 def problems() -> Done:
@@ -81,7 +83,7 @@ def memory_checks() -> list[Done]:
     """A sample under compute-sanitizer."""
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
-        return [Done("compute-sanitizer", True, "not here: skipped")]
+        return [Done("compute-sanitizer", True, "it is not here", skipped=True)]
     return [
         _run(
             tool,
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done += memory_checks()
     report = Report(facts(device))
     if "times" in wanted:
-        report = times(device, facts(device), given.row_seconds, native="skipped" not in done[0].said)
+        report = times(device, facts(device), given.row_seconds, native=not done[0].skipped)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps({**report.as_json(), "parts": [vars(one) for one in done]}, indent=1), "utf-8")
     print("\n".join(summary(done, report)))
@@ -177,7 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def summary(done: Sequence[Done], report: Report) -> list[str]:
     """The last lines: the machine, the parts, the rows that the README shows."""
     lines = ["", "; ".join(f"{key}: {value}" for key, value in report.machine.items())]
-    lines += [f"{one.name}: {'passed' if one.passed else 'FAILED'}, {one.said}" for one in done]
+    for one in done:
+        outcome = "skipped" if one.skipped else "passed" if one.passed else "FAILED"
+        lines.append(f"{one.name}: {outcome}, {one.said}")
     return lines + table([row for row in read_floors() if row.headline], report) if report.rows else lines
 
 

@@ -96,8 +96,9 @@ def test_a_part_that_takes_too_long_has_failed(capsys: pytest.CaptureFixture[str
 def test_the_last_lines_have_the_parts_and_the_rows_of_the_readme() -> None:
     row = Row("tick", "GTCRN, one stream, a tick", "a hop", sides={"wavetile": Timing(9, 25.0, 30.0, 25.0)})
     report = Report({"device": "a card"}, [row])
-    lines = suite.summary([suite.Done("problems", False, "1 failed")], report)
-    assert lines[1:3] == ["device: a card", "problems: FAILED, 1 failed"]
+    parts = [suite.Done("problems", False, "1 failed"), suite.Done("memcheck", True, "it is not here", skipped=True)]
+    lines = suite.summary(parts, report)
+    assert lines[1:4] == ["device: a card", "problems: FAILED, 1 failed", "memcheck: skipped, it is not here"]
     assert any("25 (30)" in line for line in lines)
     assert "LSTM 128" not in "\n".join(lines)
     assert Report.from_json(json.loads(json.dumps({**report.as_json(), "parts": []}))) == report
