@@ -1,6 +1,6 @@
-// Between carriers and within them: convert, the roundings to narrower types, bits. A thread
-// takes one element at a time, in C order of the output. Bound by the bytes moved, but where float64 takes part: a card
-// may have 2 units of it beside 128 of float32. Source: ONNX Cast and BitCast; IEEE 754-2019, roundTiesToEven.
+// Between carriers and within them: convert, the roundings to narrower types, bits. A thread takes one element at a
+// time, in C order of the output. Bound by the bytes moved, but where float64 takes part: a card may have 2 units of it
+// beside 128 of float32. Source: ONNX Cast and BitCast; IEEE 754-2019, roundTiesToEven.
 #pragma once
 #include "carriers.cuh"
 
