@@ -24,7 +24,7 @@ __device__ void dense_of(const word* words, const Memory& memory, const Team& te
 }
 
 struct DenseMemory {
-    float slab[SLAB_FLOATS];
+    alignas(16) float slab[SLAB_FLOATS];
     const float* x[MOST_ROWS];
     float* y[MOST_ROWS];
 };
@@ -35,7 +35,8 @@ template <class fields, class Weights>
 struct DenseOfLanes {
     template <int ROWS>
     __device__ static void run(const word* words, const Spaces& spaces, const RowGroup& group, DenseMemory& memory) {
-        const int of_lane = int(words[fields::x + 1]), inner = int(words[fields::x + 2]), columns = int(words[fields::y + 2]);
+        const int of_lane = int(words[fields::x + 1]), inner = int(words[fields::x + 2]);
+        const int columns = int(words[fields::y + 2]);
         const Weights weights(words + fields::weights, spaces.of(0));
         const float* bias = pointer<const float>(words + fields::bias, spaces.of(0));
         const Activate activate(words, spaces.of(0), fields());

@@ -76,8 +76,8 @@ struct LayerPart {
 
 // In shared memory; behind it, from LANES_BYTES on, the weights that are held.
 struct LayerMemory {
+    alignas(16) float slab[SLAB_FLOATS];  // four at a time
     LayerPart part;
-    float slab[SLAB_FLOATS];
     float gates[SLOTS * MOST_UNITS * MOST_ROWS], inputs[SLOTS * MOST_UNITS * MOST_ROWS];  // [slot, unit, row]
     float kept[MOST_UNITS * MOST_ROWS];
     float bias[SLOTS * MOST_UNITS];
@@ -134,7 +134,8 @@ class LayerTile {
             else sum_gates<MOST_ROWS>(step);
             __syncthreads();
             each_cell([&](int cell, int row, int unit, const float(&gates)[SLOTS]) {
-                memory.rows.y[row][at(step) * part.y_time + unit * part.y_step] = Cell::next(gates, memory.kept[cell], part.relu);
+                const float h = Cell::next(gates, memory.kept[cell], part.relu);
+                memory.rows.y[row][at(step) * part.y_time + unit * part.y_step] = h;
             });
         }
         if constexpr (GATES == 4)
@@ -165,7 +166,7 @@ class LayerTile {
             placed.last_cell[row] = state(fields::last_cell);
         }
         placed.from_input[row] = pointer<float>(words + fields::scratch, lane) +
-                            in_batch * min(part.time, STEPS_AHEAD) * GATES * width();
+                                 in_batch * min(part.time, STEPS_AHEAD) * GATES * width();
     }
 
     __device__ int width() const { return (part.hidden + PANEL - 1) / PANEL * PANEL; }
@@ -177,8 +178,10 @@ class LayerTile {
 
     __device__ void hold() {
         const int fours = part.units / 4;
-        for (int index = threadIdx.x; index < part.hidden * GATES * fours; index += blockDim.x)
-            held[index] = *hidden_weights.packed(place_of(part.hidden, index / fours / GATES, index / fours % GATES, index % fours));
+        for (int index = threadIdx.x; index < part.hidden * GATES * fours; index += blockDim.x) {
+            const int gate = index / fours % GATES, i = index / fours / GATES;
+            held[index] = *hidden_weights.packed(place_of(part.hidden, i, gate, index % fours));
+        }
     }
 
     // Calls action(cell, row, unit, gates) for each hidden number of each row, always by the same thread.
