@@ -23,6 +23,8 @@ _CODE = ("engine/graph", "engine/plan", "engine/models", "kernels")
 """Folders of the package whose code a certificate depends on."""
 _LIBRARIES = ("numpy", "onnx")
 """Others' code that folds constants, finds shapes and is the reference, beside what `machine` names."""
+_SUFFIXES = frozenset({".py", ".cuh"})
+"""Of files with code."""
 
 
 def certificate_folder() -> Path:
@@ -61,7 +63,7 @@ def code_digest() -> str:
 
 def _sources() -> Iterator[Path]:
     for folder in _CODE:
-        yield from sorted((_PACKAGE / folder).rglob("*.py"))
+        yield from sorted(path for path in (_PACKAGE / folder).rglob("*") if path.suffix in _SUFFIXES)
 
 
 def _read(path: Path) -> Certificate | None:

@@ -72,9 +72,17 @@ def test_rounded_products(products: Products) -> None:
     assert np.abs(got - defined).max() < step
 
 
-def test_certificate() -> None:
-    """A stream of a U-Net's rows gives what the whole gives, each compiled for CUDA."""
-    network = load_network(CARDS_FOLDER / "nuclei_compact.onnx")
+@pytest.mark.parametrize(
+    ("name", "axis", "sizes"),
+    [
+        ("nuclei_compact.onnx", "height", {"width": 16}),
+        ("retina_unet/retina_unet_flip1.onnx", "H", {"N": 1, "W": 16}),
+        ("meshnet3d/meshnet_model5_gw_ae.onnx", "D", {"H": 4, "W": 4}),
+    ],
+)
+def test_certificate(name: str, axis: str, sizes: dict[str, int], models: Path) -> None:
+    """A stream of rows, or slices, gives what the whole gives, each compiled for CUDA."""
+    network = load_network((models if "/" in name else CARDS_FOLDER) / name)
     with cuda_on_host(prefers="graph"):
-        _, certificate = NetworkStreams(network, Target("cuda")).plan(["height"], [None], {"width": 16})
+        _, certificate = NetworkStreams(network, Target("cuda")).plan([axis], [None], sizes)
     assert certificate.max_difference < 1e-5

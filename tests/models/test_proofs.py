@@ -54,6 +54,11 @@ def test_a_proof_is_made_once_for_each_subject_and_code(monkeypatch: pytest.Monk
     assert kept_certificate(("network", 1), prove).carried_bytes == 3
 
 
+def test_all_that_computes_is_code() -> None:
+    suffixes = {path.suffix for path in proofs._sources() if "kernels" in path.parts}
+    assert suffixes == {".py", ".cuh"}
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"axes": 3}', '{"axes": [{"name": 1}], "lengths": []}'])
 def test_a_file_that_is_not_whole_is_made_again(content: str) -> None:
     prove = Prover()
