@@ -1,15 +1,19 @@
 // The scalar functions of element-wise kernels and activations, by the numbers of `kernels/opcodes.py`.
-// CUDA's own float32 functions (1 to 2 ulp, denormals kept); powers in float64, which alone keep half an ulp.
+// CUDA's own float32 functions (1 to 2 ulp); powers in float64, which alone keep half an ulp. Denormals of float32 count
+// as zero: CuPy has it so (-ftz=true), and on the processor a step computes without them, too.
 // Source: CUDA C++ Programming Guide, "Mathematical Functions"; ONNX operators of the same names.
 #pragma once
 
-// What the bits of a float16 mean.
+// What the bits of a float16 mean. Its denormals are numbers like others here; no float32 arithmetic, which takes the
+// same digits with the smallest exponent for zero, may come between.
 __device__ inline float float16_number(unsigned bits) {
-    // Sign, then exponent and digits moved to where float32 has them; 2^112 rights the exponent, denormals too.
-    const unsigned rest = (bits & 0x7fffu) << 13;
-    const float size = __uint_as_float(rest) * 5.192296858534828e+33f;
-    const float value = (bits & 0x7c00u) == 0x7c00u ? __uint_as_float(rest | 0x7f800000u) : size;
-    return bits & 0x8000u ? -value : value;
+#ifdef __CUDACC__
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<unsigned short>(bits)));
+    return value;
+#else
+    return host::float16_number(bits);
+#endif
 }
 
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }

@@ -66,13 +66,13 @@ def test_dense(backend: str, sizes: tuple[int, int, int], lanes: int) -> None:
     check("dense", backend, lanes, operands)
 
 
-def test_every_finite_number_of_float16_is_widened_exactly() -> None:
+def check_widening(backend: str) -> None:
     """Through the kernel: one input of 1, and each number as the weight of a column."""
     bits = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     numbers = bits[np.isfinite(bits)].astype(np.float32)
     got = run_kernel(
         "dense_half",
-        "cpu",
+        backend,
         x=Lanes(np.ones((1, 1, 1), np.float32)),
         weights=Constant(halved(packing.dense(numbers[None]))),
         bias=None,
@@ -83,6 +83,16 @@ def test_every_finite_number_of_float16_is_widened_exactly() -> None:
         slope=None,
     )
     np.testing.assert_array_equal(got["y"][0, 0], numbers)
+
+
+def test_every_finite_number_of_float16_is_widened_exactly() -> None:
+    check_widening("cpu")
+
+
+@pytest.mark.parametrize("backend", [*ALL_BACKENDS[2:], *TOGETHER[:1]])
+def test_cuda_widens_as_exactly(backend: str) -> None:
+    """Denormals, too, although those of float32 count as zero there."""
+    check_widening(backend)
 
 
 def test_a_machine_without_the_instruction_widens_as_exactly(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_90a")
 """The oldest, a common and the newest architecture that kernels are written for."""
 MISSING = "neither NVRTC (`pip install nvidia-cuda-nvrtc cuda-bindings`) nor nvcc is here"
 
-_OPTIONS = ("-std=c++17",)
+_OPTIONS = ("-std=c++17", "-ftz=true")
+"""Of `CupyDevice`, and CuPy's own."""
 _ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 _SPILL = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 _REGISTERS = re.compile(r"Used (\d+) registers")
@@ -101,6 +102,7 @@ def _nvrtc(code: str, architecture: str) -> str:
     from cuda.bindings import nvrtc
 
     options = [f"-arch={architecture}".encode(), *(option.encode() for option in _OPTIONS), b"--ptxas-options=-v"]
+    options.append(b"--device-as-default-execution-space")  # which CuPy asks for, too
     _, program = nvrtc.nvrtcCreateProgram(code.encode(), b"kernels.cu", 0, [], [])
     try:
         (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)

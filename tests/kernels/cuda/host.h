@@ -11,6 +11,9 @@
 
 #include <math.h>  // functions of float and of double by one name, as in CUDA
 #include <ucontext.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #define __device__
 #define __global__
@@ -49,6 +52,8 @@ namespace host {
 
 constexpr int WARP_THREADS = 32;
 constexpr size_t STACK_BYTES = 64 * 1024;
+constexpr int MOST_THREADS = 1024;  // of a block
+constexpr int MOST_BLOCKS_Y = 65535;
 constexpr int MOST_IDLE_ROUNDS = 100;  // in which threads do nothing but look whether others have come
 
 enum class Wait { NOTHING, BLOCK, WARP, ENDED };
@@ -131,6 +136,18 @@ static void wait_for_groups(int latest) {
 
 // What the compiler makes of float32 as float16, rounded to the nearest.
 static unsigned float16_bits(float value) { return bits_as<unsigned short>(static_cast<_Float16>(value)); }
+static float float16_number(unsigned bits) { return bits_as<_Float16>(static_cast<unsigned short>(bits)); }
+
+// Denormals count as zero while this is there, as kernels are compiled to have it (-ftz=true); those of float64 as well,
+// which a card would keep.
+struct NoDenormals {
+#ifdef __SSE__
+    static constexpr unsigned FLUSHED = 0x8040;  // results (bit 15) and operands (bit 6)
+    const unsigned before = _mm_getcsr();
+    NoDenormals() { _mm_setcsr(before | FLUSHED); }
+    ~NoDenormals() { _mm_setcsr(before); }
+#endif
+};
 
 // Whether all threads from `first` on, `count` of them, are at `wait`; if so they may go on.
 static bool released(int first, int count, Wait wait) {
@@ -194,6 +211,9 @@ template <class Body>
 void launch(const Grid& grid, bool backwards, const Body& body) {
     gridDim = {grid.blocks_x, grid.blocks_y, 1};
     blockDim = {grid.threads, 1, 1};
+    const bool exists = grid.blocks_x > 0 && grid.blocks_y > 0 && grid.threads > 0;
+    if (!exists || grid.blocks_y > MOST_BLOCKS_Y || grid.threads > MOST_THREADS) fail("a launch that no card takes");
+    const NoDenormals arithmetic;
     const int blocks = grid.blocks_x * grid.blocks_y, at_once = grid.together ? blocks : 1;
     if (team.threads.size() < size_t(at_once * grid.threads)) team.threads.resize(at_once * grid.threads);
     for (auto& values : team.exchanged) values.resize(team.threads.size());

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,14 @@ static void product(const unsigned* a, const unsigned* b, float* by_fragments, f
 }
 extern "C" void run(int backwards, const unsigned* a, const unsigned* b, float* by_fragments, float* plain) {
     host::launch({1, 1, 32}, backwards, [=] { product(a, b, by_fragments, plain); });
+}
+"""
+TOO_MANY = """
+extern "C" void run() { host::launch({1, 65536, 1}, 0, [] {}); }
+"""
+HALVED = """
+extern "C" void run(int backwards, float* values) {
+    host::launch({1, 1, 64}, backwards, [=] { values[threadIdx.x] = values[threadIdx.x] * 0.5f; });
 }
 """
 LEFT_BEHIND = """
@@ -129,6 +138,22 @@ def test_a_barrier_that_some_threads_do_not_reach_ends_the_process(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode < 0
     assert "waits for what others do not reach" in done.stderr
+
+
+def test_a_launch_that_no_card_takes_ends_the_process(tmp_path: Path) -> None:
+    library = compiled(TOO_MANY)
+    script = f"import ctypes; ctypes.CDLL({library._name!r}).run()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode < 0
+    assert "a launch that no card takes" in done.stderr
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="others have no switch for it")
+def test_denormals_count_as_zero_as_on_a_card() -> None:
+    values = np.full(THREADS, 1.5 * 2.0**-126, np.float32)
+    for result in _both_ways(HALVED, values):
+        assert not result.any()
+    assert (values * np.float32(0.5)).all(), "elsewhere they are kept"
 
 
 def test_all_files_go_together(tmp_path: Path) -> None:
