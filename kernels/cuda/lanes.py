@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     """What a launch needs beside its function; see `Launch`."""
 
     grid: tuple[int, int]
+    """Parts of the result of each group of rows, side by side: a second axis has no room for the rows of all lanes."""
     threads: int
     shared_bytes: int = LANES_BYTES
     arrivals: int = 0
@@ -49,7 +50,8 @@ def shape_of_lanes(kernel: Kernel, operands: Mapping[str, Any], lanes: int, limi
         return None
     if "hidden_weights" not in operands:
         rows, columns = operands["y"].shape
-        return Shape((-(-columns // DENSE_COLUMNS), _groups(lanes * rows)), limits.slices * DENSE_COLUMNS // 4)
+        blocks = -(-columns // DENSE_COLUMNS) * _groups(lanes * rows)
+        return Shape((blocks, 1), limits.slices * DENSE_COLUMNS // 4)
     if not operands.get("linear_before_reset", True):
         return None
     time, batch, hidden = operands["y"].shape
@@ -68,7 +70,7 @@ def _sequence(hidden: int, weight_bytes: int, groups: int, limits: Limits) -> Sh
     found = None
     for units in LAYER_UNITS:
         shape = _layer(hidden, units, groups, limits)._replace(cooperative=True)
-        if shape.grid[0] * groups > limits.multiprocessors:
+        if shape.grid[0] > limits.multiprocessors:
             continue
         held_bytes = shape.shared_bytes + units * hidden * weight_bytes
         if held_bytes <= limits.shared_bytes:
@@ -78,8 +80,8 @@ def _sequence(hidden: int, weight_bytes: int, groups: int, limits: Limits) -> Sh
 
 
 def _layer(hidden: int, units: int, groups: int, limits: Limits) -> Shape:
-    return Shape((-(-hidden // units), groups), limits.slices * units, arrivals=2 * groups)
+    return Shape((-(-hidden // units) * groups, 1), limits.slices * units, arrivals=2 * groups)
 
 
 def _groups(rows: int) -> int:
-    return -(-rows // MOST_ROWS)
+    return max(1, -(-rows // MOST_ROWS))

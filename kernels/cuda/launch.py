@@ -22,7 +22,7 @@ class Launch(NamedTuple):
 
     entry: Entry
     grid: tuple[int, int]
-    """Blocks: of a lane x lanes; for `Team.LANES` parts of the result x groups of rows."""
+    """Blocks: of a lane x lanes; for `Team.LANES` of all lanes x 1."""
     threads: int
     """Of a block."""
     shared_bytes: int = 0

@@ -30,7 +30,7 @@ struct DenseMemory {
 };
 static_assert(sizeof(DenseMemory) <= LANES_BYTES, "what a launch gives a block");
 
-// All lanes together: a block takes 32 columns of up to 16 rows. Grid: [tiles of the columns, groups of rows].
+// All lanes together: a block takes 32 columns of up to 16 rows. Grid: tiles of the columns x groups of rows.
 template <class fields, class Weights>
 struct DenseOfLanes {
     template <int ROWS>
@@ -47,7 +47,7 @@ struct DenseOfLanes {
             memory.y[row] = pointer<float>(words + fields::y, lane) + of_batch * words[fields::y + 3];
         }
         RowTile<Weights, ROWS> tile(memory.slab, DENSE_QUADS);
-        const int first_column = 4 * DENSE_QUADS * blockIdx.x, own = first_column + 4 * tile.quad;
+        const int first_column = 4 * DENSE_QUADS * group.part, own = first_column + 4 * tile.quad;
         const word y_step = words[fields::y + 4];
         const auto* packed = weights.packed(word(own / PANEL) * inner * PANEL + own % PANEL);
         tile.add({memory.x, 0, words[fields::x + 4]}, inner, own < columns ? packed : nullptr, PANEL / 4);

@@ -1,5 +1,5 @@
 // LSTM and GRU (reset behind the product) of all lanes together: a block takes some hidden numbers, with all of their
-// gates, of up to 16 rows, which may be rows of several lanes. Grid: [tiles of the hidden axis, groups of rows].
+// gates, of up to 16 rows, which may be rows of several lanes. Grid: tiles of the hidden axis x groups of rows.
 //
 // A step reads each weight once for a group of rows: 4 gates x hidden x (input + hidden) x 4 bytes, 33.6 MB at 1024,
 // which an H100's second cache (some 5.5 TB/s) gives in 6 us. It is bound by that: the 8.4 M multiply-adds of a row take
@@ -55,7 +55,7 @@ struct LayerRows {
 
 // What a block works on. In shared memory, too: registers are for sums.
 struct LayerPart {
-    int time, batch, inner, hidden, units, first_unit, count, room;
+    int time, batch, inner, hidden, units, first_unit, blocks, count, room;
     word x_time, x_step, y_time, y_step;
     bool reverse, relu;
     unsigned *arrived, *left;  // blocks of this group of rows
@@ -65,12 +65,12 @@ struct LayerPart {
         time = int(words[fields::x + 1]), batch = int(words[fields::x + 2]), inner = int(words[fields::x + 3]);
         hidden = int(words[fields::y + 3]);
         units = 4;  // 4, 8 or 16, by the launch
-        while (units * gridDim.x < hidden) units *= 2;
-        first_unit = blockIdx.x * units, count = group.count, room = group.room;
+        while (units * group.parts < hidden) units *= 2;
+        first_unit = group.part * units, blocks = group.parts, count = group.count, room = group.room;
         x_time = words[fields::x + 4], x_step = words[fields::x + 6];
         y_time = words[fields::y + 4], y_step = words[fields::y + 6];
         reverse = words[fields::reverse] != 0, relu = false;
-        arrived = spaces.arrivals + 2 * blockIdx.y, left = arrived + 1;
+        arrived = spaces.arrivals + 2 * group.number, left = arrived + 1;
     }
 };
 
@@ -276,7 +276,7 @@ class LayerTile {
         if (threadIdx.x == 0) {
             __threadfence();
             atomicAdd(part.arrived, 1u);
-            while (*const_cast<volatile unsigned*>(part.arrived) < unsigned(steps) * gridDim.x) __nanosleep(20);
+            while (*const_cast<volatile unsigned*>(part.arrived) < unsigned(steps * part.blocks)) __nanosleep(20);
             __threadfence();
         }
         __syncthreads();
@@ -287,7 +287,7 @@ class LayerTile {
         __syncthreads();
         if (threadIdx.x == 0) {
             __threadfence();
-            memory.last = atomicAdd(part.left, 1u) == gridDim.x - 1;
+            memory.last = atomicAdd(part.left, 1u) == unsigned(part.blocks) - 1;
             __threadfence();
         }
         __syncthreads();

@@ -151,13 +151,17 @@ class RowTile {
     }
 };
 
-// The rows of all lanes that a block of a grid [any, groups of rows] works on. `room`: rows of its tile, 1, 4, 8 or 16.
+// The rows of all lanes that a block works on, and which part of their result. The parts of a group of rows lie side by
+// side along the grid's first axis, which alone is long enough for the groups of many lanes. `room`: rows of the block's
+// tile, 1, 4, 8 or 16.
 struct RowGroup {
-    int first, count, room;
+    int part, parts, number, first, count, room;
 
     __device__ RowGroup(const Spaces& spaces, word rows_of_lane) {
-        const int rows = int(spaces.lanes * rows_of_lane), most = (rows + gridDim.y - 1) / gridDim.y;
-        first = blockIdx.y * most, count = min(most, rows - first);
+        const int rows = int(spaces.lanes * rows_of_lane), groups = max(1, (rows + int(MOST_ROWS) - 1) / int(MOST_ROWS));
+        const int most = (rows + groups - 1) / groups, block = blockIdx.x;
+        parts = gridDim.x / groups, part = block % parts, number = block / parts;
+        first = number * most, count = min(most, rows - first);
         room = most == 1 ? 1 : most <= 4 ? 4 : most <= 8 ? 8 : MOST_ROWS;
     }
 };

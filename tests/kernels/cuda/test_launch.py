@@ -43,7 +43,7 @@ def layer(kernel: str, time: int, batch: int, hidden: int, lanes: int = 1, **cha
 def test_a_step_reads_its_weights_once_for_up_to_16_rows_of_any_streams() -> None:
     for lanes, batch, groups in [(1, 1, 1), (16, 1, 1), (17, 1, 2), (5, 8, 3)]:
         one = layer("lstm", 1, batch, 1024, lanes)
-        assert (one.entry.function, one.grid, one.threads) == ("lstm_lanes", (128, groups), 256)
+        assert (one.entry.function, one.grid, one.threads) == ("lstm_lanes", (128 * groups, 1), 256)
         assert one.arrivals == 2 * groups
         assert not one.cooperative
 
@@ -65,7 +65,7 @@ def test_weights_that_no_block_can_hold_are_read_at_each_step() -> None:
 
 def test_more_rows_take_larger_parts_and_then_a_block_each() -> None:
     assert layer("gru", 10, 16, 512).grid == (128, 1)
-    assert layer("gru", 10, 64, 512).grid == (32, 4)
+    assert layer("gru", 10, 64, 512).grid == (32 * 4, 1)
     alone = layer("gru", 10, 16, 512, 30)
     assert (alone.entry.function, alone.grid, alone.cooperative) == ("gru_block", (1, 30), False)
 
