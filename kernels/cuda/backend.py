@@ -25,6 +25,7 @@ from .executors import (
     interpreter,
     shared_arena_bytes,
 )
+from .limits import MOST_LANES
 from .memory import DeviceArena, DeviceStates, DeviceTable, DeviceWeights, PortWindows
 from .source import check
 
@@ -105,10 +106,13 @@ class CudaBackend:
         """Bind a program: each number of lanes on the executor that is fastest for it.
 
         Raises:
-            KernelError: a kernel is not there, or the slots or the arena are another back end's.
+            KernelError: a kernel is not there, the slots or the arena are another back end's, or there are more lanes
+                than a launch takes.
             DeviceError: there is no room.
         """
         check(KERNELS[kernel_id].name for kernel_id in program.table.kernels)
+        if lanes > MOST_LANES:
+            raise KernelError(f"{lanes} lanes are too many for one launch; up to {MOST_LANES} would work")
         if arena is None:
             arena = self.arena(lanes, program.arena_bytes)
         if not isinstance(states, DeviceStates) or not isinstance(arena, DeviceArena):

@@ -20,6 +20,9 @@ from .structures import Parameters, Spaces, Walk
 RESIDENT_THREADS = (128, 256, 512, 1024)
 """Of a block of the interpreter; which is best is measured."""
 
+MOST_RECORDED = 1 << 15
+"""Kernels in all graphs of a program: a graph takes about 10 KB for each, which no budget counts."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -108,7 +111,8 @@ class ResidentExecutor:
 class GraphExecutor:
     """A kernel an instruction. What a number of lanes takes is recorded when it first comes, and replayed.
 
-    Inputs are copied from the host's memory before, outputs back to it behind; nothing else is.
+    Where very many numbers have come, further ones are launched kernel by kernel. Inputs are copied from the host's
+    memory before, outputs back to it behind; nothing else is.
     """
 
     def __init__(self, placed: Placed, arena: DeviceArena, budget: Budget) -> None:
@@ -129,11 +133,15 @@ class GraphExecutor:
             for index in range(len(widest))
         ]
         self._graphs: dict[int, Graph] = {}
+        self._most_graphs = max(1, MOST_RECORDED // max(1, len(widest)))
 
     def enqueue(self, lanes: int) -> None:
         """Put a step of lanes 0 .. lanes - 1 into the program's queue."""
         graph = self._graphs.get(lanes)
         if graph is None:
+            if len(self._graphs) >= self._most_graphs:
+                self._step(lanes)
+                return
             graph = self._graphs[lanes] = self._placed.queue.record(lambda: self._step(lanes))
         self._placed.queue.replay(graph)
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from .tiles import SMALLEST_TILED
 
+MOST_LANES = 65_535
+"""Of a launch: where each lane has blocks of its own, lanes are a grid's second axis."""
+
 
 @dataclass(frozen=True)
 class Limits:

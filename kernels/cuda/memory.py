@@ -24,8 +24,9 @@ def uploaded(queue: Queue, budget: Budget, array: np.ndarray, purpose: str) -> D
     """An array's bytes on the card."""
     whole = np.ascontiguousarray(array)
     memory = budget.allocate(aligned(whole.nbytes), purpose)
-    queue.copy(memory.address, whole.ctypes.data, whole.nbytes)
-    queue.wait()
+    if whole.nbytes:
+        queue.copy(memory.address, whole.ctypes.data, whole.nbytes)
+        queue.wait()
     return memory
 
 

@@ -48,6 +48,8 @@ class HostDevice:
         self.total_bytes = self.free_bytes = total_bytes
         self.made = 0
         """Allocations, page-locked arrays, functions, queues and graphs so far."""
+        self.recorded = 0
+        """Graphs of them."""
         self.launched: list[str] = []
         """Functions, in the order of their launches."""
 
@@ -150,6 +152,7 @@ class _Queue:
 
     def record(self, work: Callable[[], None]) -> list[Callable[[], None]]:
         self._device.made += 1
+        self._device.recorded += 1
         assert self._recorded is None
         self._recorded = []
         work()

@@ -14,6 +14,7 @@ from tests.plan.networks import parse, signal
 from wavetile.engine.errors import BackendError
 from wavetile.engine.graph import State, fuse, load_network, specialise
 from wavetile.engine.plan import Program, SharedArena, StatePool, Workspace, compile_graph, devices
+from wavetile.kernels.cuda import executors
 from wavetile.kernels.cuda.backend import CudaBackend
 from wavetile.kernels.cuda.budget import in_bytes, read_bytes
 from wavetile.kernels.cuda.device import DeviceError
@@ -260,6 +261,27 @@ def test_much_arithmetic_is_not_tried_on_one_block() -> None:
         ).choices[0]
     assert list(choice.step_us) == [choice.executor]
     assert choice.ruled_out.endswith("million multiply-adds a step are too many for one block; up to 50 are tried")
+
+
+def test_graphs_are_not_kept_without_end(layers: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "MOST_RECORDED", 2 * len(layers.table.kernels))
+    with cuda_on_host(prefers="graph", limits=HELD) as backend:
+        workspace, alone = Workspace(layers, "cuda", 5), Workspace(layers, "cuda")
+        device = backend.device
+        assert isinstance(device, HostDevice)
+        device.recorded = 0
+        for lanes in (5, 3, 4, 2):
+            workspace.input("x")[...] = signal((5, *workspace.input("x").shape[1:]), lanes)
+            workspace.run(lanes)
+            alone.input("x")[0] = workspace.input("x")[lanes - 1]
+            alone.run(1)
+            assert workspace.output("y")[lanes - 1].tobytes() == alone.output("y")[0].tobytes()
+        assert device.recorded == 2 + 1, "two graphs of the one, and one of the other"
+
+
+def test_more_lanes_than_a_launch_takes_are_refused(program: Program) -> None:
+    with cuda_on_host(), pytest.raises(BackendError, match="65536 lanes are too many for one launch; up to 65535"):
+        Workspace(program, "cuda", 65_536)
 
 
 def test_an_old_card_is_refused() -> None:
