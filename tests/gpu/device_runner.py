@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from wavetile.kernels.contract import ElementType, TensorRef
 from wavetile.kernels.cuda.device import Device, DeviceMemory
 from wavetile.kernels.cuda.launch import Launch, launch, most_arrivals
 from wavetile.kernels.cuda.limits import Limits
@@ -18,9 +19,13 @@ from wavetile.kernels.cuda.structures import Parameters, Spaces, Walk
 from wavetile.kernels.schemas import KERNELS
 from wavetile.kernels.table import Memory, Table
 
+NEAR = {"rtol": 1e-5, "atol": 1e-5}
+"""Of two ways to run a table of floats: which product and sum become one operation the compiler decides for each of its
+functions, and tensor cores add in an order of their own. Whole numbers are the same."""
+
 
 class DeviceRunner:
-    """A table on a card. Each run is made twice, by the interpreter and an instruction at a time: the same bits.
+    """A table on a card. Each run is made several times, by the interpreter and an instruction at a time: NEAR.
 
     With `together`, limits that take lanes together, whose sums have an order of their own, both are of an instruction
     at a time.
@@ -63,8 +68,18 @@ class DeviceRunner:
         expected = self._done(first)
         for way in others:
             for one, other in zip(expected, self._done(way), strict=True):
-                assert one.tobytes() == other.tobytes(), f"{self._names}: two ways to run it give other numbers"
+                assert self._alike(one, other), f"{self._names}: two ways to run it give other numbers"
         self._memory.arena[...], self._memory.state[...] = expected
+
+    def _alike(self, one: np.ndarray, other: np.ndarray) -> bool:
+        if one.tobytes() == other.tobytes():
+            return True
+        values = [value for kernel, words in self._instructions for value in kernel.decode(words).values()]
+        elements = {value.element for value in values if isinstance(value, TensorRef)}
+        if ElementType.INT64 in elements:
+            return False
+        numbers = np.float64 if ElementType.FLOAT64 in elements else np.float32
+        return np.allclose(one.view(numbers), other.view(numbers), equal_nan=True, **NEAR)
 
     def _ways(self, lanes: int) -> list[Callable[[], None]]:
         if self._together is not None:

@@ -43,6 +43,27 @@ def test_what_differs_between_the_two_ways_is_found(device: HostDevice, monkeypa
         run_kernel("unary", "cuda", x=Constant(x[0]), y=Out(x.shape[1:]), operator=Unary.RELU, alpha=0.0, beta=0.0)
 
 
+def test_the_two_ways_may_round_differently(device: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = DeviceRunner._done
+
+    def off_by(relative: float) -> None:
+        def nudged(runner: DeviceRunner, work: partial[None]) -> tuple[np.ndarray, np.ndarray]:
+            arena, state = done(runner, work)
+            if work.func.__name__ == "step":
+                arena.view(np.float32)[...] *= np.float32(1 + relative)
+            return arena, state
+
+        monkeypatch.setattr(DeviceRunner, "_done", nudged)
+
+    x = Lanes(np.ones((1, 1, 1, 1, 1, 2, 3), np.float32))
+    operands = {"x": x, "y": Out((1, 1, 1, 1, 2, 3)), "operator": Unary.RELU, "alpha": 0.0, "beta": 0.0}
+    off_by(1e-6)
+    assert (run_kernel("unary", "cuda", **operands)["y"] == 1).all()
+    off_by(1e-3)
+    with pytest.raises(AssertionError, match="two ways to run it give other numbers"):
+        run_kernel("unary", "cuda", **operands)
+
+
 def test_lanes_that_are_taken_together_go_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     device = HostDevice()
     monkeypatch.setitem(harness.RUNNERS, "cuda_held", partial(DeviceRunner, device=device, together=HELD))
