@@ -27,6 +27,14 @@ def _cupy() -> Any:
         raise DeviceError(
             f"the back end 'cuda' needs CuPy, which can not be imported ({error}); {EXTRAS} would work"
         ) from None
+    except OSError as error:  # it makes its folder at once
+        raise _unkept(error) from None
+
+
+def _unkept(error: OSError) -> DeviceError:
+    return DeviceError(
+        f"CuPy can not keep what it compiles: {error}; CUPY_CACHE_DIR would work, set to a folder that can be written"
+    )
 
 
 class CupyDevice:
@@ -115,6 +123,8 @@ class CupyDevice:
                     function = self._functions[key] = _Function(kernel, self.facts.shared_bytes)
                 except (self._cupy.cuda.compiler.CompileException, RuntimeError) as error:  # or there is no compiler
                     raise DeviceError(f"the CUDA kernel {name!r} can not be compiled and loaded: {error}") from None
+                except OSError as error:
+                    raise _unkept(error) from None
             return function
 
     def queue(self) -> CupyQueue:

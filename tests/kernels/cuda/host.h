@@ -206,19 +206,9 @@ struct Grid {
     int together = 0;      // all blocks run at the same time; else one after the other
 };
 
-// Denormal numbers count as 0 while it lives, as in float32 on a card (kernels/cuda/functions.cuh).
-struct WithoutDenormals {
-#ifdef __SSE__
-    const unsigned before = _mm_getcsr();
-    WithoutDenormals() { _mm_setcsr(before | 0x8040); }
-    ~WithoutDenormals() { _mm_setcsr(before); }
-#endif
-};
-
 // Run `body` as the threads of a grid.
 template <class Body>
 void launch(const Grid& grid, bool backwards, const Body& body) {
-    const WithoutDenormals arithmetic;
     gridDim = {grid.blocks_x, grid.blocks_y, 1};
     blockDim = {grid.threads, 1, 1};
     const bool exists = grid.blocks_x > 0 && grid.blocks_y > 0 && grid.threads > 0;
