@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.rows import Report
+from tests.conftest import MODELS_VARIABLE, shared_folder
 
 from .bench import failed, measured, rows
 from .page import read_floors, table
@@ -43,6 +47,8 @@ PYTEST = (
 NATIVE_SECONDS, PROBLEMS_SECONDS, MEMORY_SECONDS, TIMES_SECONDS = 80, 230, 45, 140
 ROW_SECONDS = 1.0
 WORKERS = 12
+TAIL_LINES = 40
+"""Of what a part says, which are shown."""
 
 
 @dataclass(frozen=True)
@@ -95,27 +101,31 @@ def memory_checks() -> list[Done]:
 
 
 def _run(name: str, command: Sequence[str], seconds: float) -> Done:
+    """What a command comes to. All that it has started ends with it: times are taken next."""
     print(f"== {name}", flush=True)
-    try:
-        done = subprocess.run(
-            command, cwd=REPOSITORY, timeout=seconds, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-    except subprocess.TimeoutExpired as error:
-        print(_tail(error.stdout))
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        output, late = "", False
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            late = True
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if late:
+            output, _ = process.communicate()
+    print("\n".join(output.splitlines()[-TAIL_LINES:]))
+    if late:
         return Done(name, False, f"not done in {seconds:.0f} s")
-    print(_tail(done.stdout))
-    return Done(name, done.returncode == 0, last_line(done.stdout))
+    return Done(name, process.returncode == 0, last_line(output))
 
 
 def last_line(output: str) -> str:
     """What pytest says in the end, without its frame."""
     counted = re.findall(r"^=*\s*(\d+ (?:passed|failed|error|skipped|deselected).*?)\s*=*$", output, re.MULTILINE)
     return counted[-1] if counted else (output.strip().splitlines() or ["nothing was said"])[-1]
-
-
-def _tail(output: str | bytes | None, count: int = 40) -> str:
-    text = output.decode(errors="replace") if isinstance(output, bytes) else output or ""
-    return "\n".join(text.splitlines()[-count:])
 
 
 def times(device: Device, machine: dict[str, str], row_seconds: float, *, native: bool) -> Report:
@@ -162,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nothing was run: {error}")
         return NO_CARD
     wanted = given.only or PARTS
+    os.environ[MODELS_VARIABLE] = str(shared_folder(MODELS_VARIABLE, "models"))  # as for the tests
     done: list[Done] = [native_kernels()] if "times" in wanted else []
     if "problems" in wanted:
         done.append(problems())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.benchmarks.rows import OURS
 from tests.kernels.cuda.host import COMPILER, compiler_is_here
 from tests.kernels.cuda.host_device import cuda_on_host
+from wavetile.engine.models import catalogue
 
 from . import bench
 from .networks import convolution_layer, recurrent_layer
@@ -42,6 +46,15 @@ def test_sides_that_say_their_times_take_turns() -> None:
     assert timings[OURS].calls == 5
     assert timings[OURS].median_us == 3
     assert turns[2:6] in (["torch", OURS, OURS, "torch"], [OURS, "torch", "torch", OURS])
+
+
+def test_trained_networks_that_are_not_here_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVETILE_MODELS", str(tmp_path))
+    monkeypatch.setenv("WAVETILE_CACHE", str(tmp_path))
+    monkeypatch.setattr(catalogue, "fetch", lambda *_, **__: pytest.fail("it fetches"))
+    planned = [("tick", card, partial(bench.tick, card, 0.0, native=False)) for card in ("gtcrn", "silero_vad")]
+    for row in bench.measured(iter(planned), float("inf")):
+        assert row.refusal == "skipped: its trained network is not here"
 
 
 @pytest.mark.parametrize(("ours", "passes"), [(1.0, True), (1.2, False), (np.nan, False)])

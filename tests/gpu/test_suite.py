@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,41 @@ def test_a_part_that_takes_too_long_has_failed(capsys: pytest.CaptureFixture[str
     assert done.said == "not done in 0 s"
 
 
+@pytest.mark.parametrize("rest", ["", "; time.sleep(600)"], ids=["in time", "late"])
+def test_what_a_part_has_started_ends_with_it(capsys: pytest.CaptureFixture[str], rest: str) -> None:
+    start = "import subprocess, sys, time; sleep = [sys.executable, '-c', 'import time; time.sleep(600)']"
+    quiet = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
+    code = f"{start}; print(subprocess.Popen(sleep, {quiet}).pid, flush=True){rest}"
+    done = suite._run("sleep", [sys.executable, "-c", code], 60.0 if not rest else 10.0)
+    assert done.passed == (not rest)
+    child = int(capsys.readouterr().out.split()[-1])
+    deadline = time.monotonic() + 60
+    while _runs(child):
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    """Whether it does; one that has ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_where_the_home_can_not_be_written_what_is_compiled_is_kept_elsewhere(tmp_path: Path) -> None:
+    said = tmp_path / "python"
+    said.write_text('#!/bin/sh\nprintf "%s\\n" "$CUPY_CACHE_DIR" "$WAVETILE_CACHE"\n')
+    said.chmod(0o755)
+    kept = [variable for variable in os.environ if variable not in ("CUPY_CACHE_DIR", "WAVETILE_CACHE")]
+    environment = {name: os.environ[name] for name in kept} | {"PYTHON": str(said)}
+    script = ["sh", REPOSITORY / "tests" / "gpu" / "run.sh"]
+    for home, elsewhere in ((tmp_path, False), (tmp_path / "none", True)):
+        done = subprocess.run(script, env={**environment, "HOME": str(home)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert [bool(line) for line in done.stdout.split("\n")[:2]] == 2 * [elsewhere]
+
+
 def test_the_last_lines_have_the_parts_and_the_rows_of_the_readme() -> None:
     row = Row("tick", "GTCRN, one stream, a tick", "a hop", sides={"wavetile": Timing(9, 25.0, 30.0, 25.0)})
     report = Report({"device": "a card"}, [row])
@@ -108,7 +144,13 @@ def test_rows_that_differ_fail_and_rows_without_time_do_not() -> None:
     def differs() -> Row:
         raise DifferenceError("differs by 1e-1")
 
+    def breaks() -> Row:
+        raise MemoryError
+
     late, wrong = (next(measured(iter([("step", "one", differs)]), deadline)) for deadline in (0.0, float("inf")))
+    broken, again = measured(iter([("step", "one", breaks), ("step", "two", differs)]), float("inf"))
+    assert (broken.refusal, again.refusal) == ("MemoryError", "differs by 1e-1")
+    assert failed(broken)
     assert late.refusal == "skipped: no time was left"
     assert not failed(late)
     assert wrong.refusal == "differs by 1e-1"
