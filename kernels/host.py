@@ -74,6 +74,8 @@ class HostProgram:
 class HostBackend:
     """A back end that its runner makes."""
 
+    card = ""
+
     def __init__(self, make: MakeRunner) -> None:
         self._make = make
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +35,12 @@ class Table:
     """[instructions] int64: the thread that may run each beside its neighbours, or WHOLE. None: all are whole.
 
     A part 0, 1 ... does not wait for the parts before it, up to the last part 0; everything else waits for all."""
+
+    def instructions(self) -> Iterator[tuple[int, list[int]]]:
+        """The kernel of each, as `kernels` has it, and its operand words."""
+        words = self.operands.tolist()
+        for kernel_id, (start, end) in zip(self.kernels.tolist(), pairwise(self.starts.tolist()), strict=True):
+            yield kernel_id, words[start:end]
 
     @property
     def threads(self) -> int:
@@ -108,6 +115,11 @@ class Executable(Protocol):
         ...
 
     @property
+    def multiply_adds(self) -> int:
+        """A lane and step."""
+        ...
+
+    @property
     def inputs(self) -> Mapping[str, Port]:
         """By name."""
         ...
@@ -177,6 +189,9 @@ class BoundProgram(Runner, Protocol):
 class Backend(Protocol):
     """Where programs run."""
 
+    card: str
+    """Which card computes, in words; "" for the host's processors."""
+
     def states(self, program: Executable, slots: int) -> StateMemory:
         """Make slots. What they hold is undefined until they are written or reset."""
         ...
@@ -188,6 +203,11 @@ class Backend(Protocol):
     def bind(self, program: Executable, lanes: int, states: StateMemory, arena: Arena | None = None) -> BoundProgram:
         """Bind a program to slots and to an arena of at least its size and lanes; None: one of its own."""
         ...
+
+
+def align(size_bytes: int) -> int:
+    """Bytes rounded up to the alignment of every buffer."""
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def aligned_bytes(*shape: int) -> np.ndarray:

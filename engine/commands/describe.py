@@ -97,16 +97,16 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.write(f"{program.listing()}\n")
         return 0
     floor = _floor(program) if options.backend == "cpu" else None
-    card = choices(model, program) if program is not None and options.backend == "cuda" else ()
+    executors = choices(model, program) if program is not None and options.backend == "cuda" else ()
     if options.json:
-        json.dump(facts(about, program, floor, card), sys.stdout, indent=2)
+        json.dump(facts(about, program, floor, executors), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print(about, program, floor, card)
+        _print(about, program, floor, executors)
     return 0
 
 
-def facts(about: ModelDescription, program: Program | None, floor: Floor | None, card: Sequence[Choice]) -> dict:
+def facts(about: ModelDescription, program: Program | None, floor: Floor | None, executors: Sequence[Choice]) -> dict:
     """Everything that is said about a model, for JSON; costs, kernels and floor are None without a program."""
     from dataclasses import asdict
 
@@ -120,8 +120,8 @@ def facts(about: ModelDescription, program: Program | None, floor: Floor | None,
     if floor is not None:
         names = ("arithmetic_us", "memory_us", "floor_us", "bound", "distance")
         content["floor"] = asdict(floor) | {name: getattr(floor, name) for name in names}
-    if card:
-        content["card"] = [asdict(choice) for choice in card]
+    if executors:
+        content["executors"] = [asdict(choice) for choice in executors]
     return content
 
 
@@ -160,7 +160,7 @@ def _read_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _print(about: ModelDescription, program: Program | None, floor: Floor | None, card: Sequence[Choice]) -> None:
+def _print(about: ModelDescription, program: Program | None, floor: Floor | None, executors: Sequence[Choice]) -> None:
     from rich.table import Table
 
     from .console import in_bytes, in_count, output
@@ -198,7 +198,7 @@ def _print(about: ModelDescription, program: Program | None, floor: Floor | None
         ]
     if floor is not None:
         rows += _floor_rows(floor)
-    for row in rows + choice_rows(card):
+    for row in rows + choice_rows(executors):
         table.add_row(*row)
     output().print(table)
 

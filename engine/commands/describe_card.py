@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 def choices(model: Model, program: Program) -> Sequence[Choice]:
-    """How steps of one stream up to as many as are computed together are run; of a network, an evaluation."""
+    """How steps of one stream up to as many as are computed together are run; of images and networks, an evaluation."""
     from ..plan import Workspace
 
-    return Workspace(program, model.backend, 1 if model.card is None else model.max_lanes).choices
+    alone = model.describe().kind in ("image", "network")
+    return Workspace(program, model.backend, 1 if alone else model.max_lanes).choices
 
 
 def choice_rows(found: Sequence[Choice]) -> list[tuple[str, str]]:

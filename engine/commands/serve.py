@@ -164,9 +164,8 @@ def execute(options: argparse.Namespace) -> int:
         notices().print("Ctrl-C stops; a second one stops at once", style="dim")
         output().print(f"ready on {address}", soft_wrap=True)
 
-    if options.device_memory is not None:
-        os.environ["WAVETILE_DEVICE_MEMORY"] = options.device_memory  # for workers too
     _configure_log(options)
+    _bound_device_memory(options)
     _security(options).check(options.host)  # before the models, which may take minutes
     _resume(options).check()
     _check_repository(options)
@@ -197,6 +196,20 @@ def _shared_snapshots(options: argparse.Namespace) -> Iterator[None]:
             options.snapshot_key.touch(mode=0o600)
             options.snapshot_key.write_text(secrets.token_hex(32))
         yield
+
+
+def _bound_device_memory(options: argparse.Namespace) -> None:
+    """Bound what models may take of a card, by the environment: for workers, too."""
+    from ...kernels.cuda.budget import MEMORY_VARIABLE
+    from ..errors import WavetileError
+
+    if options.device_memory is None:
+        return
+    if options.backend != "cuda":
+        raise WavetileError(
+            f"--device-memory is of a card, and the back end is {options.backend}; --backend cuda besides would work"
+        )
+    os.environ[MEMORY_VARIABLE] = options.device_memory
 
 
 def _check_repository(options: argparse.Namespace) -> None:

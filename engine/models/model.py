@@ -27,8 +27,8 @@ from .streaming import NetworkStreams
 DEFAULT_MAX_LANES = 16
 """Channels that an executor computes in one call."""
 
-CARD_MAX_LANES = 128
-"""The same on a card, most of which fewer would leave idle."""
+DEVICE_MAX_LANES = 128
+"""The same on a GPU, most of which fewer would leave idle."""
 
 DEFAULT_STATE_SLOTS = 4096
 """Channels of sessions that can be open at once; memory is touched only by those that are."""
@@ -240,7 +240,7 @@ class Model(TakesImages):
     @property
     def max_lanes(self) -> int:
         """Channels that an executor computes in one call, if not told otherwise."""
-        return CARD_MAX_LANES if self.backend == "cuda" else DEFAULT_MAX_LANES
+        return DEVICE_MAX_LANES if self.backend == "cuda" else DEFAULT_MAX_LANES
 
     def executor(self, max_lanes: int | None = None) -> Executor:
         """Make a workspace for the model's sessions: `max_lanes` channels in one call, one thread at a time.

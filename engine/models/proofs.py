@@ -1,6 +1,7 @@
 """Certificates of streams, kept in the user's cache: what was proved once on this machine is not proved again.
 
-A certificate holds for one network, one choice of axes and sizes, one back end, and the code that plans and computes.
+A certificate holds for one network, one choice of axes and sizes, one back end with the card that it computes on, and
+the code that plans and computes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ..errors import ModelError
 from ..graph import Network, free_axes, specialise
-from ..plan import OPERATORS, Target
+from ..plan import OPERATORS, Target, named_backend
 from ..plan.recent import Recent
 from ..plan.streaming import Certificate, StreamPlan, certify, find_axes
 from ..session import ArrayQueue, AxisStream, LineStream, ScatteredTiles, TileStream, WindowStream
@@ -184,7 +184,7 @@ def prove_stream(
     )
     # The shortest steps prove the same rules as long ones, in less time.
     shortest = StreamPlan(bindings, name=network.name, target=Target(backend))
-    subject = network.sha256, streaming, freed, shapes, backend
+    subject = network.sha256, streaming, freed, shapes, backend, named_backend(backend).card
 
     def prove() -> Certificate:
         # On a plan of its own: what the proof compiles, and the weights that it packs, go with it.

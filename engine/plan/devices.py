@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...kernels.cuda.backend import CudaBackend
-from ...kernels.cuda.budget import read_bytes
+from ...kernels.cuda.budget import MEMORY_VARIABLE, read_bytes
 from ...kernels.cuda.device import Device, DeviceError
 from ..errors import BackendError
-
-MEMORY_VARIABLE = "WAVETILE_DEVICE_MEMORY"
-"""Environment variable: bytes of the card's memory that the models of this process may take; by default a share of
-what is free."""
 
 
 class _Opened:

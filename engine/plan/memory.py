@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...kernels.contract import ALIGNMENT_BYTES, Space
+from ...kernels.contract import Space
+from ...kernels.table import align
 from .builder import Instruction
 from .view import Buffer
-
-
-def align(size_bytes: int) -> int:
-    """Bytes rounded up to the alignment of every buffer."""
-    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def place_in_order(buffers: Iterable[Buffer]) -> int:

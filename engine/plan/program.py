@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...kernels.contract import Kernel, Space, TensorRef
-from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
-from ...kernels.table import WHOLE, Port, Table, aligned_bytes
+from ...kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS, KERNELS
+from ...kernels.table import WHOLE, Port, Table, align, aligned_bytes
 from .builder import Builder, Instruction, merged_operands
-from .memory import align, lifetimes, place_by_lifetime, place_in_order
+from .memory import lifetimes, place_by_lifetime, place_in_order
 from .view import Buffer, View
 from .weights import WeightMemory
 
@@ -51,8 +51,7 @@ class Program:
 
     def kernel_counts(self) -> Counter[str]:
         """How often each kernel is called in a step."""
-        names = list(KERNEL_BY_NAME)
-        return Counter(names[kernel_id] for kernel_id in self.table.kernels)
+        return Counter(KERNELS[kernel_id].name for kernel_id in self.table.kernels)
 
     def multiply_adds_by_node(self) -> Counter[str]:
         """Multiply-adds of a step by the graph node that they came from."""
@@ -63,10 +62,8 @@ class Program:
 
     def _instructions(self) -> Iterator[tuple[Kernel, dict[str, Any]]]:
         """Each instruction's kernel and operands."""
-        schemas = list(KERNEL_BY_NAME.values())
-        for index, kernel_id in enumerate(self.table.kernels):
-            words = self.table.operands[self.table.starts[index] : self.table.starts[index + 1]].tolist()
-            yield schemas[kernel_id], schemas[kernel_id].decode(words)
+        for kernel_id, words in self.table.instructions():
+            yield KERNELS[kernel_id], KERNELS[kernel_id].decode(words)
 
     def listing(self) -> str:
         """The table as text, one instruction a line: number, kernel, operands, node."""

@@ -27,10 +27,9 @@ def traffic(program: Program) -> Traffic:
     """Count a step's bytes. What an instruction reads several times, such as overlapping windows, counts once."""
     weights: dict[int, int] = {}
     activations = 0
-    table = program.table
-    for index, kernel_id in enumerate(table.kernels):
+    for kernel_id, words in program.table.instructions():
         schema = KERNELS[kernel_id]
-        operands = schema.decode(table.operands[table.starts[index] : table.starts[index + 1]].tolist())
+        operands = schema.decode(words)
         for field in schema.fields:
             ref = operands[field.name]
             if not isinstance(field, Tensor) or not isinstance(ref, TensorRef) or field.name == "scratch":

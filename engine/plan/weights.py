@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...kernels.contract import Space
-from ...kernels.table import aligned_bytes
+from ...kernels.table import align, aligned_bytes
 from .constants import Constants
-from .memory import align
 from .view import Buffer
 
 

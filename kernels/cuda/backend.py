@@ -34,6 +34,7 @@ MOST_RESIDENT_ARENA_BYTES = 1 << 20
 """Of a lane and step: more belong on several multiprocessors, and even to measure them on one would take long."""
 
 TIMED_STEPS = 6
+"""Of which the fastest counts: the first one records, and warms caches."""
 GRAPH = "graph of a kernel an instruction"
 
 
@@ -86,6 +87,7 @@ class CudaBackend:
                 f"{device.facts.name} has compute capability {_dotted(capability)}; {_dotted(LEAST_CAPABILITY)} "
                 "(Turing) or a later one would work"
             )
+        self.card = f"{device.facts.name}, compute capability {_dotted(capability)}"
         self.device = device
         self.budget = Budget(device, memory_bytes)
         self._weights = DeviceWeights(device, self.budget)
@@ -163,14 +165,9 @@ def _measured(placed: Placed, executors: Mapping[str, Executor], ruled_out: str)
 
 def _why_not_resident(program: Executable) -> str:
     """Why the interpreter is not even measured; "" if it is."""
-    table = program.table
-    count = sum(
-        KERNELS[kernel_id].multiply_adds(KERNELS[kernel_id].decode(table.operands[first:last].tolist()))
-        for kernel_id, first, last in zip(table.kernels, table.starts[:-1], table.starts[1:], strict=True)
-    )
-    if count > MOST_RESIDENT_MULTIPLY_ADDS:
-        most = MOST_RESIDENT_MULTIPLY_ADDS // 1_000_000
-        return f"{count // 1_000_000} million multiply-adds a step are too many for one block; up to {most} are tried"
+    if program.multiply_adds > MOST_RESIDENT_MULTIPLY_ADDS:
+        count, most = (number // 1_000_000 for number in (program.multiply_adds, MOST_RESIDENT_MULTIPLY_ADDS))
+        return f"{count} million multiply-adds a step are too many for one block; up to {most} are tried"
     if program.arena_bytes > MOST_RESIDENT_ARENA_BYTES:
         sizes = in_bytes(program.arena_bytes), in_bytes(MOST_RESIDENT_ARENA_BYTES)
         return f"{sizes[0]} of activations are too many for one block; up to {sizes[1]} are tried"

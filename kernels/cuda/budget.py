@@ -7,6 +7,10 @@ import weakref
 
 from .device import Device, DeviceError, DeviceMemory
 
+MEMORY_VARIABLE = "WAVETILE_DEVICE_MEMORY"
+"""Environment variable: bytes of the card's memory that the models of this process may take; by default a share of
+what is free."""
+
 SHARE = 0.8
 """Of the memory that is free at first; the rest is for compiled kernels, other users and what the driver takes."""
 
@@ -30,8 +34,8 @@ class Budget:
                 left = self.limit_bytes - self.taken_bytes
                 raise DeviceError(
                     f"{purpose} need {in_bytes(size_bytes)} of device memory, and of the {in_bytes(self.limit_bytes)} "
-                    f"that models may take {in_bytes(left)} are left; a larger limit, or fewer streams or models, "
-                    "would work"
+                    f"that models may take {in_bytes(left)} are left; a larger {MEMORY_VARIABLE}, or fewer streams or "
+                    "models, would work"
                 )
             self.taken_bytes += size_bytes
         try:

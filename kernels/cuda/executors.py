@@ -126,6 +126,7 @@ class GraphExecutor:
         arrivals = most_arrivals(widest, placed.device.limits)
         self._arrivals = budget.allocate(4 * arrivals, "what its blocks wait for")
         placed.queue.fill(self._arrivals.address, 0, 4 * arrivals)
+        placed.queue.wait()  # or the memory may have another owner when it is done
         self._spaces = placed.spaces(arena, self._slots.address)
         self._spaces.arrivals = self._arrivals.address
         self._parameters = [
@@ -160,12 +161,9 @@ class GraphExecutor:
         self._move(self._placed.outputs, lanes, to_arena=False)
 
     def _launches(self, lanes: int) -> list[Launch]:
-        table, limits = self._placed.table, self._placed.device.limits
-        starts = table.starts.tolist()
-        return [
-            launch(KERNELS[kernel_id], table.operands[first:last].tolist(), lanes, limits)
-            for kernel_id, first, last in zip(table.kernels, starts[:-1], starts[1:], strict=True)
-        ]
+        limits = self._placed.device.limits
+        instructions = self._placed.table.instructions()
+        return [launch(KERNELS[kernel_id], words, lanes, limits) for kernel_id, words in instructions]
 
     def _move(self, windows: PortWindows, lanes: int, *, to_arena: bool) -> None:
         for port, offset in zip(windows.ports, windows.offsets, strict=False):

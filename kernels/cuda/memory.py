@@ -8,22 +8,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..contract import ALIGNMENT_BYTES
-from ..table import Executable, Port, Table
+from ..table import Executable, Port, Table, align
 from .budget import Budget
 from .device import Device, DeviceMemory, Queue
 from .structures import Windows
 
 
-def aligned(size_bytes: int) -> int:
-    """The next multiple of ALIGNMENT_BYTES, and at least one of it."""
-    return -(-max(size_bytes, 1) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+def room(size_bytes: int) -> int:
+    """What so many bytes take: what is empty has an address, too."""
+    return align(max(size_bytes, 1))
 
 
 def uploaded(queue: Queue, budget: Budget, array: np.ndarray, purpose: str) -> DeviceMemory:
     """An array's bytes on the card."""
     whole = np.ascontiguousarray(array)
-    memory = budget.allocate(aligned(whole.nbytes), purpose)
+    memory = budget.allocate(room(whole.nbytes), purpose)
     if whole.nbytes:
         queue.copy(memory.address, whole.ctypes.data, whole.nbytes)
         queue.wait()
@@ -61,7 +60,7 @@ class DeviceStates:
 
     def __init__(self, program: Executable, slots: int, device: Device, budget: Budget) -> None:
         self.size_bytes = len(program.initial_state)
-        self.stride = aligned(self.size_bytes)
+        self.stride = room(self.size_bytes)
         self.memory = budget.allocate((slots + 2) * self.stride, f"the states of {slots} streams")
         self.spare = slots
         self._initial = slots + 1
@@ -101,7 +100,7 @@ class DeviceArena:
     """Activations of some lanes on a card."""
 
     def __init__(self, lanes: int, lane_bytes: int, budget: Budget) -> None:
-        self.lanes, self.lane_bytes = lanes, aligned(lane_bytes)
+        self.lanes, self.lane_bytes = lanes, room(lane_bytes)
         self.memory = budget.allocate(lanes * self.lane_bytes, f"activations of {lanes} at a time")
 
 
@@ -127,8 +126,8 @@ class PortWindows:
 
     def __init__(self, ports: Mapping[str, Port], lanes: int, device: Device, queue: Queue, budget: Budget) -> None:
         self.ports = list(ports.values())
-        self.offsets = np.cumsum([0, *(aligned(port.size_bytes) for port in self.ports)]).tolist()
-        self._lanes, self.stride = lanes, aligned(self.offsets[-1])
+        self.offsets = np.cumsum([0, *(room(port.size_bytes) for port in self.ports)]).tolist()
+        self._lanes, self.stride = lanes, room(self.offsets[-1])
         self.array = device.host_array(lanes * self.stride).reshape(lanes, self.stride)
         rows = [
             (port.offset_bytes, offset, port.size_bytes) for port, offset in zip(self.ports, self.offsets, strict=False)

@@ -32,9 +32,8 @@ class ReferenceRunner:
         self.slots = np.zeros(max(1, memory.arena.shape[0]), np.int64)
         self._memory = memory
         self._instructions: list[tuple[str, dict[str, Any]]] = []
-        for index, kernel_id in enumerate(table.kernels):
+        for kernel_id, words in table.instructions():
             kernel = KERNELS[kernel_id]
-            words = table.operands[table.starts[index] : table.starts[index + 1]].tolist()
             self._instructions.append((kernel.name, kernel.decode(words)))
 
     def run(self, lanes: int) -> None:

@@ -177,12 +177,27 @@ def test_describe_says_what_a_card_makes_of_it(wavetile_command: Command, gain_c
         facts = json.loads(wavetile_command("describe", gain_card, "--backend", "cuda", "--json").output)
     assert "on the card, 1 stream" in text
     assert "on the card, 128 streams" in text
-    assert [choice["lanes"] for choice in facts["card"]] == [1, 2, 4, 8, 16, 32, 64, 128]
-    for choice in facts["card"]:
+    assert [choice["lanes"] for choice in facts["executors"]] == [1, 2, 4, 8, 16, 32, 64, 128]
+    for choice in facts["executors"]:
         assert choice["executor"].startswith("graph of")
         assert choice["step_us"][choice["executor"]] == min(choice["step_us"].values())
         assert len(choice["step_us"]) == 2
     assert "floor" not in facts
+
+
+@pytest.mark.skipif(not compiler_is_here(), reason=f"there is no {COMPILER} here")
+def test_describe_evaluates_one_image_on_a_card(wavetile_command: Command) -> None:
+    with cuda_on_host(prefers="graph"):
+        said = wavetile_command(
+            "describe", "nuclei_compact", "--backend", "cuda", "--shape", "image=1,1,16,16", "--json"
+        )
+    assert [choice["lanes"] for choice in json.loads(said.output)["executors"]] == [1]
+
+
+def test_the_memory_of_a_card_is_a_number_and_of_a_card(wavetile_command: Command, gain_card: Path) -> None:
     said = wavetile_command("serve", gain_card, "--device-memory", "8T")
     assert said.status == 2
     assert "'8T' is no number of bytes; 8G or 500M would work" in said.notices
+    said = wavetile_command("serve", gain_card, "--device-memory", "8G")
+    assert said.status != 0
+    assert "--device-memory is of a card, and the back end is cpu; --backend cuda besides would work" in said.notices

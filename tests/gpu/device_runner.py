@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -54,10 +53,10 @@ class DeviceRunner:
             self._slots,
         )
         self._walk = Parameters(Walk(table_address, starts, words, len(kernels)), self._spaces)
-        starts_of = table.starts.tolist()
-        self._parameters = [Parameters(ctypes.c_void_p(words + 8 * first), self._spaces) for first in starts_of[:-1]]
-        operands = [table.operands[first:last].tolist() for first, last in pairwise(starts_of)]
-        self._instructions = list(zip(kernels, operands, strict=True))
+        self._parameters = [
+            Parameters(ctypes.c_void_p(words + 8 * first), self._spaces) for first in table.starts.tolist()[:-1]
+        ]
+        self._instructions = [(KERNELS[kernel_id], operands) for kernel_id, operands in table.instructions()]
         self._together = together
         arrivals = most_arrivals(self._launches(memory.arena.shape[0], device.limits), device.limits)
         self._spaces.arrivals = self._upload(np.zeros(arrivals, np.uint32))

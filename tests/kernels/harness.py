@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from wavetile.kernels.contract import ALIGNMENT_BYTES, ElementType, Kernel, Space, Tensor, TensorRef
+from wavetile.kernels.contract import ElementType, Kernel, Space, Tensor, TensorRef
 from wavetile.kernels.cpu.runner import CpuRunner
 from wavetile.kernels.reference.runner import ReferenceRunner
 from wavetile.kernels.schemas import KERNEL_BY_NAME, KERNEL_IDS
-from wavetile.kernels.table import Memory, Table, aligned_bytes
+from wavetile.kernels.table import Memory, Table, align, aligned_bytes
 
 from .cuda.host import HELD, STREAMED, HostRunner
 
@@ -90,7 +90,7 @@ class _Region:
 
     def allot(self, size_bytes: int) -> int:
         offset = self.size
-        self.size = -(-(offset + size_bytes + GUARD_BYTES) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self.size = align(offset + size_bytes + GUARD_BYTES)
         return offset
 
 

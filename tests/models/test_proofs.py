@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernels.cuda.host_device import cuda_on_host
 from tests.plan.networks import parse, signal
 from wavetile.engine.errors import ModelError
 from wavetile.engine.graph import load_network
@@ -25,6 +26,13 @@ MADE = Certificate(
     strip_bytes=0,
     multiply_adds=(1000, 990),
     variation=0.5,
+)
+
+NETWORK = load_network(
+    parse(
+        "(float[1,1,H,6] x) => (float[1,1,H,6] y) { y = Conv<pads=[1,1,1,1]>(x, k) }",
+        constants={"k": signal((1, 1, 3, 3), 1)},
+    ).SerializeToString()
 )
 
 
@@ -94,17 +102,21 @@ def test_another_library_proves_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept_certificate("network", prove).carried_bytes == 2
 
 
+def test_another_card_proves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects: list[str] = []
+    monkeypatch.setattr(streaming, "kept_certificate", lambda subject, _: subjects.append(repr(subject)) or MADE)
+    for capability in ((7, 5), (9, 0)):
+        with cuda_on_host(compute_capability=capability):
+            prove_stream(NETWORK, [{"x": 2}], backend="cuda")
+    assert len(set(subjects)) == 2
+    assert "the processor, compute capability 9.0" in subjects[1]
+
+
 def test_a_size_that_is_given_is_another_subject_than_the_same_one_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dimension whose size is given is freed first: it is another graph that is proved, if of the same shapes."""
-    network = load_network(
-        parse(
-            "(float[1,1,H,6] x) => (float[1,1,H,6] y) { y = Conv<pads=[1,1,1,1]>(x, k) }",
-            constants={"k": signal((1, 1, 3, 3), 1)},
-        ).SerializeToString()
-    )
     subjects: list[str] = []
     monkeypatch.setattr(streaming, "kept_certificate", lambda subject, _: subjects.append(repr(subject)) or MADE)
     given: list[Sizes] = [{}, {("x", 3): 6}]
     for sizes in given:
-        prove_stream(network, [{"x": 2}], sizes, backend="cpu")
+        prove_stream(NETWORK, [{"x": 2}], sizes, backend="cpu")
     assert len(set(subjects)) == 2

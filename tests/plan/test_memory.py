@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavetile.engine.plan.memory import align, place_by_lifetime
+from wavetile.engine.plan.memory import place_by_lifetime
 from wavetile.engine.plan.view import Buffer
 from wavetile.kernels.contract import ALIGNMENT_BYTES, Space
+from wavetile.kernels.table import align
 
 SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 3000)), min_size=1, max_size=40)
 

@@ -183,6 +183,7 @@ def test_too_little_memory_says_for_what(program: Program) -> None:
         StatePool(program, 4096, "cuda")
     assert "counter: the states of 4096 streams need 0.25 MiB" in str(caught.value)
     assert "of the 0.00391 MiB that models may take 0.00391 MiB are left" in str(caught.value)
+    assert "a larger WAVETILE_DEVICE_MEMORY, or fewer streams or models, would work" in str(caught.value)
     with cuda_on_host(16), pytest.raises(BackendError, match="counter: activations of 1 at a time need"):
         SharedArena("cuda").bind(program)
     with (
