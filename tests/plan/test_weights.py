@@ -10,10 +10,10 @@ import pytest
 
 from tests.plan.networks import parse, signal
 from wavetile.engine.graph import load_network, specialise
-from wavetile.engine.plan import workspace
 from wavetile.engine.plan.streaming import Steps, StreamingAxis, StreamPlan, find_axes
 from wavetile.engine.plan.view import Buffer
 from wavetile.engine.plan.weights import WeightMemory
+from wavetile.kernels import host
 from wavetile.kernels.contract import Space
 from wavetile.kernels.table import aligned_bytes
 
@@ -103,7 +103,7 @@ def test_the_steps_of_a_plan_keep_one_arena(monkeypatch: pytest.MonkeyPatch) -> 
             arenas.append(weakref.ref(memory.base))  # what all views of it hold on to
         return memory
 
-    monkeypatch.setattr(workspace, "aligned_bytes", recorded)
+    monkeypatch.setattr(host, "aligned_bytes", recorded)
     for before, after in ((0, 64), (64, 512)):
         kind = axis.kind(before, after, ended=False)
         steps.run((kind,), {"x": signal((1, 8, after - before))})
