@@ -15,9 +15,10 @@ _TITLE = """\
 # What the compiler gives each CUDA function
 
 Written by `python -m tests.kernels.cuda.report` with {compiler}; not for editing. `_grid` runs an instruction on many
-blocks, `_block` on one block a lane, `walk` all instructions of a program (the resident interpreter). Registers and
-stack (local memory) are of a thread, shared memory is of a block and of the size that is known when it is compiled. A
-spill fails `make test`. A number for {architectures}, or one where all are the same.
+blocks, `_block` on one block a lane, `_tiles` on a block a tile, `_lanes` on blocks that each take several lanes;
+`walk` runs all instructions of a program (the resident interpreter). Registers and stack (local memory) are of a
+thread, shared memory is of a block and of the size that is known when it is compiled. A spill fails `make test`. A
+number for {architectures}, or one where all are the same.
 
 | file | function | registers | shared bytes | stack bytes | spilled bytes |
 | --- | --- | ---: | ---: | ---: | ---: |
