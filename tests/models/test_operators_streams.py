@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.kernels.layouts import BACKENDS
 from tests.models.test_operators import BINS, FRAME, HOP, RATE_HZ, apply, as_complex, normal, result
 from wavetile.engine.errors import CardError
 from wavetile.engine.models.composer import Composer
 from wavetile.engine.models.erb import erb_band_widths
 from wavetile.engine.models.operators import OPERATORS
-from wavetile.engine.plan import BACKENDS
 
 # Of erb_fb(48000, 960, 32, 2) in libDF.
 LIBDF_WIDTHS = [2] * 13 + [5, 5, 7, 7, 8, 10, 12, 13, 15, 18, 20, 24, 28, 31, 37, 42, 50, 56, 67]

@@ -210,6 +210,7 @@ async def abandoned(model: OverlapModel, address: str, config: pb.StreamConfig, 
     await until(entered.is_set)
     opening.cancel()
     await asyncio.wait((opening,))
+    await until(lambda: any(task.cancelling() for task in asyncio.all_tasks()))  # the server knows it
     assert model.pool.free == 63
 
 
