@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wavetile.kernels.cuda.source import FAMILIES, entries, source
 from wavetile.kernels.errors import KernelError
 
 from .compilers import ARCHITECTURES, MISSING, CompileError, Resources, compiler, parsed, resources
-from .report import table
+from .report import TARGET, table
 
 MOST_REGISTERS = 255
 SPEECH = ("chain", "conv_narrow", "copy", "dense", "gru", "gru_small", "lstm", "real_fft", "inverse_real_fft", "reduce")
@@ -64,6 +66,12 @@ def test_a_report_has_one_number_where_all_architectures_agree() -> None:
     page = table("nvcc 13.0", {"some.cuh": {"step_one": taken}})
     assert "with nvcc 13.0;" in page
     assert page.endswith("| some.cuh | `step_one` | 32, 40, 40 | 0 | 328 | 0 |\n")
+
+
+def test_the_page_has_the_functions_that_there_are() -> None:
+    listed = re.findall(r"^\| (\w+)\.cuh \| `(\w+)` \|", TARGET.read_text("utf-8"), re.MULTILINE)
+    there = {(name, entry.function) for name, family in FAMILIES.items() for entry in entries(family.names)}
+    assert set(listed) == there
 
 
 def test_a_kernel_that_cuda_lacks_is_named() -> None:
